@@ -1,0 +1,7 @@
+"""``python -m askaudio.cli`` is the same as ``askaudio``."""
+
+import sys
+
+from askaudio.cli import main
+
+sys.exit(main())

@@ -1,0 +1,53 @@
+"""What all commands share: a bar on standard error, results on standard output, JSON on request."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from askaudio.core.types import Progress
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON value to standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def say(text: str = "") -> None:
+    """Print one line for people to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, unit: str = "") -> Iterator[Progress]:
+    """A bar with count, rate and time left on standard error; yields the callback that moves it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit + " {task.fields[rate]} {task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, note="", rate="")
+
+        def report(done: int, total: int | None, note: str = "") -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.1f}/s" if speed else ""
+            bar.update(task, completed=done, total=total, note=note, rate=rate)
+
+        yield report

@@ -1,0 +1,1 @@
+"""Captioned sound libraries: the manifest, readers of official layouts, generated scenes, caches, leak checks."""

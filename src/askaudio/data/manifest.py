@@ -1,0 +1,190 @@
+"""The manifest: a captioned sound library as JSON lines, one clip a line, of frozen dataclasses.
+
+A line looks like::
+
+    {"clip_id": "kitchen/0", "path": "kitchen/0.opus", "captions": ["a blender whirs"], "split": "train",
+     "group": "freesound:181625", "label": "blender", "duration_s": 4.1, "licence": "CC0", "source": "..."}
+
+Paths are relative to the manifest's folder. A recording that was cut into several clips has one ``group``, and a
+split never cuts a group. The short forms ``id`` for ``clip_id`` and ``text`` for one caption are read too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from askaudio.core.errors import DataError
+from askaudio.core.files import atomic_path
+from askaudio.core.types import SPLITS, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One text that describes one clip."""
+
+    caption_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One audio file with its captions. ``path`` is absolute, or relative to the working folder."""
+
+    clip_id: str
+    path: str
+    captions: tuple[Caption, ...] = ()
+    split: Split | None = None
+    group: str = ""
+    label: str = ""
+    duration_s: float | None = None
+    licence: str = ""
+    source: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An ordered set of clips with unique ids."""
+
+    name: str
+    clips: tuple[Clip, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for clip in self.clips:
+            if clip.clip_id in seen:
+                raise DataError(f"{self.name}: clip_id {clip.clip_id!r} occurs twice; ids must be unique")
+            seen.add(clip.clip_id)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return iter(self.clips)
+
+    def split(self, split: Split) -> Manifest:
+        """The clips of one split, in order."""
+        return Manifest(f"{self.name}:{split}", tuple(c for c in self.clips if c.split == split))
+
+    def where(self, keep: Iterable[bool]) -> Manifest:
+        """The clips for which ``keep`` (one truth value a clip) holds."""
+        return Manifest(self.name, tuple(c for c, k in zip(self.clips, keep, strict=True) if k))
+
+    @property
+    def n_captions(self) -> int:
+        """Number of captions over all clips."""
+        return sum(len(c.captions) for c in self.clips)
+
+
+def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = None, seed: int = 0) -> Manifest:
+    """Give every clip a split so that no group is cut; deterministic in the group name and the seed.
+
+    Groups are ordered by a hash of (seed, group) and dealt out until each share of the GROUPS is filled.
+
+    Args:
+        manifest: Clips; one without a group is a group of its own.
+        shares: Share of the groups in each split; default 70 % train, 10 % val, 20 % test.
+        seed: Another seed gives another division.
+
+    Returns:
+        A manifest of the same clips in the same order, each with a split.
+    """
+    shares = shares or {"train": 0.7, "val": 0.1, "test": 0.2}
+    if abs(sum(shares.values()) - 1.0) > 1e-6:
+        raise DataError(f"split shares must sum to 1, got {dict(shares)}")
+
+    def key(group: str) -> str:
+        return hashlib.sha256(f"{seed}|{group}".encode()).hexdigest()
+
+    groups = sorted({c.group or c.clip_id for c in manifest}, key=key)
+    of_group: dict[str, Split] = {}
+    start, total = 0, 0.0
+    for split in SPLITS:
+        total += shares.get(split, 0.0)
+        stop = round(total * len(groups))
+        of_group.update(dict.fromkeys(groups[start:stop], split))
+        start = stop
+    return Manifest(manifest.name, tuple(replace(c, split=of_group[c.group or c.clip_id]) for c in manifest))
+
+
+_KNOWN = {
+    "clip_id",
+    "id",
+    "path",
+    "captions",
+    "text",
+    "split",
+    "group",
+    "label",
+    "duration_s",
+    "licence",
+    "source",
+}
+
+
+def _clip_from_row(row: Any, where: str, folder: Path) -> Clip:
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}")
+    clip_id = row.get("clip_id", row.get("id"))
+    if not isinstance(clip_id, str) or not clip_id or not isinstance(row.get("path"), str):
+        raise DataError(f"{where}: needs the text fields 'clip_id' (or 'id') and 'path', got {sorted(row)}")
+    texts = row.get("captions", [row["text"]] if row.get("text") else [])
+    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+        raise DataError(f"{where}: 'captions' must be a list of texts")
+    split = row.get("split")
+    if split is not None and split not in SPLITS:
+        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+    duration = row.get("duration_s")
+    return Clip(
+        clip_id=clip_id,
+        path=str(folder / row["path"]),
+        captions=tuple(Caption(f"{clip_id}#{k}", text) for k, text in enumerate(texts)),
+        split=split,
+        group=str(row.get("group", "")),
+        label=str(row.get("label", "")),
+        duration_s=None if duration is None else float(duration),
+        licence=str(row.get("licence", "")),
+        source=str(row.get("source", "")),
+        extra={k: v for k, v in row.items() if k not in _KNOWN},
+    )
+
+
+def read_manifest(path: Path | str) -> Manifest:
+    """Read a JSON-lines manifest; paths become relative to its folder.
+
+    Raises:
+        DataError: File missing, a line that is not JSON or lacks a field (with the line number), an id twice.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; make one with: askaudio data scenes OUT") from error
+    clips = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{number}: not valid JSON ({error})") from error
+        clips.append(_clip_from_row(row, f"{path}:{number}", path.parent))
+    return Manifest(path.stem, tuple(clips))
+
+
+def write_manifest(manifest: Manifest, path: Path | str) -> None:
+    """Write a manifest as JSON lines in one atomic step; paths become relative to its folder where they can."""
+    path = Path(path)
+    folder = path.parent.resolve()
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for clip in manifest:
+            row = {k: v for k, v in asdict(clip).items() if v not in ("", None, {}, ()) and k != "extra"}
+            target = Path(clip.path).resolve()
+            row["path"] = str(target.relative_to(folder) if target.is_relative_to(folder) else target)
+            row["captions"] = [c.text for c in clip.captions]
+            file.write(json.dumps({**row, **clip.extra}, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""Encoders: the two-verb contract and the towers that keep it."""
