@@ -1,0 +1,102 @@
+"""What a recipe may say: one flat dataclass a section, every key with its type, its default and its limits.
+
+This file is the whole list of options of ``askaudio train``; ``load.py`` checks a recipe against it. Configuration
+ends at ``assemble.py``: no class below this room ever sees a recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+POSITIVE: dict[str, Any] = {"above": 0}
+AT_LEAST_1: dict[str, Any] = {"min": 1}
+AT_LEAST_0: dict[str, Any] = {"min": 0}
+SHARE: dict[str, Any] = {"min": 0, "below": 1}
+
+
+@dataclass
+class DataRecipe:
+    """Which captioned sounds, and how they are divided and drawn."""
+
+    manifest: str = ""  # anything that `askaudio data` reads: manifest.jsonl, folder, .csv, audiocaps:ROOT ...
+    exclude: list[str] = field(default_factory=list)  # shell patterns over clip ids, for example urbansound8k/*
+    split: Literal["manifest", "group"] = "manifest"  # the manifest's own, or 70/10/20 dealt out by group
+    split_seed: int = field(default=0, metadata=AT_LEAST_0)
+    captions: Literal["one", "all"] = "one"  # of a clip with several: one drawn each epoch, or every one
+    same_text: Literal["shared", "own"] = "shared"  # equal texts: all their clips are right, or only the caption's own
+    windows: Literal["random", "mean"] = "random"  # of a long clip in training: one window drawn, or the mean of all
+    prompts: list[str] = field(default_factory=list)  # training only: "{text}" is put into one of these by draw
+    label_in_text: float = field(default=0.0, metadata={"min": 0, "max": 1})  # training only: share of draws with it
+    cache: str = ""  # folder of computed features; default ~/.cache/askaudio/features
+
+
+@dataclass
+class ModelRecipe:
+    """The two towers and what joins them."""
+
+    audio: Literal["efficientat", "cnn"] = "efficientat"
+    audio_weights: str = ""  # for efficientat: its ONNX file
+    text: Literal["minilm"] = "minilm"
+    embed_dim: int = field(default=256, metadata=AT_LEAST_1)
+    hidden_dim: int = field(default=512, metadata=AT_LEAST_0)  # 0: a linear projection
+    dropout: float = field(default=0.2, metadata=SHARE)
+    window_s: float = field(default=10.0, metadata=POSITIVE)
+
+
+@dataclass
+class LossRecipe:
+    """The contrastive loss of a batch."""
+
+    kind: Literal["ntxent"] = "ntxent"
+    temperature: float = field(default=0.07, metadata=POSITIVE)
+    learn_temperature: bool = True
+
+
+@dataclass
+class KnowledgeRecipe:
+    """What the loss sees beside the batch: nothing, ASK, or one of the null models it must beat."""
+
+    kind: Literal["none", "ask"] = "none"
+
+
+@dataclass
+class TrainRecipe:
+    """The loop."""
+
+    epochs: int = field(default=20, metadata=AT_LEAST_1)
+    batch_size: int = field(default=64, metadata={"min": 2})
+    lr: float = field(default=1e-3, metadata=POSITIVE)
+    weight_decay: float = field(default=0.01, metadata=AT_LEAST_0)
+    warmup_share: float = field(default=0.05, metadata=SHARE)  # of all steps; then half a cosine down to zero
+    clip_grad: float = field(default=1.0, metadata=AT_LEAST_0)  # largest gradient norm; 0: not clipped
+    patience: int = field(default=0, metadata=AT_LEAST_0)  # epochs without a better validation; 0: never stop early
+    save_every_steps: int = field(default=0, metadata=AT_LEAST_0)  # state for resuming, besides each epoch's end
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = field(default=0, metadata=AT_LEAST_0)  # torch threads; 0: torch's own choice
+
+
+@dataclass
+class Recipe:
+    """Everything a run needs to be repeated."""
+
+    name: str = "run"
+    seed: int = field(default=0, metadata=AT_LEAST_0)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    knowledge: KnowledgeRecipe = field(default_factory=KnowledgeRecipe)
+    train: TrainRecipe = field(default_factory=TrainRecipe)
+
+
+def joint_faults(recipe: Recipe) -> list[str]:
+    """Faults that no key shows alone, each as ``key: what``."""
+    faults = []
+    if not recipe.data.manifest:
+        faults.append("data.manifest: nothing given; name the captioned sounds, for example data.manifest=PATH")
+    if recipe.model.audio == "efficientat" and not recipe.model.audio_weights:
+        faults.append("model.audio_weights: efficientat needs its ONNX file, for example model.audio_weights=PATH")
+    for prompt in recipe.data.prompts:
+        if "{text}" not in prompt:
+            faults.append(f"data.prompts: {prompt!r} has no {{text}} in it")
+    return faults
