@@ -1,0 +1,205 @@
+"""Any audio file or bytes -> mono float32 at the rate you ask for, the same numbers every time.
+
+libsndfile reads wav, flac, ogg, opus and mp3 (soundfile, in blocks); soxr resamples the stream; channels are
+averaged. What libsndfile does not open (m4a, wma, video) goes to PyAV if the extra ``codec`` is installed.
+One path serves ``decode`` and ``stream_windows``, so that both give the same samples bit for bit.
+Cost on one core: about 600 x real time for wav, 450 flac, 330 ogg, 540 mp3, 130 opus.
+
+Quirks met and handled: the frame count in a header may be wrong or "unknown" (2**63 - 1), so reading goes on until
+nothing comes; a file named ``.raw`` makes soundfile ask for a rate; floating-point files may hold NaN or values
+beyond 1; resampling one sample to a lower rate yields none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from askaudio.audio import codec
+from askaudio.audio.stream import AudioStream
+from askaudio.audio.windows import Window, cut
+from askaudio.core.errors import AudioDecodeError, MissingExtraError
+from askaudio.core.types import FloatArray
+
+Source = Path | str | bytes
+
+MAX_DECODE_S = 3600.0  # what decode() holds in memory at most; longer recordings go through stream_windows()
+_BLOCK_VALUES = 1 << 17  # values (frames x channels) read at once: 512 KiB
+_RATES_HZ = range(1000, 1_000_001)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What a file says about itself; ``duration_s`` is None where the header does not know."""
+
+    duration_s: float | None
+    sample_rate_hz: int
+    channels: int
+    format: str
+
+
+def decode(source: Source, sample_rate_hz: int) -> FloatArray:
+    """Decode a whole recording.
+
+    Args:
+        source: Path of a file, or the bytes of one.
+        sample_rate_hz: Rate of the result.
+
+    Returns:
+        Mono waveform (S,) float32 in [-1, 1], S >= 1: the mean of the channels, resampled (soxr HQ).
+
+    Raises:
+        AudioDecodeError: Missing, empty, broken, not audio, no samples, NaN or infinite samples, or longer than
+            ``MAX_DECODE_S``.
+    """
+    blocks, length = [], 0
+    for block in _mono_blocks(source, sample_rate_hz):
+        blocks.append(block)
+        length += len(block)
+        if length > MAX_DECODE_S * sample_rate_hz:
+            raise AudioDecodeError(
+                _name(source),
+                f"longer than {MAX_DECODE_S / 3600:.0f} h; read it in windows: askaudio.audio.decode.stream_windows",
+            )
+    return np.concatenate(blocks)
+
+
+def stream_windows(source: Source, sample_rate_hz: int, window_s: float, hop_s: float) -> Iterator[Window]:
+    """Decode a recording of any length window by window, in bounded memory.
+
+    The windows equal ``fixed_windows(decode(source, rate), rate, window_s, hop_s)`` bit for bit.
+
+    Args:
+        source: Path of a file, or the bytes of one.
+        sample_rate_hz: Rate of the windows' samples.
+        window_s: Length of a window in seconds.
+        hop_s: Step between window starts in seconds.
+
+    Raises:
+        AudioDecodeError: As ``decode``; a fault in the middle of a file shows when the stream gets there.
+        ConfigError: ``window_s`` or ``hop_s`` is out of range.
+    """
+    return cut(_mono_blocks(source, sample_rate_hz), sample_rate_hz, window_s, hop_s)
+
+
+def probe(source: Source) -> AudioInfo:
+    """Read a file's header: length, rate, channels, container format.
+
+    Raises:
+        AudioDecodeError: As ``decode``, as far as the header shows it.
+    """
+    with _open(source) as stream:
+        frames = stream.frames
+        duration_s = None if frames is None else frames / stream.sample_rate_hz
+        return AudioInfo(duration_s, stream.sample_rate_hz, stream.channels, stream.format)
+
+
+def _name(source: Source) -> str:
+    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+
+
+def _mono_blocks(source: Source, sample_rate_hz: int) -> Iterator[FloatArray]:
+    """Blocks (S_i,) at ``sample_rate_hz``; at least one sample in all."""
+    name, produced, first = _name(source), 0, np.zeros(0, dtype=np.float32)
+    with _open(source) as stream:
+        same_rate = stream.sample_rate_hz == sample_rate_hz
+        resampler = None if same_rate else soxr.ResampleStream(stream.sample_rate_hz, sample_rate_hz, 1, "float32")
+        for block in stream.blocks:  # (n, C)
+            mono = np.ascontiguousarray(block[:, 0]) if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            if not np.isfinite(mono).all():
+                raise AudioDecodeError(name, "holds samples that are NaN or infinite; write the file anew")
+            np.clip(mono, -1.0, 1.0, out=mono)
+            first = first if len(first) else mono[:1].copy()
+            out = mono if resampler is None else resampler.resample_chunk(mono)
+            if len(out):
+                produced += len(out)
+                yield np.clip(out, -1.0, 1.0)  # band-limiting overshoots at edges
+        if not len(first):
+            raise AudioDecodeError(name, "holds no samples")
+        if resampler is not None:
+            out = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+            if len(out) or not produced:
+                yield np.clip(out, -1.0, 1.0) if len(out) else first
+
+
+@contextlib.contextmanager
+def _open(source: Source) -> Iterator[AudioStream]:
+    name = _name(source)
+    _check_source(source, name)
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(_open_soundfile(source, name))
+        except AudioDecodeError as first:
+            stream = stack.enter_context(_open_codec(source, name, first))
+        if stream.sample_rate_hz not in _RATES_HZ:
+            raise AudioDecodeError(name, f"a sample rate of {stream.sample_rate_hz} Hz is not sound")
+        yield stream
+
+
+def _check_source(source: Source, name: str) -> None:
+    if isinstance(source, bytes):
+        if not source:
+            raise AudioDecodeError(name, "no bytes")
+        return
+    path = Path(source)
+    try:
+        if not path.exists():
+            raise AudioDecodeError(name, "no such file")
+        if not path.is_file():  # a pipe would block, a folder is no sound
+            raise AudioDecodeError(name, "not a regular file")
+        if path.stat().st_size == 0:
+            raise AudioDecodeError(name, "the file is empty (0 bytes)")
+        with path.open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        raise AudioDecodeError(name, f"cannot be opened ({error})") from error
+
+
+@contextlib.contextmanager
+def _open_soundfile(source: Source, name: str) -> Iterator[AudioStream]:
+    try:
+        file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:  # TypeError: a headerless .raw
+        raise AudioDecodeError(name, _reason(error)) from error
+    with file:
+        frames = file.frames if 0 <= file.frames < 1 << 62 else None
+        blocks = _soundfile_blocks(file, name)
+        yield AudioStream(file.samplerate, file.channels, frames, file.format.lower(), blocks)
+
+
+def _soundfile_blocks(file: soundfile.SoundFile, name: str) -> Iterator[FloatArray]:
+    n_frames = max(1, _BLOCK_VALUES // file.channels)
+    while True:
+        buffer = np.empty((n_frames, file.channels), dtype=np.float32)
+        try:
+            block = file.read(out=buffer)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioDecodeError(name, f"broken in the middle ({_reason(error)})") from error
+        if not len(block):
+            return
+        yield block
+
+
+@contextlib.contextmanager
+def _open_codec(source: Source, name: str, first: AudioDecodeError) -> Iterator[AudioStream]:
+    """What libsndfile refused, by PyAV; without the extra, the first error with the way out."""
+    try:
+        opened = codec.open_stream(source, name)
+    except MissingExtraError as missing:
+        raise AudioDecodeError(
+            name, f"{first.reason} (m4a, wma and video need: pip install 'askaudio[codec]')"
+        ) from missing
+    with opened as stream:
+        yield stream
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).split(": ", 1)[-1].strip().rstrip(".")
+    return text[:1].lower() + text[1:] if text else type(error).__name__
