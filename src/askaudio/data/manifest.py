@@ -21,6 +21,9 @@ from typing import Any
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path
 from askaudio.core.types import SPLITS, Split
+from askaudio.data.pool import About, Fault, Pool
+
+_UNKNOWN = About()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,21 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An ordered set of clips with unique ids."""
+    """An ordered set of clips with unique ids, and what its reader knows about it.
+
+    Args:
+        name: Name of the set, for example "audiocaps" or "clotho:test".
+        clips: The clips that can be used.
+        about: Version, language, licence note, home page.
+        missing: Clips that the caption files list and whose audio was not found; counted, never used.
+        faults: Rows that could not be read as they stand.
+    """
 
     name: str
     clips: tuple[Clip, ...]
+    about: About = _UNKNOWN
+    missing: tuple[Clip, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -69,16 +83,35 @@ class Manifest:
 
     def split(self, split: Split) -> Manifest:
         """The clips of one split, in order."""
-        return Manifest(f"{self.name}:{split}", tuple(c for c in self.clips if c.split == split))
+        return replace(
+            self,
+            name=f"{self.name}:{split}",
+            clips=tuple(c for c in self.clips if c.split == split),
+            missing=tuple(c for c in self.missing if c.split == split),
+            faults=tuple(f for f in self.faults if f.split in (None, split)),
+        )
 
     def where(self, keep: Iterable[bool]) -> Manifest:
         """The clips for which ``keep`` (one truth value a clip) holds."""
-        return Manifest(self.name, tuple(c for c, k in zip(self.clips, keep, strict=True) if k))
+        return replace(self, clips=tuple(c for c, k in zip(self.clips, keep, strict=True) if k))
 
     @property
     def n_captions(self) -> int:
         """Number of captions over all clips."""
         return sum(len(c.captions) for c in self.clips)
+
+    @property
+    def pool(self) -> Pool:
+        """The counts to print beside every number computed on this manifest."""
+        return Pool(
+            self.name,
+            self.about.version,
+            clips=len(self.clips),
+            captions=self.n_captions,
+            missing_clips=len(self.missing),
+            missing_captions=sum(len(c.captions) for c in self.missing),
+            faulty_rows=len(self.faults),
+        )
 
 
 def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = None, seed: int = 0) -> Manifest:
@@ -109,7 +142,7 @@ def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = No
         stop = round(total * len(groups))
         of_group.update(dict.fromkeys(groups[start:stop], split))
         start = stop
-    return Manifest(manifest.name, tuple(replace(c, split=of_group[c.group or c.clip_id]) for c in manifest))
+    return replace(manifest, clips=tuple(replace(c, split=of_group[c.group or c.clip_id]) for c in manifest))
 
 
 _KNOWN = {

@@ -1,0 +1,77 @@
+"""What stands beside the clips of a data set: where it comes from, what was wrong with its rows, how large the pool is.
+
+A recall figure means nothing without its pool (975, 957 and 883 clips of one test set are all in print), so every
+number of this project is printed with a ``Pool``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from askaudio.core.types import Json, Split
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Where a data set comes from. ``licence`` is a note for people, not legal advice."""
+
+    version: str = ""
+    language: str = ""
+    licence: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one row: ``kind`` is a short name for counting, ``where`` is file:line."""
+
+    kind: str
+    where: str
+    what: str
+    level: Literal["error", "warning"] = "error"
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Counts that belong to every number computed on a data set.
+
+    Args:
+        name: Data set and split.
+        version: Version of the data set, or "".
+        clips: Clips whose audio is there (for a caption-only use: all clips).
+        captions: Captions of these clips.
+        missing_clips: Clips that the caption file names and whose audio is not there.
+        missing_captions: Captions of the missing clips.
+        faulty_rows: Rows of the caption files that could not be used as they stand.
+    """
+
+    name: str
+    version: str
+    clips: int
+    captions: int
+    missing_clips: int = 0
+    missing_captions: int = 0
+    faulty_rows: int = 0
+
+    def __str__(self) -> str:
+        title = f"{self.name} ({self.version})" if self.version else self.name
+        text = f"{title}: {self.clips:,} clips, {self.captions:,} captions"
+        if self.missing_clips:
+            listed = self.clips + self.missing_clips
+            text += f"; {self.missing_clips:,} of {listed:,} listed clips missing ({self.missing_captions:,} captions)"
+        if self.faulty_rows:
+            text += f"; {self.faulty_rows:,} faulty rows"
+        return text
+
+    def to_json(self) -> Json:
+        """The counts as a dictionary."""
+        return asdict(self)
+
+
+def count_kinds(faults: Iterable[Fault]) -> dict[str, int]:
+    """How often each kind of fault occurs, most frequent first."""
+    return dict(Counter(fault.kind for fault in faults).most_common())
