@@ -1,0 +1,123 @@
+"""Open the search page and the API for a collection.
+
+Examples:
+  askaudio serve --open                       the default collection, in the browser
+  askaudio serve --collection ~/fx --port 9000
+  askaudio serve --token-file token.txt       ask everyone for the secret in token.txt
+  askaudio serve --host 0.0.0.0 --token-file token.txt --allow-host studio-nas
+                                              for the whole network, under that name
+
+The page is at /, the API at /v1, its description at /v1/openapi.json. Stop with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import socket
+import sys
+from typing import Any
+
+from askaudio.cli.output import emit_json, say
+
+HELP = "open the search page and the API"
+DEFAULT_COLLECTION = "~/.askaudio/collections/default"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``askaudio serve``."""
+    # fmt: off
+    add = parser.add_argument
+    add("--collection", metavar="C", default=os.environ.get("ASKAUDIO_COLLECTION", DEFAULT_COLLECTION),
+        help="folder or URL of the collection (default: ASKAUDIO_COLLECTION, else ~/.askaudio/collections/default)")
+    add("--host", default="127.0.0.1", help="address to bind to (default: %(default)s, this machine only)")
+    add("--port", type=int, default=8765, help="TCP port, 0 for any free one (default: %(default)s)")
+    add("--token-file", metavar="F", help="file with the secret to ask for (else ASKAUDIO_TOKEN, else none)")
+    add("--allow-host", metavar="NAME", action="append", default=[], help="host name to answer to; repeatable")
+    add("--rate-limit", type=float, default=200.0, metavar="N",
+        help="requests a second that one address may make, 0 for no limit (default: %(default)g)")
+    add("--max-upload-mb", type=float, default=50.0, metavar="MB",
+        help="largest sound that may be sent as a query (default: %(default)g)")
+    add("--open", action="store_true", help="open the page in the browser")
+    # fmt: on
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop; 0 after a graceful stop."""
+    from askaudio.search.engine import SearchEngine
+    from askaudio.server.settings import ServerSettings, read_token
+
+    settings = ServerSettings(
+        host=args.host,
+        port=args.port,
+        token=read_token(args.token_file),
+        allowed_hosts=tuple(args.allow_host),
+        rate_per_s=args.rate_limit,
+        max_upload_bytes=int(args.max_upload_mb * 2**20),
+    )
+    listener = _bind(settings.host, settings.port)
+    with listener, contextlib.closing(SearchEngine.open(args.collection)) as engine:
+        _announce(args, settings, listener, engine.info())
+        _serve(engine, settings, listener)
+    return 0
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A bound socket, made before the model is loaded so that a taken port is told at once."""
+    from askaudio.core.errors import ConfigError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"port {port} on {host} is taken by another program; choose one: askaudio serve --port {port + 1}"
+            ) from error
+        raise ConfigError(f"cannot bind to {host}, port {port}: {error.strerror or error}") from error
+    return listener
+
+
+def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, info: dict[str, Any]) -> None:
+    port = listener.getsockname()[1]
+    shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    url = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+    if args.json:
+        emit_json({"url": url, "clips": info.get("clips"), "model": info.get("model"), "token": bool(settings.token)})
+    else:
+        say(f"{info.get('clips', 0):,} sounds at {url}   (Ctrl-C stops)")
+    sys.stdout.flush()
+    if not settings.is_loopback and settings.token is None:
+        sys.stderr.write("askaudio serve: no token is set, so everyone on this network can search and listen; "
+                         "see --token-file\n")  # fmt: skip
+    if args.open:
+        import threading
+        import webbrowser
+
+        threading.Timer(0.7, webbrowser.open, [url]).start()
+
+
+def _serve(engine: Any, settings: Any, listener: socket.socket) -> None:
+    import uvicorn
+
+    from askaudio.server.app import create_app
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config = uvicorn.Config(
+        create_app(engine, settings),
+        log_config=None,  # no access log: what people search for is theirs
+        access_log=False,
+        proxy_headers=False,  # else any local program could pretend to be another address
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,74 @@
+"""Who may ask: the token, the page's session cookie, the Host header, and where a request comes from.
+
+The page cannot put a header on ``<audio src>``, so it trades the token once for a cookie that scripts cannot read.
+The cookie holds a keyed hash of a fixed text, never the token; a new token ends all old cookies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from askaudio.server.settings import LOOPBACK_NAMES, ServerSettings
+
+SESSION_COOKIE = "askaudio_session"
+_SESSION_TEXT = b"askaudio page session v1"
+
+
+def session_value(token: str) -> str:
+    """What the session cookie holds for this token: 64 hex digits."""
+    return hmac.new(token.encode(), _SESSION_TEXT, hashlib.sha256).hexdigest()
+
+
+def _same(a: str, b: str) -> bool:
+    return hmac.compare_digest(a.encode("utf-8", "surrogatepass"), b.encode("utf-8", "surrogatepass"))
+
+
+def shows_token(headers: Headers, token: str) -> bool:
+    """Whether ``Authorization: Bearer`` carries the token (compared in constant time)."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and _same(given.strip(), token)
+
+
+def shows_session(headers: Headers, token: str) -> bool:
+    """Whether the page's cookie is the one that this token gives."""
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
+    except CookieError:
+        return False
+    return morsel is not None and _same(morsel.value, session_value(token))
+
+
+def host_is_allowed(host_header: str, settings: ServerSettings) -> bool:
+    """Whether a ``Host`` header names this service: the guard against DNS rebinding.
+
+    A hostile page can point its own name at 127.0.0.1, but then the header carries that name. A bare address cannot
+    be rebound, so a service that is bound beyond loopback takes any address, and names only when they were allowed.
+    """
+    try:
+        name = urlsplit(f"//{host_header}").hostname or ""
+        bare = f"[{name}]" if ":" in name else name
+    except ValueError:
+        return False
+    if bare in LOOPBACK_NAMES or name in {allowed.lower() for allowed in settings.allowed_hosts}:
+        return True
+    if settings.is_loopback:
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_cross_site(headers: Headers) -> bool:
+    """Whether a browser sent this request from another site's page; programs send neither header and pass."""
+    if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return True
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()

@@ -1,0 +1,61 @@
+"""The service as an ASGI app: routes of version 1, the page, and the guard around both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from askaudio import __version__
+from askaudio.search.engine import SearchEngine
+from askaudio.server import routes_clips, routes_search, routes_service
+from askaudio.server.guard import Guard
+from askaudio.server.problems import install_handlers
+from askaudio.server.service import make_service
+from askaudio.server.settings import ServerSettings
+
+STATIC = Path(__file__).with_name("static")
+
+
+def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> FastAPI:
+    """Make the service for an open engine; the engine stays the caller's to close.
+
+    Args:
+        engine: What answers the searches.
+        settings: Limits, token and hosts; the defaults are for one machine over loopback.
+
+    Returns:
+        An ASGI app: ``/`` is the page, ``/v1`` the API, ``/v1/openapi.json`` its description.
+
+    Example:
+        >>> app = create_app(SearchEngine.open("~/.askaudio/collections/default"))  # doctest: +SKIP
+        >>> uvicorn.run(app, host="127.0.0.1", port=8765)  # doctest: +SKIP
+    """
+    settings = settings or ServerSettings()
+    service = make_service(engine, settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.decoder.close()
+
+    app = FastAPI(
+        title="askaudio",
+        version=__version__,
+        summary="Find any sound by describing it.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # the usual pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    install_handlers(app)
+    for routes in (routes_search, routes_clips, routes_service):
+        app.include_router(routes.router)
+    app.mount("/", StaticFiles(directory=STATIC, html=True, follow_symlink=False), name="page")
+    app.add_middleware(Guard, settings=settings, metrics=service.metrics)
+    return app

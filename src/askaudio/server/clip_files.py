@@ -1,0 +1,70 @@
+"""Which file stands behind a clip, and whether it may leave: only what ingestion recorded, and only where it was.
+
+The caller names a clip_id, never a path. The recorded path must still be its own real path, so a symlink that was put
+in its place later, or in place of a folder above it, leads nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from askaudio.search.hits import ClipInfo
+from askaudio.server.problems import Problem
+
+# What browsers are told; anything else would be a guess of the operating system's tables.
+MEDIA_TYPES = {
+    ".wav": "audio/wav",
+    ".wave": "audio/wav",
+    ".bwf": "audio/wav",
+    ".w64": "audio/x-w64",
+    ".rf64": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".mp4": "audio/mp4",
+    ".aac": "audio/aac",
+    ".aif": "audio/aiff",
+    ".aiff": "audio/aiff",
+    ".aifc": "audio/aiff",
+    ".caf": "audio/x-caf",
+    ".au": "audio/basic",
+    ".wma": "audio/x-ms-wma",
+    ".webm": "audio/webm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFile:
+    """A file that may be served."""
+
+    path: Path
+    media_type: str
+    status: os.stat_result
+
+    @property
+    def version(self) -> str:
+        """A text that changes when the file does."""
+        return f"{self.status.st_mtime_ns:x}-{self.status.st_size:x}"
+
+
+def clip_file(clip: ClipInfo) -> ClipFile:
+    """The file of a clip.
+
+    Raises:
+        Problem: 404 when it is gone, was replaced by a link, or is not a plain file.
+    """
+    path = Path(clip.path)
+    try:
+        real = os.path.realpath(path, strict=True)
+        status = os.stat(real, follow_symlinks=False)
+    except (OSError, ValueError):
+        raise Problem(404, "The file of this clip is not there any more; index its folder again.") from None
+    if real != str(path) or not stat.S_ISREG(status.st_mode):
+        raise Problem(404, "The file of this clip is not where it was indexed; index its folder again.")
+    return ClipFile(path, MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"), status)

@@ -1,0 +1,80 @@
+"""Stored clips: what is known of them, their audio with byte ranges, their waveforms."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from askaudio.server.clip_files import ClipFile, clip_file
+from askaudio.server.peaks import MAX_POINTS
+from askaudio.server.problems import Problem
+from askaudio.server.schemas import MAX_WHERE, ClipList, ClipModel, Peaks, clip_model
+from askaudio.server.service import Service, ServiceDep
+
+router = APIRouter(prefix="/v1/clips", tags=["clips"])
+
+
+@router.get("", response_model=ClipList, summary="List clips")
+async def list_clips(
+    service: ServiceDep,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    where: Annotated[str, Query(max_length=MAX_WHERE)] = "",
+) -> ClipList:
+    """Stored clips in the order of their ids."""
+    clips = await service.searches.run(lambda: service.engine.clips(offset, limit, where or None))
+    return ClipList(clips=[clip_model(clip) for clip in clips], offset=offset)
+
+
+# A clip_id may hold slashes, so the routes with something after it come before the one that takes all the rest.
+@router.head("/{clip_id:path}/audio", include_in_schema=False)
+@router.get("/{clip_id:path}/audio", response_class=FileResponse, summary="Audio")
+async def audio(service: ServiceDep, clip_id: str, download: bool = False) -> FileResponse:
+    """The recording as it is on disk; byte ranges are answered, so a player can jump."""
+    file = await _file(service, clip_id)
+    return FileResponse(
+        file.path,
+        media_type=file.media_type,
+        filename=file.path.name,
+        content_disposition_type="attachment" if download else "inline",
+        headers={"Cache-Control": "private, no-cache"},
+    )
+
+
+@router.get("/{clip_id:path}/peaks", response_model=Peaks, summary="Waveform")
+async def peaks(
+    service: ServiceDep,
+    request: Request,
+    clip_id: str,
+    points: Annotated[int, Query(ge=10, le=MAX_POINTS)] = 400,
+    start_s: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)] = 0.0,
+    end_s: Annotated[float | None, Query(gt=0, le=1e6, allow_inf_nan=False)] = None,
+) -> Response:
+    """Lowest and highest sample of equal stretches of the recording, for drawing."""
+    if end_s is not None and end_s <= start_s:
+        raise Problem(422, f"end_s ({end_s:g}) must be after start_s ({start_s:g}).")
+    file = await _file(service, clip_id)
+    name = f"{clip_id}|{file.version}|{points}|{start_s}|{end_s}".encode("utf-8", "surrogatepass")
+    headers = {"ETag": f'"{hashlib.sha256(name).hexdigest()[:32]}"', "Cache-Control": "private, max-age=300"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    kept = service.peaks.get(file, points, start_s, end_s)
+    if kept is None:
+        kept = await service.decodes.run(lambda: service.peaks.compute(file, points, start_s, end_s))
+        service.metrics.decodes.labels("peaks").inc()
+    return JSONResponse({"clip_id": clip_id, **kept}, headers=headers)
+
+
+@router.get("/{clip_id:path}", response_model=ClipModel, summary="One clip")
+async def clip(service: ServiceDep, clip_id: str) -> ClipModel:
+    """What ingestion stored about a recording."""
+    return clip_model(await service.clip(clip_id))
+
+
+async def _file(service: Service, clip_id: str) -> ClipFile:
+    found = await service.clip(clip_id)
+    return await anyio.to_thread.run_sync(clip_file, found)

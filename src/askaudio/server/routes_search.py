@@ -1,0 +1,124 @@
+"""Search, similar, and search by a sound that is sent along."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import JSONResponse
+
+from askaudio.search.hits import Hit
+from askaudio.search.query import Part
+from askaudio.server.problems import Problem
+from askaudio.server.schemas import (
+    MAX_PARTS,
+    MAX_TEXT,
+    MAX_WHERE,
+    ClipId,
+    SearchAnswer,
+    SearchRequest,
+    Text,
+    hit_json,
+)
+from askaudio.server.service import Service, ServiceDep
+
+router = APIRouter(prefix="/v1", tags=["search"])
+AVOID = -0.5  # weight of what the caller does not want; enough to sink it, not to turn the query round
+
+
+@router.get("/search", response_model=SearchAnswer, summary="Search by words")
+async def search(
+    service: ServiceDep,
+    q: Annotated[list[Text], Query(max_length=MAX_PARTS, description="words to look for")] = [],  # noqa: B006
+    avoid: Annotated[list[Text], Query(max_length=MAX_PARTS, description="words to avoid")] = [],  # noqa: B006
+    like: Annotated[list[ClipId], Query(max_length=MAX_PARTS, description="clips to look like")] = [],  # noqa: B006
+    unlike: Annotated[list[ClipId], Query(max_length=MAX_PARTS, description="clips not to look like")] = [],  # noqa: B006
+    where: Annotated[str, Query(max_length=MAX_WHERE, description="such as: duration<3 and tag=rain")] = "",
+    top_k: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> JSONResponse:
+    """Find clips. Several ``q`` and ``like`` are looked for together; ``avoid`` and ``unlike`` push hits down."""
+    parts = [Part("text", text) for text in q] + [Part("clip", clip_id) for clip_id in like]
+    parts += [Part("text", text, AVOID) for text in avoid] + [Part("clip", clip_id, AVOID) for clip_id in unlike]
+    return await _answer(service, "text", lambda: service.engine.search(more=parts, top_k=top_k, where=where or None))
+
+
+@router.post("/search", response_model=SearchAnswer, summary="Search by weighted parts")
+async def search_parts(service: ServiceDep, request: SearchRequest) -> JSONResponse:
+    """Find clips by several words and stored clips, each with a weight; a negative weight avoids."""
+
+    def work() -> list[Hit]:
+        return service.engine.search(
+            more=request.to_parts(),
+            top_k=request.top_k,
+            where=request.where or None,
+            words=request.words,
+            fold_twins=request.fold_twins,
+        )
+
+    return await _answer(service, "parts", work)
+
+
+@router.get("/similar", response_model=SearchAnswer, summary="Clips that sound like a stored clip")
+async def similar(
+    service: ServiceDep,
+    clip_id: Annotated[str, Query(min_length=1, max_length=1024)],
+    where: Annotated[str, Query(max_length=MAX_WHERE)] = "",
+    top_k: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> JSONResponse:
+    """Find clips that sound like a stored one; itself is left out."""
+    return await _answer(service, "similar", lambda: service.engine.similar(clip_id, top_k=top_k, where=where or None))
+
+
+@router.post("/search/audio", response_model=SearchAnswer, summary="Search by a sound that is sent")
+async def search_audio(
+    service: ServiceDep,
+    sound: Annotated[UploadFile, File(description="a recording: wav, flac, ogg, opus, mp3")],
+    q: Annotated[str, Form(max_length=MAX_TEXT, description="words that go with it")] = "",
+    avoid: Annotated[str, Form(max_length=MAX_TEXT, description="words to avoid")] = "",
+    unlike: Annotated[list[ClipId], Form(max_length=MAX_PARTS)] = [],  # noqa: B006
+    where: Annotated[str, Form(max_length=MAX_WHERE)] = "",
+    top_k: Annotated[int, Form(ge=1, le=200)] = 20,
+) -> JSONResponse:
+    """Find clips that sound like a file of the caller's; it is decoded in a bounded process and not kept."""
+    if sound.size is not None and sound.size > service.settings.max_upload_bytes:
+        raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
+    more = [Part("text", q)] if q.strip() else []
+    more += [Part("text", avoid, AVOID)] if avoid.strip() else []
+    more += [Part("clip", clip_id, AVOID) for clip_id in unlike]
+    with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
+        wav = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
+        service.metrics.decodes.labels("upload").inc()
+        return await _answer(
+            service,
+            "audio",
+            lambda: service.engine.search(audio=wav, more=more, top_k=top_k, where=where or None),
+        )
+
+
+def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
+    """Put what was sent on disk and let the decoder process make a plain wav of it."""
+    source, wav = folder / "sound", folder / "query.wav"
+    with source.open("wb") as file:
+        shutil.copyfileobj(sound, file)
+    service.decoder.run(
+        "to_wav",
+        str(source),
+        target=str(wav),
+        sample_rate_hz=service.engine.encoder.sample_rate_hz,
+        max_s=service.settings.max_upload_s,
+    )
+    return wav
+
+
+async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) -> JSONResponse:
+    started = time.perf_counter()
+    hits = await service.searches.run(work)
+    service.metrics.searches.labels(kind).inc()
+    took_ms = round((time.perf_counter() - started) * 1000, 2)
+    # the shape is documented by response_model; checking our own objects again would double the time of a request
+    return JSONResponse({"hits": [hit_json(hit) for hit in hits], "took_ms": took_ms})

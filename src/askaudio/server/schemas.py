@@ -1,0 +1,162 @@
+"""What goes over the wire in version 1: stable names, units in them, and bounds on everything a caller may send."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from askaudio.search.hits import ClipInfo, Hit
+from askaudio.search.query import Part
+
+MAX_TEXT = 500
+MAX_WHERE = 500
+MAX_PARTS = 16
+MAX_TOP_K = 200
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+ClipId = Annotated[str, Field(min_length=1, max_length=1024)]
+Where = Annotated[str, Field(max_length=MAX_WHERE)]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TextPart(_Strict):
+    """Words to look for; with a negative weight, to avoid."""
+
+    kind: Literal["text"] = "text"
+    value: Text
+    weight: float = Field(1.0, ge=-4, le=4, allow_inf_nan=False)
+
+
+class ClipPart(_Strict):
+    """A stored clip to look like; with a negative weight, not to."""
+
+    kind: Literal["clip"] = "clip"
+    value: ClipId
+    weight: float = Field(1.0, ge=-4, le=4, allow_inf_nan=False)
+
+
+class SearchRequest(_Strict):
+    """A query of several parts. Sounds are sent to ``/v1/search/audio`` instead."""
+
+    parts: list[Annotated[TextPart | ClipPart, Field(discriminator="kind")]] = Field(min_length=1, max_length=MAX_PARTS)
+    where: Where = ""
+    top_k: TopK = 20
+    words: bool = Field(True, description="also match the words of file names and tags")
+    fold_twins: bool = Field(True, description="fold near-identical takes into one hit")
+
+    def to_parts(self) -> list[Part]:
+        """The parts as the engine takes them."""
+        return [Part(part.kind, part.value, part.weight) for part in self.parts]
+
+
+class SegmentModel(BaseModel):
+    """A stretch of a recording that answers the query."""
+
+    start_s: float
+    end_s: float
+    score: float
+
+
+class TwinModel(BaseModel):
+    """A near-identical take that was folded into a hit."""
+
+    clip_id: str
+    path: str
+    similarity: float
+
+
+class HitModel(BaseModel):
+    """One clip that answers a query; ``match`` (0-100) is for people, ``score`` is the cosine."""
+
+    rank: int
+    clip_id: str
+    path: str
+    score: float
+    match: float
+    start_s: float
+    end_s: float
+    segments: list[SegmentModel]
+    words: list[str]
+    twins: list[TwinModel]
+    metadata: dict[str, Any]
+
+
+class SearchAnswer(BaseModel):
+    """Hits, best first."""
+
+    hits: list[HitModel]
+    took_ms: float
+
+
+class ClipModel(BaseModel):
+    """One stored clip."""
+
+    clip_id: str
+    path: str
+    windows: int
+    metadata: dict[str, Any]
+
+
+class ClipList(BaseModel):
+    """Stored clips in the order of their ids; ask on with ``offset``."""
+
+    clips: list[ClipModel]
+    offset: int
+
+
+class Peaks(BaseModel):
+    """A waveform: lowest and highest sample of equal stretches between two times, integers in [-127, 127]."""
+
+    clip_id: str
+    duration_s: float
+    start_s: float
+    end_s: float
+    low: list[int]
+    high: list[int]
+
+
+class Collection(BaseModel):
+    """What is searched."""
+
+    clips: int
+    entries: int
+    model: str
+    version: str
+    upload_max_bytes: int
+    upload_max_s: float
+
+
+class Health(BaseModel):
+    """Whether the service answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+def json_safe(value: Any) -> Any:
+    """Metadata as JSON can say it: NaN and infinities become null, unknown types text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): json_safe(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_safe(v) for v in value]
+    return str(value)
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit as ``HitModel``."""
+    return json_safe(hit.to_json())
+
+
+def clip_model(clip: ClipInfo) -> ClipModel:
+    """A clip as ``ClipModel``."""
+    return ClipModel(**json_safe(clip.to_json()))
