@@ -1,0 +1,140 @@
+"""Pairs of a clip and one of its captions, as arrays that a dual encoder takes; every draw depends on (seed, epoch).
+
+Features are computed before training (``cache.py``), so an item is two array look-ups. Nothing here keeps a
+generator running: the draws of an epoch are made when the epoch is set, so a resumed run draws what the first one
+would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from askaudio.core.errors import DataError
+from askaudio.core.types import FloatArray, IntArray
+from askaudio.data.manifest import Clip, Manifest
+
+Array = npt.NDArray[Any]
+Captions = Literal["one", "all"]
+Windows = Literal["random", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One item of a batch.
+
+    Attributes:
+        clip_id: Id of the clip.
+        caption_id: Id of its caption.
+        audio: What the audio tower takes, for one window.
+        text: What the text tower takes.
+        entry: Number of the (clip, caption) pair among all pairs of the data set: a stable id for knowledge.
+        text_id: Number of the caption's wording; equal wordings have equal numbers.
+    """
+
+    clip_id: str
+    caption_id: str
+    audio: Array
+    text: Array
+    entry: int
+    text_id: int
+
+
+class PairDataset:
+    """Clips with captions of one split.
+
+    Args:
+        manifest: M clips, each with at least one caption.
+        audio: M arrays (W_i, ...): what the audio tower takes, for each of the clip's W_i windows.
+        texts: (U, ...) what the text tower takes, for each wording.
+        wordings: For each clip, for each caption, the rows of ``texts`` that may stand for it: its own first, then
+            variants (the caption in a prompt, say), of which one is drawn each time.
+        captions: ``"one"``: an epoch has M pairs, a clip with several captions draws one; ``"all"``: an epoch has
+            every pair.
+        windows: ``"random"``: one window of a long clip is drawn; ``"mean"``: the mean over its windows.
+        seed: Of all draws.
+
+    Raises:
+        DataError: A clip without a caption or without a window, or lengths that do not fit.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        audio: Sequence[Array],
+        texts: FloatArray,
+        wordings: Sequence[Sequence[Sequence[int]]],
+        captions: Captions = "one",
+        windows: Windows = "random",
+        seed: int = 0,
+    ) -> None:
+        _check(manifest, audio, wordings)
+        self.clips: tuple[Clip, ...] = manifest.clips
+        self.audio = [a.mean(axis=0, keepdims=True) for a in audio] if windows == "mean" else list(audio)
+        self.texts = texts
+        self.wordings = wordings
+        self.captions = captions
+        self.seed = seed
+        self._n_captions = np.array([len(c.captions) for c in self.clips])
+        self._first_entry = np.concatenate([[0], np.cumsum(self._n_captions)[:-1]])
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw captions, wordings and windows for an epoch; the same epoch always draws the same."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.captions == "one":
+            self._clip = np.arange(len(self.clips))
+            self._caption = rng.integers(self._n_captions)  # (M,)
+        else:
+            self._clip = np.repeat(np.arange(len(self.clips)), self._n_captions)
+            self._caption = np.arange(len(self._clip)) - self._first_entry[self._clip]
+        self._window_draw = rng.random(len(self._clip))
+        self._wording_draw = rng.random(len(self._clip))
+
+    def __len__(self) -> int:
+        return len(self._clip)
+
+    @property
+    def clip_rows(self) -> IntArray:
+        """(len,) row of each item's clip: the sampler keeps one clip's pairs out of each other's batch."""
+        return self._clip
+
+    @property
+    def n_entries(self) -> int:
+        """Number of (clip, caption) pairs, drawn this epoch or not."""
+        return int(self._n_captions.sum())
+
+    def __getitem__(self, index: int) -> Pair:
+        row, k = int(self._clip[index]), int(self._caption[index])
+        clip, windows, rows = self.clips[row], self.audio[row], self.wordings[row][k]
+        return Pair(
+            clip_id=clip.clip_id,
+            caption_id=clip.captions[k].caption_id,
+            audio=windows[int(self._window_draw[index] * len(windows))],
+            text=self.texts[rows[int(self._wording_draw[index] * len(rows))]],
+            entry=int(self._first_entry[row]) + k,
+            text_id=rows[0],
+        )
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
+        """A whole batch at once, as torch's loader asks for it."""
+        return [self[i] for i in indices]
+
+
+def _check(manifest: Manifest, audio: Sequence[Array], wordings: Sequence[Sequence[Sequence[int]]]) -> None:
+    if not len(manifest) == len(audio) == len(wordings):
+        raise DataError(
+            f"{manifest.name}: {len(manifest)} clips, {len(audio)} sounds and {len(wordings)} lists of wordings; "
+            "there must be one of each for every clip"
+        )
+    if not len(manifest):
+        raise DataError(f"{manifest.name} is empty; give its clips a split, or split by group: data.split=group")
+    for clip, windows, rows in zip(manifest, audio, wordings, strict=True):
+        if not clip.captions or len(rows) != len(clip.captions):
+            raise DataError(f"{manifest.name}: clip {clip.clip_id!r} has no caption to train on")
+        if not len(windows):
+            raise DataError(f"{manifest.name}: clip {clip.clip_id!r} ({clip.path}) has no sound in it")
