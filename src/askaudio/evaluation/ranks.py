@@ -1,0 +1,163 @@
+"""Ranks of the relevant items, tie-safe and in bounded memory.
+
+For every relevant item two counts are kept: how many gallery items score higher (``above``) and how many score the
+same (``tied``, itself included). All metrics under both tie rules follow from these, so no (Q, N) matrix is kept: a
+block of rows is scored, sorted and dropped. A block holds at most ``BLOCK_SCORES`` scores (16 M: 64 MB, twice
+while sorting). Measured on one core: 5,225 x 1,045 in 0.07 s plus the product, see benchmarks/evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from askaudio.core.errors import ConfigError, DataError
+from askaudio.core.types import FloatArray, IntArray, Progress, silent
+from askaudio.evaluation.relevance import Relevance
+from askaudio.evaluation.run import Run
+from askaudio.evaluation.scores import Scores
+
+Ties = Literal["pessimistic", "expected"]
+TIES: tuple[Ties, ...] = ("pessimistic", "expected")
+BLOCK_SCORES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the relevant items of every query stand; relevant items best first, of equal scores the lower grade first.
+
+    Attributes:
+        indptr: (Q + 1,) start of each query.
+        above: (R,) gallery items with a higher score; ``n_gallery`` for an item that was not retrieved.
+        tied: (R,) gallery items with the same score, itself included.
+        grades: (R,) grade of the item.
+        n_gallery: N.
+    """
+
+    indptr: IntArray
+    above: IntArray
+    tied: IntArray
+    grades: FloatArray
+    n_gallery: int
+
+    @property
+    def n_queries(self) -> int:
+        """Q."""
+        return len(self.indptr) - 1
+
+    @property
+    def counts(self) -> IntArray:
+        """(Q,) number of relevant items."""
+        return np.diff(self.indptr)
+
+    @property
+    def query(self) -> IntArray:
+        """(R,) query row of each relevant item."""
+        return np.repeat(np.arange(self.n_queries), self.counts)
+
+    def groups(self) -> tuple[IntArray, IntArray]:
+        """Tie groups of relevant items: for each item (R,) its place in its group and the size of the group."""
+        query = self.query
+        fresh = np.ones(len(query), dtype=bool)
+        fresh[1:] = (query[1:] != query[:-1]) | (self.above[1:] != self.above[:-1])
+        starts = np.flatnonzero(fresh)
+        group = np.cumsum(fresh) - 1
+        sizes = np.diff(np.append(starts, len(query)))
+        return np.arange(len(query)) - starts[group], sizes[group]
+
+    def pessimistic(self) -> IntArray:
+        """(R,) rank from 1 when ties count against the system; ``n_gallery + 1`` for items not retrieved."""
+        place, size = self.groups()
+        rank = self.above + self.tied - size + place + 1
+        return np.where(self.above >= self.n_gallery, self.n_gallery + 1, rank)
+
+    def optimistic_first(self) -> IntArray:
+        """(Q,) best rank that any relevant item could have when ties favour it (for hard negatives)."""
+        first = self.above[self.indptr[:-1]]
+        return np.where(first >= self.n_gallery, self.n_gallery + 1, first + 1)
+
+    def first(self, ties: Ties = "pessimistic") -> npt.NDArray[np.float64]:
+        """(Q,) rank of the best relevant item; not retrieved counts as last place.
+
+        In expectation over a random order of a tie of t items with r relevant ones after b better items, the first
+        relevant one stands at b + (t + 1) / (r + 1).
+        """
+        start = self.indptr[:-1]
+        if ties == "expected":
+            _, size = self.groups()
+            rank = self.above[start] + (self.tied[start] + 1) / (size[start] + 1)
+        else:
+            rank = self.pessimistic()[start].astype(np.float64)
+        return np.minimum(rank, self.n_gallery)
+
+    def mixed(self) -> npt.NDArray[np.bool_]:
+        """(Q,) True where a tie makes the order matter: relevant with irrelevant items, or different grades."""
+        _, size = self.groups()
+        with_others = (self.tied > size) & (self.above < self.n_gallery)
+        spread = np.zeros(len(size), dtype=bool)
+        same_group = (self.query[1:] == self.query[:-1]) & (self.above[1:] == self.above[:-1])
+        spread[1:] = same_group & (self.grades[1:] != self.grades[:-1]) & (self.above[1:] < self.n_gallery)
+        return np.bincount(self.query, weights=with_others | spread, minlength=self.n_queries) > 0
+
+
+def check_ties(ties: str) -> None:
+    """Refuse an unknown tie rule.
+
+    Raises:
+        ConfigError: Neither ``pessimistic`` nor ``expected``.
+    """
+    if ties not in TIES:
+        raise ConfigError(f"ties must be one of {', '.join(TIES)}, got {ties!r}")
+
+
+def ranks_of(run: Run, relevance: Relevance, progress: Progress = silent) -> Ranks:
+    """Ranks of every query's relevant items in a run (aligned to the relevance first)."""
+    return ranks_from_scores(run.aligned(relevance).scores, relevance, progress=progress)
+
+
+def ranks_from_scores(
+    scores: Scores, relevance: Relevance, block_scores: int = BLOCK_SCORES, progress: Progress = silent
+) -> Ranks:
+    """Ranks from scores whose rows and columns stand in the order of ``relevance``.
+
+    Args:
+        scores: (Q, N) scores; -inf marks an item that was not retrieved.
+        relevance: Q queries, N gallery items.
+        block_scores: Largest number of scores held at once.
+        progress: Called after each block with the queries done.
+
+    Raises:
+        DataError: The shapes differ, or a score is NaN or +inf.
+    """
+    n_queries, n_gallery = scores.shape
+    if scores.shape != (relevance.n_queries, relevance.n_gallery):
+        raise DataError(f"scores {scores.shape} do not fit {relevance.n_queries} queries x {relevance.n_gallery}")
+    above = np.empty(len(relevance.items), dtype=np.int64)
+    tied = np.empty(len(relevance.items), dtype=np.int64)
+    step = max(1, block_scores // max(n_gallery, 1))
+    for start in range(0, n_queries, step):
+        stop = min(start + step, n_queries)
+        _rank_block(scores.block(start, stop), start, relevance, above, tied)
+        progress(stop, n_queries, "queries ranked")
+    order = np.lexsort((relevance.grades, above, np.repeat(np.arange(n_queries), relevance.counts)))
+    return Ranks(relevance.indptr, above[order], tied[order], relevance.grades[order], n_gallery)
+
+
+def _rank_block(block: FloatArray, first: int, relevance: Relevance, above: IntArray, tied: IntArray) -> None:
+    n_gallery = block.shape[1]
+    ordered = np.sort(block, axis=1)  # (b, N) ascending; NaN sorts last, so one look at the end finds it
+    bad = np.flatnonzero(~(ordered[:, -1] < np.inf))
+    if len(bad):
+        query = relevance.query_ids[first + bad[0]]
+        raise DataError(f"query {query!r} has a score that is NaN or infinite ({len(bad)} such queries in the block)")
+    for row in range(len(block)):
+        span = slice(relevance.indptr[first + row], relevance.indptr[first + row + 1])
+        own = block[row, relevance.items[span]]  # (r,)
+        right = np.searchsorted(ordered[row], own, side="right")
+        left = np.searchsorted(ordered[row], own, side="left")
+        lost = np.isneginf(own)
+        above[span] = np.where(lost, n_gallery, n_gallery - right)
+        tied[span] = np.where(lost, 1, right - left)
