@@ -25,12 +25,12 @@ def test_positives_by_clip_and_by_wording():
     assert batch.audio.shape == (4, 3) and batch.text.shape == (4, 2) and len(batch) == 4
 
 
-def test_short_log_mels_are_repeated_in_time():
+def test_log_mels_are_padded_and_their_frames_counted():
     long, short = np.arange(10, dtype=np.float32).reshape(2, 5), np.array([[1.0, 2.0], [3.0, 4.0]], np.float16)
-    stacked = stack_audio([long, short])
-    assert stacked.dtype == np.float32 and stacked.shape == (2, 2, 5)
-    np.testing.assert_array_equal(stacked[0], long)
-    np.testing.assert_array_equal(stacked[1], [[1, 2, 1, 2, 1], [3, 4, 3, 4, 3]])
+    log_mel, frames = stack_audio([long, short])
+    assert log_mel.dtype == torch.float32 and log_mel.shape == (2, 2, 5) and frames.tolist() == [5, 2]
+    np.testing.assert_array_equal(log_mel[0], long)
+    np.testing.assert_array_equal(log_mel[1], [[1, 2, 0, 0, 0], [3, 4, 0, 0, 0]])
 
 
 def test_to_moves_all_tensors():
@@ -39,3 +39,5 @@ def test_to_moves_all_tensors():
     tensors = (moved.audio, moved.text, moved.positives, moved.entries)
     assert all(t.device == torch.device("meta") for t in tensors)
     assert moved.clip_ids == batch.clip_ids
+    mels = collate([pair("a", 1, 0, np.ones((2, 3))), pair("b", 2, 1, np.ones((2, 4)))]).to("meta")
+    assert [t.device.type for t in mels.audio] == ["meta", "meta"]

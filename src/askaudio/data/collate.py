@@ -13,20 +13,22 @@ from torch import Tensor
 
 from askaudio.data.dataset import Pair
 
+Inputs = Tensor | tuple[Tensor, Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """B pairs.
 
     Attributes:
-        audio: (B, ...) float32 input of the audio tower: (B, 384) features or (B, F, T) log-mels.
-        text: (B, ...) float32 input of the text tower.
+        audio: What the audio side takes: features (B, A), or (log-mels (B, F, T), frames (B,)).
+        text: Features of the captions (B, C).
         positives: (B, B) bool, True where text j describes audio i: same clip, or the same wording.
         entries: (B,) int64 numbers of the pairs in the data set.
         clip_ids: B clip ids.
     """
 
-    audio: Tensor
+    audio: Inputs
     text: Tensor
     positives: Tensor
     entries: Tensor
@@ -34,8 +36,14 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on ``device``."""
-        moved = (t.to(device, non_blocking=True) for t in (self.audio, self.text, self.positives, self.entries))
-        return Batch(*moved, clip_ids=self.clip_ids)
+        audio = self.audio
+        return Batch(
+            audio=tuple(t.to(device) for t in audio) if isinstance(audio, tuple) else audio.to(device),
+            text=self.text.to(device),
+            positives=self.positives.to(device),
+            entries=self.entries.to(device),
+            clip_ids=self.clip_ids,
+        )
 
     def __len__(self) -> int:
         return len(self.clip_ids)
@@ -55,7 +63,7 @@ def collate(pairs: Sequence[Pair], same_text: bool = True) -> Batch:
         wording = torch.tensor([p.text_id for p in pairs])
         positives |= wording[:, None] == wording
     return Batch(
-        audio=torch.from_numpy(stack_audio([p.audio for p in pairs])),
+        audio=stack_audio([p.audio for p in pairs]),
         text=torch.from_numpy(np.stack([p.text for p in pairs])),
         positives=positives,
         entries=torch.tensor([p.entry for p in pairs]),
@@ -63,12 +71,19 @@ def collate(pairs: Sequence[Pair], same_text: bool = True) -> Batch:
     )
 
 
-def stack_audio(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-    """Stack B inputs; log-mels (F, T_i) of different lengths are repeated in time to the longest.
+def stack_audio(arrays: Sequence[npt.NDArray[Any]]) -> Inputs:
+    """Stack B inputs of the audio side.
 
-    Repeating keeps a short sound's average over time nearly the same, padding with silence would not.
+    Args:
+        arrays: Features (A,) each, or log-mels (F, T_i) each.
+
+    Returns:
+        (B, A); or log-mels (B, F, T), zeros after a clip's end, with the number of real frames of each (B,).
     """
-    if arrays[0].ndim == 2:
-        longest = max(a.shape[1] for a in arrays)
-        arrays = [a if a.shape[1] == longest else a[:, np.arange(longest) % a.shape[1]] for a in arrays]
-    return np.stack(arrays).astype(np.float32, copy=False)
+    if arrays[0].ndim == 1:
+        return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))  # (B, A)
+    frames = [a.shape[1] for a in arrays]
+    out = np.zeros((len(arrays), arrays[0].shape[0], max(frames)), dtype=np.float32)  # (B, F, T)
+    for row, array in enumerate(arrays):
+        out[row, :, : array.shape[1]] = array
+    return torch.from_numpy(out), torch.tensor(frames)
