@@ -38,7 +38,7 @@ class Batch:
         """The same batch with its tensors on ``device``."""
         audio = self.audio
         return Batch(
-            audio=tuple(t.to(device) for t in audio) if isinstance(audio, tuple) else audio.to(device),
+            audio=(audio[0].to(device), audio[1].to(device)) if isinstance(audio, tuple) else audio.to(device),
             text=self.text.to(device),
             positives=self.positives.to(device),
             entries=self.entries.to(device),
