@@ -85,6 +85,17 @@ READERS: dict[str, tuple[Callable[[str, Options, bool], Manifest], frozenset[str
     "folder": (_folder, frozenset({"names"})),
 }
 _COMMON = frozenset({"split", "list"})
+_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "hf", ".tar": "wds"}
+# what in a folder decides how it is read, the first that is there
+_IN_FOLDER = {
+    "manifest.jsonl": "jsonl",
+    "metadata.jsonl": "jsonl",
+    "metadata.csv": "csv",
+    "dataset_dict.json": "hf",
+    "dataset_info.json": "hf",
+    "*.parquet": "hf",
+    "*.tar": "wds",
+}
 
 
 def parse_spec(spec: str) -> Spec:
@@ -94,12 +105,12 @@ def parse_spec(spec: str) -> Spec:
         DataError: An unknown kind or option, or nothing at that place.
     """
     if Path(spec).exists():  # a path may hold a colon or a question mark
-        return Spec(_kind_of(Path(spec)), spec, {})
+        return Spec(*_plain(Path(spec)), {})
     head, _, query = spec.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     kind, colon, place = head.partition(":")
     if not colon or kind not in READERS:
-        kind, place = _kind_of(Path(head)), head
+        kind, place = _plain(Path(head))
     if not place:
         raise DataError(f"{spec!r} names no folder; expected for example {kind}:/data/{kind}")
     known = READERS[kind][1] | _COMMON
@@ -108,16 +119,19 @@ def parse_spec(spec: str) -> Spec:
     return Spec(kind, place, options)
 
 
-def _kind_of(path: Path) -> str:
-    """The kind of a plain path."""
-    kinds = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "hf", ".tar": "wds"}
-    if path.is_file() and path.suffix.lower() in kinds:
-        return kinds[path.suffix.lower()]
+def _plain(path: Path) -> tuple[str, str]:
+    """Kind and place of a path without a kind before it."""
+    suffix = path.suffix.lower()
     if path.is_dir():
-        return "folder"
+        for name, kind in _IN_FOLDER.items():
+            if found := sorted(path.glob(name)):
+                return kind, str(found[0] if kind in ("jsonl", "csv") else path)
+        return "folder", str(path)
+    if path.is_file() and suffix in _SUFFIXES:
+        return _SUFFIXES[suffix], str(path)
     expected = f"a .jsonl, .csv or .tsv file, a folder, or one of {', '.join(f'{kind}:ROOT' for kind in READERS)}"
     if path.is_file():
-        what = "an audio file" if is_audio(path) else f"a file of an unknown kind ({path.suffix or 'no suffix'})"
+        what = "an audio file" if is_audio(path) else f"a file of an unknown kind ({suffix or 'no suffix'})"
         raise DataError(f"{path} is {what}; expected {expected}")
     raise DataError(f"{path} does not exist; expected {expected}. `askaudio data --help` shows examples")
 
