@@ -24,7 +24,7 @@ import numpy as np
 from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
-from askaudio.core.files import sha256_file
+from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.models.session import open_session
 
@@ -51,8 +51,8 @@ class EfficientATFeatures:
         self.path = Path(onnx_path)
         self.front_end = FRONT_END
         self.threads = threads
-        self.fingerprint = sha256_file(self.path)[:16] if self.path.is_file() else ""
         model = tower(self.path)
+        self.fingerprint = fingerprint({"onnx": sha256_file(self.path), "front_end": self.front_end.to_json()})
         self._session = open_session(model.SerializeToString(), str(self.path))
 
     def features(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:

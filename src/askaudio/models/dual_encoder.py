@@ -1,0 +1,197 @@
+"""Two towers and two projections that meet in one space; what training trains and what a checkpoint holds.
+
+A tower may be absent: then its features come in ready-made (frozen towers, cached on disk), and ``audio_source`` or
+``text_source`` says which tower made them, so that the checkpoint can be exported as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from askaudio.audio.front_end import FrontEnd
+from askaudio.core.errors import ModelError
+from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.core.types import Json
+from askaudio.models.cnn import CnnAudioTower
+from askaudio.models.minilm import MiniLMTower
+from askaudio.models.projection import Projection
+
+FORMAT = 1
+WEIGHTS_FILE, SETTINGS_FILE = "weights.safetensors", "dual_encoder.json"
+MAX_LOGIT_SCALE = 100.0
+TOWERS: dict[str, type[nn.Module]] = {"cnn": CnnAudioTower, "minilm": MiniLMTower}
+
+Inputs = torch.Tensor | tuple[torch.Tensor, ...]
+
+
+class DualEncoder(nn.Module):
+    """Audio and text to unit vectors (B, D) of one space.
+
+    Args:
+        audio_projection: From audio features to D.
+        text_projection: From text features to D.
+        audio_tower: ``(log_mel (B, F, T), frames (B,)) -> (B, A)``; None where features (B, A) come in.
+        text_tower: ``(ids (B, L), mask (B, L)) -> (B, C)``; None where features (B, C) come in.
+        audio_source: Which frozen tower makes the features, for example ``"efficientat:PATH"``.
+        text_source: Which frozen tower or tokenizer belongs to the text side, for example ``"minilm"``.
+        front_end: How waveforms become log-mel.
+        temperature: First value; the logit scale is its inverse.
+        learn_temperature: Train the logit scale with the rest.
+
+    Raises:
+        ModelError: The projections do not meet in one space or do not fit their towers.
+    """
+
+    def __init__(
+        self,
+        audio_projection: Projection,
+        text_projection: Projection,
+        audio_tower: nn.Module | None = None,
+        text_tower: nn.Module | None = None,
+        audio_source: str = "",
+        text_source: str = "minilm",
+        front_end: FrontEnd | None = None,
+        temperature: float = 0.07,
+        learn_temperature: bool = True,
+    ) -> None:
+        super().__init__()
+        self.embed_dim = audio_projection.embed_dim
+        if text_projection.embed_dim != self.embed_dim:
+            raise ModelError(f"audio meets text in {self.embed_dim} numbers, but text has {text_projection.embed_dim}")
+        for side, tower, head in (("audio", audio_tower, audio_projection), ("text", text_tower, text_projection)):
+            if tower is not None and tower.dim != head.in_dim:
+                raise ModelError(f"the {side} tower gives {tower.dim} numbers, its projection takes {head.in_dim}")
+        self.audio_projection, self.text_projection = audio_projection, text_projection
+        self.audio_tower, self.text_tower = audio_tower, text_tower
+        self.audio_source, self.text_source = audio_source, text_source
+        self.front_end = front_end or FrontEnd()
+        start = torch.tensor(math.log(1.0 / temperature))
+        self.log_logit_scale = nn.Parameter(start, requires_grad=learn_temperature)
+
+    @property
+    def logit_scale(self) -> torch.Tensor:
+        """Inverse temperature, a scalar tensor between 1 and 100."""
+        return self.log_logit_scale.clamp(0.0, math.log(MAX_LOGIT_SCALE)).exp()
+
+    def encode_audio(self, inputs: Inputs) -> torch.Tensor:
+        """Features (B, A), or (log_mel, frames) where there is an audio tower -> (B, D) rows of length 1."""
+        return _encode(self.audio_tower, self.audio_projection, inputs)
+
+    def encode_text(self, inputs: Inputs) -> torch.Tensor:
+        """Features (B, C), or (ids, mask) where there is a text tower -> (B, D) rows of length 1."""
+        return _encode(self.text_tower, self.text_projection, inputs)
+
+    def forward(self, audio: Inputs, text: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both sides at once, as distributed training needs it: (B, D) and (B, D)."""
+        return self.encode_audio(audio), self.encode_text(text)
+
+    def settings(self) -> Json:
+        """Everything but the weights, as a JSON object."""
+        return {
+            "format": FORMAT,
+            "audio_projection": self.audio_projection.settings(),
+            "text_projection": self.text_projection.settings(),
+            "audio_tower": _tower_settings(self.audio_tower),
+            "text_tower": _tower_settings(self.text_tower),
+            "audio_source": self.audio_source,
+            "text_source": self.text_source,
+            "front_end": self.front_end.to_json(),
+            "learn_temperature": self.log_logit_scale.requires_grad,
+        }
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``weights.safetensors`` and ``dual_encoder.json`` into a folder, each in one atomic step."""
+        folder = Path(folder)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        with atomic_path(folder / WEIGHTS_FILE) as temporary:
+            save_file(tensors, temporary)
+        write_json(folder / SETTINGS_FILE, self.settings())
+
+    @classmethod
+    def load(cls, folder: Path | str) -> DualEncoder:
+        """Read what ``save`` wrote; the result is in evaluation mode, on the CPU.
+
+        Raises:
+            ModelError: No checkpoint, from a newer version, or weights that do not fit the settings.
+        """
+        folder = Path(folder)
+        if not (folder / SETTINGS_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
+            raise ModelError(
+                f"{folder} is no checkpoint: expected {SETTINGS_FILE} and {WEIGHTS_FILE}; "
+                "a training writes both into its run folder (askaudio train)"
+            )
+        model = cls._from_settings(read_json(folder / SETTINGS_FILE), str(folder / SETTINGS_FILE))
+        try:
+            tensors = load_file(folder / WEIGHTS_FILE)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{folder / WEIGHTS_FILE} is damaged ({error}); copy or train it anew") from error
+        fill(model, tensors, str(folder / WEIGHTS_FILE))
+        return model.eval()
+
+    @classmethod
+    def _from_settings(cls, settings: Json, name: str) -> DualEncoder:
+        if settings.get("format") != FORMAT:
+            raise ModelError(f"{name} has format {settings.get('format')!r}, expected {FORMAT}; update askaudio")
+        try:
+            return cls(
+                Projection(**settings["audio_projection"]),
+                Projection(**settings["text_projection"]),
+                _tower(settings["audio_tower"]),
+                _tower(settings["text_tower"]),
+                settings["audio_source"],
+                settings["text_source"],
+                FrontEnd.from_json(settings["front_end"]),
+                learn_temperature=settings["learn_temperature"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"{name} is damaged or from a newer version: {error!r}") from error
+
+
+def fill(model: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
+    """Put weights into a model; every key and shape must fit.
+
+    Raises:
+        ModelError: Lists what is missing, unknown or of another shape.
+    """
+    wanted = model.state_dict()
+    missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    shapes = [
+        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & tensors.keys())
+        if tensors[key].shape != wanted[key].shape
+    ]
+    faults = [f"missing: {_some(missing)}"] if missing else []
+    faults += [f"unknown: {_some(unknown)}"] if unknown else []
+    faults += [f"shape: {_some(shapes)}"] if shapes else []
+    if faults:
+        raise ModelError(f"the weights in {name} do not fit the model ({'; '.join(faults)})")
+    model.load_state_dict(tensors)
+
+
+def _some(names: list[str], shown: int = 4) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _encode(tower: nn.Module | None, projection: nn.Module, inputs: Inputs) -> torch.Tensor:
+    parts = inputs if isinstance(inputs, tuple) else (inputs,)
+    features = parts[0] if tower is None else tower(*parts)  # (B, A)
+    return nn.functional.normalize(projection(features), dim=-1)  # (B, D)
+
+
+def _tower_settings(tower: nn.Module | None) -> Json | None:
+    return None if tower is None else {"kind": tower.kind, **tower.settings()}  # type: ignore[operator]
+
+
+def _tower(settings: Json | None) -> nn.Module | None:
+    if settings is None:
+        return None
+    kind = settings.get("kind")
+    if kind not in TOWERS:
+        raise ModelError(f"unknown tower {kind!r}; this version has {', '.join(sorted(TOWERS))}")
+    return TOWERS[kind](**{key: value for key, value in settings.items() if key != "kind"})

@@ -1,0 +1,57 @@
+"""The trained part on top of a tower: linear, GELU, dropout, linear."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from askaudio.core.types import Json
+
+
+class Projection(nn.Module):
+    """Tower features (B, in_dim) -> (B, embed_dim), not yet scaled to length 1.
+
+    Args:
+        in_dim: Width of the tower's features.
+        embed_dim: D.
+        hidden_dim: Width between the two linear layers.
+        dropout: Share of the hidden values that are dropped in training.
+        residual: Add a plain linear map of the features, so that the head begins close to linear.
+        layer_norm: Normalise the result over its D values.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        embed_dim: int,
+        hidden_dim: int = 512,
+        dropout: float = 0.1,
+        residual: bool = False,
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self._settings: Json = {
+            "in_dim": in_dim,
+            "embed_dim": embed_dim,
+            "hidden_dim": hidden_dim,
+            "dropout": dropout,
+            "residual": residual,
+            "layer_norm": layer_norm,
+        }
+        self.in_dim, self.embed_dim = in_dim, embed_dim
+        self.hidden = nn.Linear(in_dim, hidden_dim)
+        self.out = nn.Linear(hidden_dim, embed_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.shortcut = nn.Linear(in_dim, embed_dim, bias=False) if residual else None
+        self.norm = nn.LayerNorm(embed_dim) if layer_norm else nn.Identity()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (B, in_dim) to (B, embed_dim)."""
+        x = self.out(self.dropout(nn.functional.gelu(self.hidden(features))))  # (B, D)
+        if self.shortcut is not None:
+            x = x + self.shortcut(features)
+        return self.norm(x)
+
+    def settings(self) -> Json:
+        """Constructor arguments, for a checkpoint."""
+        return dict(self._settings)
