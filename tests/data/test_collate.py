@@ -1,4 +1,4 @@
-"""Batches of tensors and the mask of what belongs together."""
+"""Batches of tensors: shapes, types, padding, and what moves to the device."""
 
 import numpy as np
 import torch
@@ -7,22 +7,16 @@ from askaudio.data.collate import collate, stack_audio
 from askaudio.data.dataset import Pair
 
 
-def pair(clip, text_id, entry, audio=None):
+def pair(entry, identity, audio=None):
     audio = np.full(3, entry, np.float32) if audio is None else audio
-    return Pair(clip, f"{clip}#{entry}", audio, np.array([text_id, 1], np.float32), entry, text_id)
+    return Pair("a", f"a#{entry}", audio, np.array([entry, 1], np.float32), entry, identity)
 
 
-def test_positives_by_clip_and_by_wording():
-    pairs = [pair("a", 5, 0), pair("b", 5, 1), pair("a", 6, 2), pair("c", 7, 3)]
-    batch = collate(pairs)
-    expected = np.eye(4, dtype=bool)
-    expected[0, 1] = expected[1, 0] = True  # one wording
-    expected[0, 2] = expected[2, 0] = True  # one clip
-    np.testing.assert_array_equal(batch.positives, expected)
-    only_clip = collate(pairs, same_text=False).positives
-    assert only_clip.sum() == 6 and not only_clip[0, 1]
-    assert batch.entries.tolist() == [0, 1, 2, 3] and batch.clip_ids == ("a", "b", "a", "c")
-    assert batch.audio.shape == (4, 3) and batch.text.shape == (4, 2) and len(batch) == 4
+def test_a_batch_of_features():
+    batch = collate([pair(4, 7), pair(5, 8), pair(6, 7)])
+    assert batch.audio.tolist() == [[4, 4, 4], [5, 5, 5], [6, 6, 6]]
+    assert batch.text.tolist() == [[4, 1], [5, 1], [6, 1]]
+    assert batch.ids.tolist() == [7, 8, 7] and batch.entries.tolist() == [4, 5, 6] and len(batch) == 3
 
 
 def test_log_mels_are_padded_and_their_frames_counted():
@@ -33,11 +27,9 @@ def test_log_mels_are_padded_and_their_frames_counted():
     np.testing.assert_array_equal(log_mel[1], [[1, 2, 0, 0, 0], [3, 4, 0, 0, 0]])
 
 
-def test_to_moves_all_tensors():
-    batch = collate([pair("a", 1, 0), pair("b", 2, 1)])
-    moved = batch.to("meta")
-    tensors = (moved.audio, moved.text, moved.positives, moved.entries)
-    assert all(t.device == torch.device("meta") for t in tensors)
-    assert moved.clip_ids == batch.clip_ids
-    mels = collate([pair("a", 1, 0, np.ones((2, 3))), pair("b", 2, 1, np.ones((2, 4)))]).to("meta")
+def test_inputs_move_and_ids_stay():
+    features = collate([pair(0, 0), pair(1, 1)]).to("meta")
+    assert features.audio.device.type == features.text.device.type == "meta"
+    mels = collate([pair(0, 0, np.ones((2, 3))), pair(1, 1, np.ones((2, 4)))]).to("meta")
     assert [t.device.type for t in mels.audio] == ["meta", "meta"]
+    assert mels.ids.device.type == mels.entries.device.type == "cpu"

@@ -52,19 +52,32 @@ def test_all_captions_with_stable_entries(parts):
     assert [p.caption_id for p in pairs] == ["a#0", "a#1", "b#0", "c#0", "c#1", "c#2"]
     assert [p.entry for p in pairs] == list(range(6)) and dataset.n_entries == 6
     assert dataset.clip_rows.tolist() == [0, 0, 1, 2, 2, 2]
+    assert dataset.entry_clips.tolist() == [0, 0, 1, 2, 2, 2]
+    assert dataset.entry_texts()[:, 0].tolist() == [0, 1, 0, 2, 3, 4]
     one = PairDataset(*parts, captions="one")
     by_caption = {p.caption_id: p.entry for p in pairs}
     assert all(one[i].entry == by_caption[one[i].caption_id] for i in range(3))
 
 
-def test_variants_are_drawn_but_keep_the_caption_s_identity(parts):
+def test_variants_are_drawn(parts):
     dataset = PairDataset(*parts, captions="all")
     seen = set()
     for epoch in range(30):
         dataset.set_epoch(epoch)
         seen.add(float(dataset[2].text[0]))
-        assert dataset[2].text_id == dataset[0].text_id == 0
     assert seen == {0.0, 6.0}
+
+
+def test_clips_with_the_same_captions_have_one_identity():
+    manifest = Manifest(
+        "m", (clip("a", "rain", "drops"), clip("b", "rain"), clip("c", "drops", "rain"), clip("d", "rain"))
+    )
+    audio, texts = [np.zeros((1, 2), np.float32)] * 4, np.zeros((2, 1), np.float32)
+    wordings = [[[0], [1]], [[0]], [[1], [0]], [[0]]]
+    shared = PairDataset(manifest, audio, texts, wordings)
+    assert [shared[i].identity for i in range(4)] == [0, 1, 0, 1]
+    own = PairDataset(manifest, audio, texts, wordings, same_text=False)
+    assert [own[i].identity for i in range(4)] == [0, 1, 2, 3]
 
 
 def test_windows_are_drawn_or_averaged(parts):

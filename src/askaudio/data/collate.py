@@ -23,51 +23,32 @@ class Batch:
     Attributes:
         audio: What the audio side takes: features (B, A), or (log-mels (B, F, T), frames (B,)).
         text: Features of the captions (B, C).
-        positives: (B, B) bool, True where text j describes audio i: same clip, or the same wording.
+        ids: (B,) int64 identities; pairs with one identity are positives of each other.
         entries: (B,) int64 numbers of the pairs in the data set.
-        clip_ids: B clip ids.
     """
 
     audio: Inputs
     text: Tensor
-    positives: Tensor
+    ids: Tensor
     entries: Tensor
-    clip_ids: tuple[str, ...]
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch with its tensors on ``device``."""
+        """The same batch on ``device``; ids and entries stay on the CPU, where they are looked up."""
         audio = self.audio
-        return Batch(
-            audio=(audio[0].to(device), audio[1].to(device)) if isinstance(audio, tuple) else audio.to(device),
-            text=self.text.to(device),
-            positives=self.positives.to(device),
-            entries=self.entries.to(device),
-            clip_ids=self.clip_ids,
-        )
+        moved = (audio[0].to(device), audio[1].to(device)) if isinstance(audio, tuple) else audio.to(device)
+        return Batch(moved, self.text.to(device), self.ids, self.entries)
 
     def __len__(self) -> int:
-        return len(self.clip_ids)
+        return len(self.ids)
 
 
-def collate(pairs: Sequence[Pair], same_text: bool = True) -> Batch:
-    """Stack pairs.
-
-    Args:
-        pairs: B pairs.
-        same_text: Equal wordings are positives of each other; False: only captions of one clip.
-    """
-    first: dict[str, int] = {}
-    clips = torch.tensor([first.setdefault(p.clip_id, len(first)) for p in pairs])
-    positives = clips[:, None] == clips  # (B, B)
-    if same_text:
-        wording = torch.tensor([p.text_id for p in pairs])
-        positives |= wording[:, None] == wording
+def collate(pairs: Sequence[Pair]) -> Batch:
+    """Stack B pairs."""
     return Batch(
         audio=stack_audio([p.audio for p in pairs]),
         text=torch.from_numpy(np.stack([p.text for p in pairs])),
-        positives=positives,
+        ids=torch.tensor([p.identity for p in pairs]),
         entries=torch.tensor([p.entry for p in pairs]),
-        clip_ids=tuple(p.clip_id for p in pairs),
     )
 
 

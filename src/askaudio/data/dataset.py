@@ -32,8 +32,8 @@ class Pair:
         caption_id: Id of its caption.
         audio: What the audio tower takes, for one window.
         text: What the text tower takes.
-        entry: Number of the (clip, caption) pair among all pairs of the data set: a stable id for knowledge.
-        text_id: Number of the caption's wording; equal wordings have equal numbers.
+        entry: Number of the (clip, caption) pair among all pairs of the data set: its row in a knowledge base.
+        identity: Number of what the clip shows; equal numbers belong together in a batch.
     """
 
     clip_id: str
@@ -41,7 +41,7 @@ class Pair:
     audio: Array
     text: Array
     entry: int
-    text_id: int
+    identity: int
 
 
 class PairDataset:
@@ -56,6 +56,7 @@ class PairDataset:
         captions: ``"one"``: an epoch has M pairs, a clip with several captions draws one; ``"all"``: an epoch has
             every pair.
         windows: ``"random"``: one window of a long clip is drawn; ``"mean"``: the mean over its windows.
+        same_text: Clips with the same captions (all of them, in any order) have one identity.
         seed: Of all draws.
 
     Raises:
@@ -70,6 +71,7 @@ class PairDataset:
         wordings: Sequence[Sequence[Sequence[int]]],
         captions: Captions = "one",
         windows: Windows = "random",
+        same_text: bool = True,
         seed: int = 0,
     ) -> None:
         _check(manifest, audio, wordings)
@@ -79,6 +81,7 @@ class PairDataset:
         self.wordings = wordings
         self.captions = captions
         self.seed = seed
+        self.identities = _identities(wordings, same_text)
         self._n_captions = np.array([len(c.captions) for c in self.clips])
         self._first_entry = np.concatenate([[0], np.cumsum(self._n_captions)[:-1]])
         self.set_epoch(0)
@@ -108,6 +111,15 @@ class PairDataset:
         """Number of (clip, caption) pairs, drawn this epoch or not."""
         return int(self._n_captions.sum())
 
+    @property
+    def entry_clips(self) -> IntArray:
+        """(n_entries,) row of each pair's clip."""
+        return np.repeat(np.arange(len(self.clips)), self._n_captions)
+
+    def entry_texts(self) -> FloatArray:
+        """(n_entries, ...) what the text tower takes for each pair's own wording."""
+        return self.texts[[rows[0] for captions in self.wordings for rows in captions]]
+
     def __getitem__(self, index: int) -> Pair:
         row, k = int(self._clip[index]), int(self._caption[index])
         clip, windows, rows = self.clips[row], self.audio[row], self.wordings[row][k]
@@ -117,12 +129,21 @@ class PairDataset:
             audio=windows[int(self._window_draw[index] * len(windows))],
             text=self.texts[rows[int(self._wording_draw[index] * len(rows))]],
             entry=int(self._first_entry[row]) + k,
-            text_id=rows[0],
+            identity=int(self.identities[row]),
         )
 
     def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
         """A whole batch at once, as torch's loader asks for it."""
         return [self[i] for i in indices]
+
+
+def _identities(wordings: Sequence[Sequence[Sequence[int]]], same_text: bool) -> IntArray:
+    """(M,) number of each clip's identity: the first clip with the same captions, or the clip itself."""
+    if not same_text:
+        return np.arange(len(wordings))
+    first: dict[tuple[int, ...], int] = {}
+    own = (tuple(sorted(rows[0] for rows in captions)) for captions in wordings)
+    return np.array([first.setdefault(key, row) for row, key in enumerate(own)], dtype=np.int64)
 
 
 def _check(manifest: Manifest, audio: Sequence[Array], wordings: Sequence[Sequence[Sequence[int]]]) -> None:
