@@ -1,0 +1,201 @@
+"""The files beside a LanceDB table that make searching fast: a pure function of one version of the table.
+
+    COLLECTION/cache/current.json    {"version": newest manifest of the table, "base": folder, "delta": folder or null}
+    COLLECTION/cache/base-3/         a Table, vectors.npy and, when large, accelerator.faiss
+    COLLECTION/cache/delta-7/        a small Table of what changed since, and dead.npy
+
+Whether the cache is fresh is seen from a directory listing, so a fresh one is opened without importing lancedb. A stale
+one (a writer was killed before it could save) is completed from the table: only what differs is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from askaudio.core.errors import DataError
+from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.index import accelerator
+from askaudio.index.accelerator import Accelerator
+from askaudio.index.lance import TABLE, LanceTable, vectors_of_batch
+from askaudio.index.table import IN_MEMORY, Table, VectorFile, make_table
+from askaudio.index.view import View
+
+
+def newest_version(folder: Path) -> str:
+    """Name of the newest manifest of the table in a folder: LanceDB counts them downwards, so it is the smallest."""
+    try:
+        names = [name for name in os.listdir(folder / f"{TABLE}.lance" / "_versions") if name.endswith(".manifest")]
+    except OSError:
+        return ""
+    return min(names, default="")
+
+
+def empty_view(dim: int) -> View:
+    """A view of nothing."""
+    nothing = Table.of([], [], dim)
+    return View(nothing, nothing, np.zeros(0, np.bool_))
+
+
+class Cache:
+    """The cache folder of one collection.
+
+    Args:
+        folder: Of the collection.
+        dim: D.
+    """
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self._folder = folder
+        self._root = folder / "cache"
+        self._dim = dim
+
+    # --- reading ----------------------------------------------------------------------------------------------
+    def load(self) -> tuple[str, View]:
+        """(version it stands for, view); ("", empty view) when there is none or it is damaged."""
+        for _ in range(3):  # a writer may replace the folders between our reading the pointer and opening them
+            try:
+                return self._load()
+            except (OSError, ValueError, KeyError, TypeError, DataError, RuntimeError):
+                continue
+        return "", empty_view(self._dim)
+
+    def stamp(self) -> str:
+        """A text that changes with every publication."""
+        try:
+            return (self._root / "current.json").read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    def _load(self) -> tuple[str, View]:
+        if not (self._root / "current.json").exists():
+            return "", empty_view(self._dim)
+        current = read_json(self._root / "current.json")
+        base_folder = self._root / str(current["base"])
+        base = Table.load(base_folder)
+        index = base_folder / "accelerator.faiss"
+        fast = Accelerator(index) if len(base) > IN_MEMORY else None
+        if fast is not None and len(fast) != len(base):
+            raise ValueError(f"{index} holds {len(fast)} rows, its table {len(base)}")
+        view = View(base, Table.of([], [], self._dim), np.zeros(len(base), np.bool_), fast)
+        if current["delta"]:
+            delta_folder = self._root / str(current["delta"])
+            dead = np.load(delta_folder / "dead.npy", allow_pickle=False)
+            if dead.shape != (len(base),):
+                raise ValueError(f"{delta_folder} does not fit {base_folder}")
+            view = View(base, Table.load(delta_folder), dead, fast)
+        return str(current["version"]), view
+
+    def complete(self, view: View, lance: LanceTable) -> View:
+        """Bring a view up to date: compare ids and write numbers with the table, read only what differs."""
+        have = dict(zip(view.base.ids, view.base.seq.tolist(), strict=True))
+        for row in np.flatnonzero(view.dead):
+            del have[view.base.ids[int(row)]]
+        have.update(zip(view.delta.ids, view.delta.seq.tolist(), strict=True))
+        wanted = []
+        seqs: dict[str, int] = {}
+        for batch in lance.scan(["entry_id", "seq"]):
+            for key, seq in zip(batch.column("entry_id").to_pylist(), batch.column("seq").to_pylist(), strict=True):
+                if have.pop(key, None) != seq:
+                    wanted.append(key)
+                    seqs[key] = seq
+        if not wanted and not have:
+            return view
+        entries = lance.entries(wanted)
+        return view.changed(list(entries.values()), [seqs[key] for key in entries], gone=have)
+
+    # --- writing (only under the writer's lock) ---------------------------------------------------------------
+    def publish(self, view: View, lance: LanceTable) -> View:
+        """Write what a fresh open needs; a delta that has grown is built into a new base.
+
+        Returns:
+            The view as it is now on disk.
+        """
+        changes = len(view.delta) + int(view.dead.sum())
+        current = self._current()
+        if changes > max(1_000, len(view.base) // 50) or "base" not in current:
+            base = self._build(lance)
+            delta = None
+        else:
+            base = str(current["base"])
+            delta = self._write_delta(view) if changes else None
+        pointer = {"version": newest_version(self._folder), "base": base, "delta": delta}
+        write_json(self._root / "current.json", pointer)
+        self._forget({base, delta, current.get("base"), current.get("delta")})  # the last ones may be being opened
+        return view if base == current.get("base") else self._load()[1]
+
+    def _current(self) -> dict[str, Any]:
+        with contextlib.suppress(DataError):
+            value = read_json(self._root / "current.json")
+            return dict(value) if isinstance(value, dict) else {}
+        return {}
+
+    def _write_delta(self, view: View) -> str:
+        with self._fresh("delta") as folder:
+            view.delta.save(folder)
+            np.save(folder / "dead.npy", view.dead)
+        return folder.name
+
+    def _build(self, lance: LanceTable) -> str:
+        """A new base straight from the table, vectors streamed to disk in the order of their ids."""
+        with self._fresh("base") as folder:
+            rows = [
+                row
+                for batch in lance.scan(["entry_id", "doc", "start_s", "end_s", "seq"])
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            ]
+            names = ["entry_id", "doc", "start_s", "end_s", "seq"]
+            rows.sort(key=lambda row: row[names.index("entry_id")])
+            place = {row[0]: i for i, row in enumerate(rows)}
+            self._stream_vectors(lance, place, folder / "vectors.npy")
+            numbers = np.array([[r[2] for r in rows], [r[3] for r in rows]], np.float64)
+            vectors = VectorFile(folder / "vectors.npy")
+            seq = np.array([r[4] for r in rows], np.int64)
+            make_table([r[0] for r in rows], [r[1] for r in rows], numbers, seq, vectors).save(folder)
+            if len(rows) > IN_MEMORY:
+                accelerator.build(vectors, folder / "accelerator.faiss")
+        return folder.name
+
+    def _stream_vectors(self, lance: LanceTable, place: dict[str, int], target: Path) -> None:
+        with atomic_path(target) as temporary:
+            out = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(place), self._dim))
+            for batch in lance.scan(["entry_id", "vector"]):
+                rows = [place[key] for key in batch.column("entry_id").to_pylist()]
+                out[rows] = vectors_of_batch(batch)
+            out.flush()
+            del out
+
+    @contextlib.contextmanager
+    def _fresh(self, kind: str) -> Iterator[Path]:
+        """A new folder under the next free number; removed again when writing it fails."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        numbers = [int(p.name.split("-")[1]) for p in self._root.glob("*-*") if p.name.split("-")[1].isdigit()]
+        folder = self._root / f"{kind}-{max(numbers, default=0) + 1}"
+        folder.mkdir()
+        try:
+            yield folder
+            _flush(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _forget(self, keep: set[str | None]) -> None:
+        for path in self._root.glob("*-*"):
+            if path.is_dir() and path.name not in keep:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Make all files of a folder safe on disk before a pointer names them."""
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,221 @@
+"""One LanceDB table of entries, in a folder or on object storage: the store of record.
+
+Every change is one atomic commit; readers see whole versions. Importing lancedb takes seconds, so this file imports it
+only when a table is opened (a fresh cache beside a local table makes that unnecessary for searching).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from askaudio.core.errors import IndexStoreError
+from askaudio.core.types import FloatArray
+from askaudio.index.filters import DOC_NUMBERS, ENTRY_NUMBERS, IDS, NUMBERS, Compare, Filter, fold, number_of, terms_of
+from askaudio.index.store import Entry, Identity, doc_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE = "entries"
+PLAIN = ["entry_id", "clip_id", "start_s", "end_s", "doc", "seq"]
+T = TypeVar("T")
+
+
+def lance_sql(tree: Filter) -> str:
+    """A filter as a LanceDB condition that is never NULL; every value is quoted."""
+
+    def leaf(compare: Compare) -> str:
+        name, values = compare.field, compare.values
+        if name in IDS:
+            return f"{name} IN ({', '.join(_quoted(str(v)) for v in values)})"
+        if name in NUMBERS:
+            tests = (f"{name} {'=' if compare.op == 'in' else compare.op} {float(v)!r}" for v in values)
+            return f"coalesce({' OR '.join(tests)}, false)"
+        if compare.op == "~":
+            pattern = f"(^|\n){_escaped(name)}=[^\n]*{_escaped(str(values[0]))}"
+            return f"regexp_like(array_to_string(terms, '\n'), {_quoted(pattern)})"
+        return "(" + " OR ".join(f"array_has(terms, {_quoted(f'{name}={v}')})" for v in values) + ")"
+
+    return fold(
+        tree, leaf, lambda xs: f"({' AND '.join(xs)})", lambda xs: f"({' OR '.join(xs)})", lambda x: f"(NOT {x})"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _escaped(text: str) -> str:
+    """A text as a regular expression that means itself, in any dialect."""
+    return "".join(c if c.isalnum() or c in " =/_" else f"\\{c}" if c in "\\^[]-&~" else f"[{c}]" for c in text)
+
+
+def guarded(url: str, work: Callable[[], T]) -> T:
+    """Run a LanceDB call; its many error types become one with a way out."""
+    try:
+        return work()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        raise IndexStoreError(
+            f"{url}: {reason}. What was there before is still there; mend: free disk space or rights, "
+            f"then: askaudio collection check {url}"
+        ) from error
+
+
+class LanceTable:
+    """The entries of one collection.
+
+    Args:
+        uri: A folder, or ``s3://bucket/prefix`` and the like.
+        options: ``storage_options`` of LanceDB, for object storage.
+    """
+
+    def __init__(self, uri: str, options: Mapping[str, str] | None = None) -> None:
+        import lancedb
+        import pyarrow
+
+        self._pa = pyarrow
+        self.uri = uri
+        # interval zero: every read sees the newest version
+        self._db = guarded(
+            uri,
+            lambda: lancedb.connect(
+                uri, storage_options=dict(options) if options else None, read_consistency_interval=timedelta(0)
+            ),
+        )
+        self._table: Any = None
+
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return TABLE in guarded(self.uri, lambda: list(self._db.list_tables().tables))
+
+    def create(self, identity: Identity) -> None:
+        """Make an empty table that carries the encoder's identity."""
+        schema = self._schema(identity.embed_dim).with_metadata({"askaudio": json.dumps(identity.to_json())})
+        self._table = guarded(self.uri, lambda: self._db.create_table(TABLE, schema=schema))
+
+    def open(self) -> Identity:
+        """Open the table; what it remembers of its encoder."""
+        self._table = guarded(self.uri, lambda: self._db.open_table(TABLE))
+        stored = (self._table.schema.metadata or {}).get(b"askaudio")
+        if stored is None:
+            raise IndexStoreError(f"{self.uri} is a LanceDB table, but not a collection of askaudio")
+        return Identity.from_json(json.loads(stored), self.uri)
+
+    def _schema(self, dim: int) -> pa.Schema:
+        pa = self._pa
+        numbers = [pa.field(name, pa.float64()) for name in (*ENTRY_NUMBERS, *DOC_NUMBERS)]
+        texts = [pa.field(name, pa.string()) for name in ("entry_id", "clip_id", "doc")]
+        terms = pa.field("terms", pa.list_(pa.string()))
+        return pa.schema(
+            [*texts, *numbers, terms, pa.field("seq", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dim))]
+        )
+
+    # --- verbs ------------------------------------------------------------------------------------------------
+    def upsert(self, entries: Sequence[Entry], seq: int, dim: int) -> None:
+        """Insert or replace, in one commit."""
+        pa = self._pa
+        columns: dict[str, Any] = {
+            "entry_id": [e.entry_id for e in entries],
+            "clip_id": [e.clip_id for e in entries],
+            "doc": [doc_text(e.clip_id, e.path, e.metadata) for e in entries],
+            "start_s": [e.start_s for e in entries],
+            "end_s": [e.end_s for e in entries],
+            **{name: [number_of(e.metadata, name) for e in entries] for name in DOC_NUMBERS},
+            "terms": [sorted(terms_of(e.path, e.metadata)) for e in entries],
+            "seq": [seq] * len(entries),
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([e.vector for e in entries])), dim),
+        }
+        batch = pa.table(columns, schema=self._schema(dim))
+        merge = self._table.merge_insert("entry_id").when_matched_update_all().when_not_matched_insert_all()
+        guarded(self.uri, lambda: merge.execute(batch))
+
+    def delete(self, where: Filter) -> int:
+        """Remove; the number of entries removed."""
+        return int(guarded(self.uri, lambda: self._table.delete(lance_sql(where))).num_deleted_rows)
+
+    def count(self, where: Filter | None) -> int:
+        """Number of entries."""
+        return int(guarded(self.uri, lambda: self._table.count_rows(lance_sql(where) if where else None)))
+
+    def scan(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches of columns in no order."""
+        query = self._table.search().select(list(columns))
+        if where is not None:
+            query = query.where(where)
+        yield from guarded(self.uri, query.to_batches)
+
+    def entries(self, entry_ids: Sequence[str]) -> dict[str, Entry]:
+        """Entries of these ids."""
+        found: dict[str, Entry] = {}
+        for start in range(0, len(entry_ids), 2000):
+            condition = lance_sql(Compare("entry_id", "in", tuple(entry_ids[start : start + 2000])))
+            for batch in self.scan([*PLAIN, "vector"], condition):
+                found.update((e.entry_id, e) for e in entries_of_batch(batch))
+        return found
+
+    def nearest(self, query: FloatArray, count: int, where: Filter | None) -> list[Entry]:
+        """The ``count`` entries nearest to a query, by a full scan (or a vector index if someone made one)."""
+        search = self._table.search(query).distance_type("dot").limit(count).select([*PLAIN, "vector", "_distance"])
+        if where is not None:
+            search = search.where(lance_sql(where), prefilter=True)
+        found = guarded(self.uri, search.to_arrow)
+        return [entry for batch in found.to_batches() for entry in entries_of_batch(batch)]
+
+    def version(self) -> int:
+        """Number of the newest commit."""
+        return int(guarded(self.uri, lambda: self._table.version))
+
+    def optimize(self) -> None:
+        """Merge small files, bring the id index up to date, forget versions that no snapshot keeps."""
+        from lancedb.index import BTree
+
+        if not any(index.columns == ["entry_id"] for index in self._table.list_indices()) and self.count(None) > 10_000:
+            guarded(self.uri, lambda: self._table.create_index("entry_id", config=BTree()))
+        guarded(self.uri, lambda: self._table.optimize(cleanup_older_than=timedelta(minutes=10)))
+
+    # --- snapshots --------------------------------------------------------------------------------------------
+    def snapshot(self, name: str) -> None:
+        """Name the present version."""
+        if name in self.snapshots():
+            guarded(self.uri, lambda: self._table.tags.update(name, self.version()))
+        else:
+            guarded(self.uri, lambda: self._table.tags.create(name, self.version()))
+
+    def snapshots(self) -> list[str]:
+        """Names of versions."""
+        return sorted(guarded(self.uri, self._table.tags.list))
+
+    def restore(self, name: str) -> None:
+        """Make a named version the newest one."""
+
+        def work() -> None:
+            self._table.checkout(name)
+            self._table.restore()
+            self._table.checkout_latest()
+
+        guarded(self.uri, work)
+
+
+def vectors_of_batch(batch: pa.RecordBatch) -> FloatArray:
+    """The vector column of a batch -> (R, D)."""
+    column = batch.column("vector")
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, np.float32).reshape(len(column), -1)
+
+
+def entries_of_batch(batch: pa.RecordBatch) -> list[Entry]:
+    """The entries of a batch; without a vector column, with empty vectors."""
+    has_vectors = "vector" in batch.schema.names
+    vectors = vectors_of_batch(batch) if has_vectors else np.zeros((batch.num_rows, 0), np.float32)
+    columns = [batch.column(name).to_pylist() for name in ("entry_id", "start_s", "end_s", "doc")]
+    found = []
+    for entry_id, start, end, doc, vector in zip(*columns, vectors, strict=True):
+        clip, path, metadata = json.loads(doc)
+        found.append(Entry(entry_id, clip, vector, start, end, path, metadata))
+    return found

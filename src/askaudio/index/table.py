@@ -1,0 +1,270 @@
+"""A frozen set of entries as flat columns: in memory, or in a folder whose files are mapped rather than read.
+
+What many windows of one recording share (path, metadata) is stored once, as a "doc". Texts and words have an inverted
+index (term -> docs), numbers a column, so a filter becomes a mask without touching the metadata. Vectors are read row
+by row with pread: mapping them would count every touched page as resident memory.
+
+Costs a million entries of 512 numbers: 2 GB of disk, some 30 MB of memory, 0.1 s to open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from askaudio.core.types import BoolArray, FloatArray, IntArray
+from askaudio.index.filters import (
+    DOC_NUMBERS,
+    ENTRY_NUMBERS,
+    IDS,
+    Compare,
+    Filter,
+    fold,
+    number_of,
+    terms_of,
+)
+from askaudio.index.store import Entry, Match, doc_text
+from askaudio.index.strings import StringColumn
+from askaudio.index.words import words_of
+
+WORD = "\x01word="  # a field name that no filter can spell
+IN_MEMORY = 20_000  # up to so many rows the vectors are read whole on opening: 40 MB at D = 512
+Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """N entries sorted by id, over M docs sorted by (clip_id, path, metadata), with V terms in order.
+
+    Attributes:
+        ids: (N,) entry ids.
+        doc_of: (N,) doc of each entry.
+        numbers: (2, N) start_s and end_s.
+        seq: (N,) write number of each entry.
+        docs: (M,) JSON ``[clip_id, path, metadata]``.
+        doc_clips: (M,) clip ids, sorted.
+        doc_numbers: (numbers, M), NaN where missing.
+        terms: (V,) facts and words.
+        postings: docs of term v are ``postings[starts[v]:starts[v + 1]]``.
+        vectors: (N, D).
+    """
+
+    ids: StringColumn
+    doc_of: npt.NDArray[np.int32]
+    numbers: Float64Array
+    seq: IntArray
+    docs: StringColumn
+    doc_clips: StringColumn
+    doc_numbers: Float64Array
+    terms: StringColumn
+    starts: IntArray
+    postings: npt.NDArray[np.int32]
+    vectors: VectorFile | FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    # --- reading ----------------------------------------------------------------------------------------------
+    def doc(self, row: int) -> tuple[str, str, dict[str, object]]:
+        """(clip_id, path, metadata) of a doc."""
+        clip, path, metadata = json.loads(self.docs[row])
+        return clip, path, metadata
+
+    def match(self, row: int, score: float) -> Match:
+        """The entry of a row as a match."""
+        clip, path, metadata = self.doc(int(self.doc_of[row]))
+        start, end = float(self.numbers[0, row]), float(self.numbers[1, row])
+        return Match(self.ids[row], clip, score, start, end, path, metadata)
+
+    def entries(self, rows: Iterable[int], vectors: bool = True) -> list[Entry]:
+        """The entries of some rows."""
+        rows = list(rows)
+        wanted = self.rows_of_vectors(np.asarray(rows, np.int64)) if vectors else np.zeros((len(rows), 0), np.float32)
+        found = []
+        for row, vector in zip(rows, wanted, strict=True):
+            m = self.match(row, 0.0)
+            found.append(Entry(m.entry_id, m.clip_id, vector, m.start_s, m.end_s, m.path, m.metadata))
+        return found
+
+    def rows_of_vectors(self, rows: IntArray) -> FloatArray:
+        """Vectors of some rows -> (K, D)."""
+        return self.vectors[rows] if isinstance(self.vectors, np.ndarray) else self.vectors.rows(rows)
+
+    def in_memory(self) -> FloatArray | None:
+        """All vectors (N, D) when they are in memory, else None."""
+        return self.vectors if isinstance(self.vectors, np.ndarray) else None
+
+    # --- filters and words ------------------------------------------------------------------------------------
+    def mask(self, where: Filter) -> BoolArray:
+        """Which entries satisfy a filter -> (N,)."""
+        return fold(where, self._leaf, np.logical_and.reduce, np.logical_or.reduce, np.logical_not)
+
+    def _leaf(self, compare: Compare) -> BoolArray:
+        name = compare.field
+        if name == "entry_id":
+            keep = np.zeros(len(self), np.bool_)
+            keep[[row for value in compare.values if (row := self.ids.find(str(value))) >= 0]] = True
+            return keep
+        if name in ENTRY_NUMBERS:
+            return compare_numbers_of(self.numbers[ENTRY_NUMBERS.index(name)], compare)
+        return np.asarray(self._doc_leaf(compare)[self.doc_of], np.bool_)
+
+    def _doc_leaf(self, compare: Compare) -> BoolArray:
+        name = compare.field
+        if name in DOC_NUMBERS:
+            return compare_numbers_of(self.doc_numbers[DOC_NUMBERS.index(name)], compare)
+        keep = np.zeros(len(self.docs), np.bool_)
+        if name in IDS:
+            for value in compare.values:
+                keep[self.docs_of_clip(str(value))] = True
+        elif compare.op == "~":
+            for row in self.terms.with_prefix(f"{name}="):
+                if str(compare.values[0]) in self.terms[row][len(name) + 1 :]:
+                    keep[self._docs_with(row)] = True
+        else:
+            for value in compare.values:
+                if (row := self.terms.find(f"{name}={value}")) >= 0:
+                    keep[self._docs_with(row)] = True
+        return keep
+
+    def docs_of_clip(self, clip_id: str) -> slice:
+        """Docs of a recording: one, or several when its entries differ in path or metadata."""
+        return slice(bisect_left(self.doc_clips, clip_id), bisect_right(self.doc_clips, clip_id))
+
+    def docs_with_word(self, word: str) -> IntArray:
+        """Docs that carry a word."""
+        row = self.terms.find(WORD + word)
+        return self._docs_with(row) if row >= 0 else np.zeros(0, np.int64)
+
+    def _docs_with(self, row: int) -> IntArray:
+        return self.postings[self.starts[row] : self.starts[row + 1]].astype(np.int64)
+
+    # --- making -----------------------------------------------------------------------------------------------
+    @classmethod
+    def of(cls, entries: Sequence[Entry], seq: Sequence[int], dim: int) -> Table:
+        """Build in memory from entries in any order."""
+        order = sorted(range(len(entries)), key=lambda i: entries[i].entry_id)
+        keep = [entries[i] for i in order]
+        vectors = np.stack([e.vector for e in keep]) if keep else np.zeros((0, dim), np.float32)
+        return make_table(
+            [e.entry_id for e in keep],
+            [doc_text(e.clip_id, e.path, e.metadata) for e in keep],
+            np.array([[e.start_s for e in keep], [e.end_s for e in keep]], np.float64),
+            np.array([seq[i] for i in order], np.int64),
+            vectors,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write all columns but the vectors (whoever made those wrote them) into an existing folder."""
+        for name in ("ids", "docs", "doc_clips", "terms"):
+            getattr(self, name).save(folder, name)
+        for name in ("doc_of", "numbers", "seq", "doc_numbers", "starts", "postings"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        if isinstance(self.vectors, np.ndarray):
+            np.save(folder / "vectors.npy", self.vectors)
+
+    @classmethod
+    def load(cls, folder: Path) -> Table:
+        """Map what ``save`` wrote; ValueError or OSError when it is damaged."""
+        strings: dict[str, Any] = {
+            name: StringColumn.load(folder, name) for name in ("ids", "docs", "doc_clips", "terms")
+        }
+        arrays: dict[str, Any] = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("doc_of", "numbers", "seq", "doc_numbers", "starts", "postings")
+        }
+        vectors = VectorFile(folder / "vectors.npy")
+        if len(vectors) != len(strings["ids"]) or len(arrays["doc_of"]) != len(vectors):
+            raise ValueError(f"{folder}: {len(vectors)} vectors, {len(strings['ids'])} ids")
+        kept = vectors.all() if len(vectors) <= IN_MEMORY else vectors
+        return cls(**strings, **arrays, vectors=kept)
+
+
+def make_table(
+    ids: Sequence[str], doc_texts: Sequence[str], numbers: Float64Array, seq: IntArray,
+    vectors: VectorFile | FloatArray,
+) -> Table:  # fmt: skip
+    """Build the columns from rows that are sorted by id.
+
+    Args:
+        ids: (N,) entry ids.
+        doc_texts: (N,) JSON ``[clip_id, path, metadata]`` of each.
+        numbers: (2, N) start_s, end_s.
+        seq: (N,) write numbers.
+        vectors: (N, D) in the same order.
+    """
+    distinct = sorted(set(doc_texts), key=lambda text: (json.loads(text)[0], text))
+    row_of = {text: row for row, text in enumerate(distinct)}
+    docs = [json.loads(text) for text in distinct]
+    having: dict[str, list[int]] = {}
+    for row, (_, path, metadata) in enumerate(docs):
+        for term in terms_of(path, metadata) | {WORD + word for word in words_of(path, metadata)}:
+            having.setdefault(term, []).append(row)
+    terms = sorted(having)
+    starts = np.zeros(len(terms) + 1, np.int64)
+    np.cumsum([len(having[t]) for t in terms], out=starts[1:])
+    values = [[number_of(d[2], name) for d in docs] for name in DOC_NUMBERS]
+    return Table(
+        ids=StringColumn.of(ids),
+        doc_of=np.array([row_of[t] for t in doc_texts], np.int32),
+        numbers=numbers,
+        seq=seq,
+        docs=StringColumn.of(distinct),
+        doc_clips=StringColumn.of([d[0] for d in docs]),
+        doc_numbers=np.array([[np.nan if v is None else v for v in row] for row in values], np.float64),
+        terms=StringColumn.of(terms),
+        starts=starts,
+        postings=np.array([row for t in terms for row in having[t]], np.int32),
+        vectors=vectors,
+    )
+
+
+class VectorFile:
+    """Rows of a float32 .npy file, read on demand with pread; safe for threads."""
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if mapped.ndim != 2 or mapped.dtype != np.float32:
+            raise ValueError(f"{path} holds {mapped.dtype} of shape {mapped.shape}, expected float32 (N, D)")
+        self._rows, self.dim = mapped.shape
+        self._offset = int(mapped.offset)
+        self._path = path
+        self._file = path.open("rb", buffering=0)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def rows(self, rows: IntArray) -> FloatArray:
+        """(K,) row numbers -> (K, D)."""
+        out = np.empty((len(rows), self.dim), np.float32)
+        size, descriptor = 4 * self.dim, self._file.fileno()
+        for place, row in enumerate(rows.tolist()):
+            os.preadv(descriptor, [out[place].data], self._offset + row * size)
+        return out
+
+    def all(self) -> FloatArray:
+        """Everything -> (N, D)."""
+        return np.load(self._path, allow_pickle=False)
+
+
+def compare_numbers_of(column: Float64Array, compare: Compare) -> BoolArray:
+    """``compare_numbers`` for a whole column."""
+    first = float(compare.values[0])
+    match compare.op:
+        case "<":
+            return np.less(column, first)
+        case "<=":
+            return np.less_equal(column, first)
+        case ">":
+            return np.greater(column, first)
+        case ">=":
+            return np.greater_equal(column, first)
+    return np.isin(column, [float(v) for v in compare.values])
