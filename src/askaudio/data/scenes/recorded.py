@@ -15,6 +15,7 @@ from askaudio.core.types import FloatArray
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.scenes.loudness import fade, frame_power, trim
 from askaudio.data.scenes.phrases import SoundClass, sort_recordings
+from askaudio.data.scenes.same_audio import joined_groups
 from askaudio.data.scenes.source import Part, Sound
 from askaudio.data.scenes.wording import Wording
 
@@ -71,6 +72,8 @@ class RecordedSource:
     Labels are ordered by their number of groups, so that under a Zipf law a frequent class has many different
     recordings and a rare class has few, as in collected data.
 
+    Groups that hold the same recording under two names are joined first (``same_audio``).
+
     Args:
         manifest: The recordings; ``group`` names what must not be split.
         classes: The phrase table.
@@ -80,6 +83,7 @@ class RecordedSource:
 
     Raises:
         DataError: Not one class has enough groups.
+        AudioDecodeError: A recording is missing.
     """
 
     def __init__(
@@ -91,7 +95,8 @@ class RecordedSource:
         seed: int = 0,
     ) -> None:
         clips_of = sort_recordings(manifest, classes)
-        groups_of = {name: {c.group or c.clip_id for c in clips} for name, clips in clips_of.items()}
+        self.group_of = joined_groups(c for clips in clips_of.values() for c in clips)
+        groups_of = {name: {self.group_of[c.clip_id] for c in clips} for name, clips in clips_of.items()}
         groups_of = {name: groups for name, groups in groups_of.items() if len(groups) >= len(NEEDED)}
         self.part_of = deal_groups(groups_of, external_share, seed)
         complete = [n for n, g in groups_of.items() if set(NEEDED) <= {self.part_of[x] for x in g}]
@@ -107,7 +112,7 @@ class RecordedSource:
     def _by_part(self, clips: Sequence[Clip]) -> dict[Part, list[list[Clip]]]:
         groups: dict[str, list[Clip]] = {}
         for clip in clips:
-            groups.setdefault(clip.group or clip.clip_id, []).append(clip)
+            groups.setdefault(self.group_of[clip.clip_id], []).append(clip)
         out: dict[Part, list[list[Clip]]] = {}
         for group in sorted(groups):
             out.setdefault(self.part_of[group], []).append(groups[group])
