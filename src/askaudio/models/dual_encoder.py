@@ -16,7 +16,7 @@ from torch import nn
 
 from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
-from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
 from askaudio.core.types import Json
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.minilm import MiniLMTower
@@ -43,6 +43,7 @@ class DualEncoder(nn.Module):
         front_end: How waveforms become log-mel.
         temperature: First value; the logit scale is its inverse.
         learn_temperature: Train the logit scale with the rest.
+        audio_source_sha256: Checksum of the frozen audio tower's file; found here if the file is there.
 
     Raises:
         ModelError: The projections do not meet in one space or do not fit their towers.
@@ -59,6 +60,7 @@ class DualEncoder(nn.Module):
         front_end: FrontEnd | None = None,
         temperature: float = 0.07,
         learn_temperature: bool = True,
+        audio_source_sha256: str = "",
     ) -> None:
         super().__init__()
         self.embed_dim = audio_projection.embed_dim
@@ -70,6 +72,7 @@ class DualEncoder(nn.Module):
         self.audio_projection, self.text_projection = audio_projection, text_projection
         self.audio_tower, self.text_tower = audio_tower, text_tower
         self.audio_source, self.text_source = audio_source, text_source
+        self.audio_source_sha256 = audio_source_sha256 or _checksum(audio_source)
         self.front_end = front_end or FrontEnd()
         start = torch.tensor(math.log(1.0 / temperature))
         self.log_logit_scale = nn.Parameter(start, requires_grad=learn_temperature)
@@ -100,6 +103,7 @@ class DualEncoder(nn.Module):
             "audio_tower": _tower_settings(self.audio_tower),
             "text_tower": _tower_settings(self.text_tower),
             "audio_source": self.audio_source,
+            "audio_source_sha256": self.audio_source_sha256,
             "text_source": self.text_source,
             "front_end": self.front_end.to_json(),
             "learn_temperature": self.log_logit_scale.requires_grad,
@@ -148,6 +152,7 @@ class DualEncoder(nn.Module):
                 settings["text_source"],
                 FrontEnd.from_json(settings["front_end"]),
                 learn_temperature=settings["learn_temperature"],
+                audio_source_sha256=settings["audio_source_sha256"],
             )
         except (KeyError, TypeError) as error:
             raise ModelError(f"{name} is damaged or from a newer version: {error!r}") from error
@@ -176,6 +181,11 @@ def fill(model: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
 
 def _some(names: list[str], shown: int = 4) -> str:
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _checksum(source: str) -> str:
+    path = Path(source.partition(":")[2])
+    return sha256_file(path) if path.is_file() else ""
 
 
 def _encode(tower: nn.Module | None, projection: nn.Module, inputs: Inputs) -> torch.Tensor:

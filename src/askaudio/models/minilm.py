@@ -8,6 +8,7 @@ Source: Wang et al., "MiniLM", 2020; Reimers and Gurevych, "Sentence-BERT", 2019
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,11 @@ class MiniLMTower(nn.Module):
         """The tokenizer as ``tokenizers`` serialises it, cut at ``MAX_TOKENS``, without padding."""
         return _tokenizer().to_str()
 
+    @staticmethod
+    def token_ids(texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, with both end marks, without padding."""
+        return [encoding.ids for encoding in _tokenizer().encode_batch(list(texts))]
+
 
 class MiniLMFeatures:
     """Frozen features of texts.
@@ -95,12 +101,11 @@ class MiniLMFeatures:
     def __init__(self, batch_size: int = 64) -> None:
         self.tower = MiniLMTower().eval().requires_grad_(False)
         self.batch_size = batch_size
-        self._tokenizer = _tokenizer()
 
     @torch.inference_mode()
     def features(self, texts: Sequence[str], progress: Progress = silent) -> FloatArray:
         """Vectors (B, 384) of B texts, rows of length 1; an empty text has a vector too (its two end marks)."""
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        rows = self.tower.token_ids(texts)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         out = np.empty((len(rows), self.dim), dtype=np.float32)
         for first in range(0, len(order), self.batch_size):
@@ -127,6 +132,7 @@ def _weights() -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(unused)}
 
 
+@functools.cache
 def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(package_folder() / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)

@@ -1,0 +1,33 @@
+"""Frozen towers by name, as a checkpoint writes them: ``"efficientat:PATH"`` for audio, ``"minilm"`` for text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from askaudio.core.errors import ModelError
+from askaudio.models.efficientat import EfficientATFeatures
+from askaudio.models.minilm import MiniLMFeatures
+
+
+def audio_features(source: str, threads: int = 1) -> EfficientATFeatures:
+    """Open the frozen audio tower of a source.
+
+    Raises:
+        ModelError: The source is unknown or its file is missing.
+    """
+    kind, _, path = source.partition(":")
+    if kind != "efficientat" or not path:
+        raise ModelError(f"unknown frozen audio tower {source!r}; expected efficientat:PATH_OF_THE_ONNX_FILE")
+    return EfficientATFeatures(Path(path).expanduser(), threads)
+
+
+def text_features(source: str) -> MiniLMFeatures:
+    """Open the frozen text tower of a source.
+
+    Raises:
+        ModelError: The source is unknown.
+        MissingExtraError: Its package is not installed.
+    """
+    if source != "minilm":
+        raise ModelError(f"unknown frozen text tower {source!r}; expected minilm")
+    return MiniLMFeatures()
