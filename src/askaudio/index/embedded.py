@@ -102,6 +102,11 @@ class EmbeddedStore(VectorStore):
     def _clips(self, where: Filter | None) -> list[StoredClip]:
         return self._current().clips(where)
 
+    def sample(self, count: int) -> FloatArray:
+        """Up to ``count`` stored vectors (M, D), spread evenly over the ids."""
+        with self.lock:
+            return self._current().sample(count)
+
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
         with self.lock:
             view = self._current()

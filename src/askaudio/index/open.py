@@ -31,8 +31,9 @@ def check_identity(stored: Identity, wanted: Identity | None, url: str) -> Ident
     if (stored.fingerprint, stored.embed_dim) != (wanted.fingerprint, wanted.embed_dim):
         raise IndexStoreError(
             f"{url} holds {stored.embed_dim}-d vectors of the encoder {stored.fingerprint} "
-            f"({stored.model or 'unknown'}), got {wanted.embed_dim}-d of {wanted.fingerprint} ({wanted.model or 'unknown'}); vectors of two encoders "
-            "cannot be compared. Mend: use the encoder of the collection, or index into a new one with --collection"
+            f"({stored.model or 'unknown'}), got {wanted.embed_dim}-d of {wanted.fingerprint} "
+            f"({wanted.model or 'unknown'}); vectors of two encoders cannot be compared. "
+            "Mend: use the encoder of the collection, or index into a new one with --collection"
         )
     return stored
 

@@ -12,6 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from types import TracebackType
 from typing import Any, Literal
 
@@ -314,6 +315,11 @@ class VectorStore(ABC):
             vectors: False leaves the vectors out, which is much faster.
         """
         return self._iterate(parse_filter(where), vectors)
+
+    def sample(self, count: int) -> FloatArray:
+        """Up to ``count`` stored vectors (M, D), the same ones every time: a background to judge scores by."""
+        rows = [entry.vector for entry in islice(self.iterate(), count)]
+        return np.stack(rows) if rows else np.zeros((0, self.identity.embed_dim), np.float32)
 
     def __enter__(self) -> VectorStore:
         return self

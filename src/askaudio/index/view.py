@@ -168,6 +168,12 @@ class View:
         pieces = (_stream(self.base, base, vectors), _stream(self.delta, delta, vectors))
         return heapq.merge(*pieces, key=lambda entry: entry.entry_id)
 
+    def sample(self, count: int) -> FloatArray:
+        """Up to ``count`` vectors at even distances in the order of ids (dead rows do no harm) -> (M, D)."""
+        table = self.base if len(self.base) >= len(self.delta) else self.delta
+        rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(np.int64))
+        return table.rows_of_vectors(rows)
+
     def clips(self, where: Filter | None) -> list[StoredClip]:
         """Recordings, sorted by clip_id."""
         found: dict[str, StoredClip] = {}

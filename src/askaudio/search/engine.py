@@ -1,41 +1,84 @@
 """The search engine: one encoder and one store; text or audio in, hits out.
 
-Public signatures (bodies follow with the stores):
+    with SearchEngine.open("~/.askaudio/collections/default") as engine:   # the encoder that made the collection
+        engine.search("zombie growls", top_k=10, where="duration<3 and channels=2 and tag=rain")
+        engine.search(audio="growl.wav", more=[Part("text", "human voice", -1.0)])
 
-    engine = SearchEngine.open("~/.askaudio/collections/default")     # encoder from what the collection remembers
-    engine = SearchEngine.open("memory:...", encoder=ToyEncoder())
-    engine.search("zombie growls", top_k=10, where="duration<3 and channels=2 and tag=rain") -> list[Hit]
-    engine.search(audio=Path("x.wav") or bytes)                       -> list[Hit]
-    engine.search("rain", more=[Part("audio", path, 0.5), Part("text", "thunder", -1.0), Part("clip", clip_id)])
-    engine.similar(clip_id, top_k=10, where=None)                     -> list[Hit]   (itself left out)
-    engine.search_many([parts, parts, ...], top_k=10, where=None)     -> list[list[Hit]]
-    engine.captions(audio, top_k=10)                                  -> list[CaptionHit]
-    engine.clip(clip_id)                                              -> ClipInfo    (IndexStoreError when unknown)
-    engine.clips(offset=0, limit=100, where=None)                     -> list[ClipInfo]  ordered by clip_id
-    engine.info()                                                     -> dict: url, clips, entries, model, ...
-    engine.close(); also a context manager. Safe to call from several threads.
-    A reader sees what a writer adds without being reopened (looked up at most once a second).
+A query's positive parts become one vector. Found windows are grouped by recording; what the query should not sound
+like pushes recordings down; names and tags that carry the query's words lift them; near-identical takes are folded.
+Safe to call from several threads; a reader sees what a writer adds without being reopened (within a second or so).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from types import TracebackType
 
-from askaudio.core.types import Json
-from askaudio.models.encoder import Encoder
-from askaudio.search.hits import CaptionHit, ClipInfo, Hit
-from askaudio.search.query import AudioSource, Part
+import numpy as np
+
+from askaudio.audio.decode import stream_windows
+from askaudio.core.errors import ConfigError, IndexStoreError
+from askaudio.core.functional import normalise_rows
+from askaudio.core.types import FloatArray, Json
+from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
+from askaudio.index.open import check_identity, open_store
+from askaudio.index.ranking import exact_scores
+from askaudio.index.store import Identity, Match, VectorStore
+from askaudio.models.build import load
+from askaudio.models.encoder import Encoder, pool_windows
+from askaudio.search.background import SAMPLE, Background, as_match, background_of
+from askaudio.search.hits import CaptionHit, ClipInfo, Hit, Twin
+from askaudio.search.merge import LEAST_WORDS, Candidate, by_clip, fuse, segments
+from askaudio.search.query import AudioSource, Part, make_parts
+
+TWIN = 0.995  # cosine from which two takes count as the same
+_BATCH = 8  # windows encoded at once
+_NEIGHBOURS = 200  # recordings whose captions are tried for a sound
 
 
 class SearchEngine:
-    """Search one collection with one encoder."""
+    """Search one collection with one encoder.
+
+    Args:
+        store: Open for reading.
+        encoder: The one whose vectors the store holds.
+
+    Raises:
+        IndexStoreError: The store holds another encoder's vectors.
+    """
+
+    def __init__(self, store: VectorStore, encoder: Encoder) -> None:
+        check_identity(store.identity, Identity(encoder.fingerprint, encoder.embed_dim, encoder.name), store.url)
+        self.store = store
+        self.encoder = encoder
+        self._sample: tuple[str, FloatArray] | None = None
 
     @classmethod
     def open(cls, collection: str | Path, encoder: Encoder | None = None) -> SearchEngine:
-        """Open a collection for reading; without an encoder, the one that made it is loaded."""
-        raise NotImplementedError
+        """Open a collection for reading.
 
+        Args:
+            collection: Folder or address, see ``index/open.py``.
+            encoder: Without one, the model that made the collection is loaded.
+
+        Raises:
+            IndexStoreError: No such collection, or it holds another encoder's vectors.
+            ModelError: Its model cannot be loaded.
+        """
+        store = open_store(collection)
+        try:
+            if encoder is None:
+                if not store.identity.model:
+                    raise ConfigError(f"{store.url} does not say which model made it; name it with --model")
+                encoder = load(store.identity.model)
+            return cls(store, encoder)
+        except BaseException:
+            store.close()
+            raise
+
+    # --- asking -----------------------------------------------------------------------------------------------
     def search(
         self,
         text: str | Sequence[str] | None = None,
@@ -47,35 +90,235 @@ class SearchEngine:
         words: bool = True,
         fold_twins: bool = True,
     ) -> list[Hit]:
-        """Find the clips that answer a query."""
-        raise NotImplementedError
+        """Find the recordings that answer a query.
 
-    def similar(self, clip_id: str, top_k: int = 10, where: str | None = None) -> list[Hit]:
-        """Clips that sound like a stored one, itself left out."""
-        raise NotImplementedError
+        Args:
+            text: Words, or several texts of equal weight.
+            audio: A sound file, its bytes, or several.
+            top_k: How many recordings to return.
+            where: A filter such as ``"duration<3 and tag=rain"``.
+            more: Further parts with weights; below zero, what the hits should not sound like.
+            words: Let names, tags and captions that carry the query's words count too.
+            fold_twins: Fold near-identical takes into one hit.
+
+        Returns:
+            At most top_k hits, best first; the same query gives the same hits.
+
+        Raises:
+            ConfigError: Nothing is asked, or the filter cannot be read.
+            AudioDecodeError: A query sound cannot be decoded.
+            IndexStoreError: An unknown clip_id among the parts.
+        """
+        parts = make_parts(text, audio, more)
+        return self._answer(parts, top_k, parse_filter(where), words, fold_twins)
 
     def search_many(
-        self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None
-    ) -> list[list[Hit]]:
-        """Answer several queries; the same as one search each."""
-        raise NotImplementedError
+        self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None, *,
+        words: bool = True, fold_twins: bool = True,
+    ) -> Iterator[list[Hit]]:  # fmt: skip
+        """Answer queries one after the other as the results are taken; the same as one ``search`` each."""
+        tree = parse_filter(where)
+        for parts in queries:
+            yield self._answer(make_parts(more=parts), top_k, tree, words, fold_twins)
+
+    def similar(self, clip_id: str, top_k: int = 10, where: str | None = None) -> list[Hit]:
+        """Recordings that sound like a stored one, itself left out.
+
+        Raises:
+            IndexStoreError: No such clip.
+        """
+        parts = make_parts(more=[Part("clip", clip_id)])
+        others: Filter = Not(clips_are([clip_id]))
+        tree = parse_filter(where)
+        return self._answer(parts, top_k, others if tree is None else All((tree, others)), False, True)
 
     def captions(self, audio: AudioSource, top_k: int = 10) -> list[CaptionHit]:
-        """Stored captions that describe a sound."""
-        raise NotImplementedError
+        """Stored captions that describe a sound: those of the nearest recordings, ranked by the text tower.
 
+        Raises:
+            AudioDecodeError: The sound cannot be decoded.
+        """
+        query = self._sound(audio)
+        captioned = Compare("caption", "~", ("",))
+        owner: dict[str, str] = {}
+        for candidate in self._near(query, _NEIGHBOURS, captioned):
+            value = candidate.metadata.get("caption")
+            for caption in value if isinstance(value, list) else [value]:
+                owner.setdefault(str(caption), candidate.clip_id)
+        if not owner:
+            return []
+        texts = sorted(owner)
+        scores = exact_scores(query, self.encoder.encode_text(texts))
+        order = sorted(range(len(texts)), key=lambda i: (-scores[i], texts[i]))[:top_k]
+        return [CaptionHit(n, texts[i], float(scores[i]), owner[texts[i]]) for n, i in enumerate(order, start=1)]
+
+    # --- looking ----------------------------------------------------------------------------------------------
     def clip(self, clip_id: str) -> ClipInfo:
-        """One stored clip."""
-        raise NotImplementedError
+        """One stored recording.
+
+        Raises:
+            IndexStoreError: No such clip.
+        """
+        found = self.store.clips(clips_are([clip_id]))
+        if not found:
+            raise IndexStoreError(f"no clip {clip_id!r} in {self.store.url}; askaudio collection list shows the ids")
+        return ClipInfo(clip_id, found[0].path, sum(c.windows for c in found), found[0].metadata)
 
     def clips(self, offset: int = 0, limit: int = 100, where: str | None = None) -> list[ClipInfo]:
-        """Stored clips in the order of their ids."""
-        raise NotImplementedError
+        """Stored recordings in the order of their ids."""
+        found = self.store.clips(where)[offset : offset + limit]
+        return [ClipInfo(c.clip_id, c.path, c.windows, c.metadata) for c in found]
 
     def info(self) -> Json:
-        """What this engine searches."""
-        raise NotImplementedError
+        """What this engine searches: url, clips, entries, model, fingerprint, embed_dim."""
+        identity = self.store.identity
+        return {
+            "url": self.store.url,
+            "clips": len({c.clip_id for c in self.store.clips()}),
+            "entries": self.store.count(),
+            "model": identity.model or self.encoder.name,
+            "fingerprint": identity.fingerprint,
+            "embed_dim": identity.embed_dim,
+        }
 
     def close(self) -> None:
         """Let go of files and memory."""
-        raise NotImplementedError
+        self.store.close()
+
+    def __enter__(self) -> SearchEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------
+    def _answer(
+        self, parts: Sequence[Part], top_k: int, where: Filter | None, words: bool, fold_twins: bool
+    ) -> list[Hit]:
+        if top_k < 1:
+            raise ConfigError(f"top_k is {top_k}; expected 1 or more")
+        wanted = [part for part in parts if part.weight > 0]
+        avoided = [part for part in parts if part.weight < 0]
+        vectors = self._embed(wanted)
+        query = normalise_rows(np.sum([p.weight * v for p, v in zip(wanted, vectors, strict=True)], axis=0))
+        pool = 10 * top_k + 50 if avoided else 2 * top_k + 20
+        candidates = self._near(query, pool, where)
+        text = " ".join(str(part.value) for part in wanted if part.kind == "text") if words else ""
+        named = [m for m in self.store.find_words(text, pool, where) if m.score >= LEAST_WORDS] if text else []
+        candidates = self._with_named(candidates, query, [m.clip_id for m in named])
+        background = background_of(query, self._background_sample())
+        z = {c.clip_id: background.z(c.best.score) for c in candidates}
+        if avoided:
+            self._push_down(z, candidates, avoided)
+            candidates.sort(key=lambda c: (-z[c.clip_id], c.clip_id))
+        if named:
+            carried = {m.clip_id: m.words for m in named}
+            for candidate in candidates:
+                candidate.words = carried.get(candidate.clip_id, ())
+            candidates = fuse(candidates, named)
+        twins = self._fold(candidates, top_k) if fold_twins else [(c, []) for c in candidates[:top_k]]
+        return [
+            _hit(rank, c, also, background, as_match(z[c.clip_id]) if avoided else background.match(c.best.score))
+            for rank, (c, also) in enumerate(twins, start=1)
+        ]
+
+    def _embed(self, parts: Sequence[Part]) -> list[FloatArray]:
+        """A vector (D,) for each part; all texts in one call."""
+        texts = [str(part.value) for part in parts if part.kind == "text"]
+        encoded = iter(self.encoder.encode_text(texts) if texts else ())
+        return [next(encoded) if p.kind == "text" else self._stored_or_sound(p) for p in parts]
+
+    def _stored_or_sound(self, part: Part) -> FloatArray:
+        if part.kind == "audio":
+            return self._sound(part.value)
+        found = [entry.vector for entry in self.store.iterate(clips_are([str(part.value)]))]
+        if not found:
+            raise IndexStoreError(f"no clip {part.value!r} in {self.store.url}")
+        return pool_windows(np.stack(found))
+
+    def _sound(self, audio: AudioSource) -> FloatArray:
+        """Vector (D,) of a sound: the mean over its windows."""
+        windows = stream_windows(audio, self.encoder.sample_rate_hz, self.encoder.window_s, self.encoder.hop_s)
+        encoded = []
+        while batch := [window.samples for window in islice(windows, _BATCH)]:
+            encoded.append(self.encoder.encode_audio(batch))
+        return pool_windows(np.concatenate(encoded))
+
+    def _near(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
+        """At least ``clips`` recordings if there are so many, best first: windows are fetched until they suffice."""
+        fetch = 2 * clips
+        while True:
+            matches = self.store.search(query, fetch, where)[0]
+            found = by_clip(matches)
+            if len(found) >= clips or len(matches) < fetch:
+                return found[:clips]
+            fetch *= 4
+
+    def _with_named(self, found: list[Candidate], query: FloatArray, named: Sequence[str]) -> list[Candidate]:
+        """Add recordings that are named as the query says but lie far from it; in the order of their scores."""
+        missing = sorted(set(named) - {c.clip_id for c in found})
+        if not missing:
+            return found
+        entries = list(self.store.iterate(clips_are(missing)))
+        scores = exact_scores(query, np.stack([e.vector for e in entries])) if entries else []
+        matches = [
+            Match(e.entry_id, e.clip_id, float(s), e.start_s, e.end_s, e.path, e.metadata)
+            for e, s in zip(entries, scores, strict=True)
+        ]
+        matches.sort(key=lambda m: (-m.score, m.entry_id))
+        return sorted([*found, *by_clip(matches)], key=lambda c: (-c.best.score, c.best.entry_id))
+
+    def _push_down(self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part]) -> None:
+        """Take from each recording's z as much as it stands out for what is to be avoided."""
+        vectors = self._vectors(candidates)
+        for part, unwanted in zip(avoided, self._embed(avoided), strict=True):
+            background = background_of(unwanted, self._background_sample())
+            for candidate in candidates:
+                score = float(exact_scores(unwanted, vectors[candidate.clip_id][None])[0])
+                z[candidate.clip_id] += part.weight * max(0.0, background.z(score))
+
+    def _fold(self, candidates: Sequence[Candidate], top_k: int) -> list[tuple[Candidate, list[Twin]]]:
+        """The first top_k recordings that differ, each with the takes that were folded into it."""
+        kept: list[tuple[Candidate, list[Twin]]] = []
+        vectors = self._vectors(candidates[: 3 * top_k + 20])
+        for candidate in candidates:
+            vector = vectors.get(candidate.clip_id)
+            if vector is None:
+                break
+            like = exact_scores(vector, np.stack([vectors[c.clip_id] for c, _ in kept])) if kept else np.zeros(0)
+            if len(like) and like.max() >= TWIN:
+                twin = Twin(candidate.clip_id, candidate.best.path, round(float(like.max()), 4))
+                kept[int(like.argmax())][1].append(twin)
+            elif len(kept) < top_k:
+                kept.append((candidate, []))
+        return kept
+
+    def _vectors(self, candidates: Sequence[Candidate]) -> dict[str, FloatArray]:
+        """clip_id -> vector (D,) of the best window."""
+        return {e.clip_id: e.vector for e in self.store.get([c.best.entry_id for c in candidates])}
+
+    def _background_sample(self) -> FloatArray:
+        version = self.store.version()
+        if self._sample is None or self._sample[0] != version:
+            self._sample = version, self.store.sample(SAMPLE)
+        return self._sample[1]
+
+
+def _hit(rank: int, candidate: Candidate, twins: Sequence[Twin], background: Background, match: float) -> Hit:
+    found = segments(candidate.windows, background.median)
+    best = candidate.best
+    return Hit(
+        rank=rank,
+        clip_id=candidate.clip_id,
+        path=best.path,
+        score=best.score,
+        match=match,
+        start_s=found[0].start_s,
+        end_s=found[0].end_s,
+        segments=found,
+        words=candidate.words,
+        twins=tuple(twins),
+        metadata=best.metadata,
+    )
