@@ -87,7 +87,7 @@ def make_clotho(root: Path, train: int = 12, val: int = 6, test: int = 6) -> Pat
         file_name = "City ambience 1_2.wav" if number in first else f" {name} {number}.wav"
         captions[split].append([file_name, *(way.format(name) for way in WAYS)])
         link = f"https://freesound.org/people/caf\u00e9/sounds/{7000 + number}"
-        metadata[split].append([file_name, name.replace(" ", ";"), 7000 + number, link, "[0, 44100]", "caf\u00e9", "CC0"])
+        metadata[split].append([file_name, name.replace(" ", ";"), 7000 + number, link, "", "caf\u00e9", "CC0"])
         path = root / "clotho_audio_files" / SUBSETS[split] / file_name
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, tone(frequency, 1000 + number), RATE_HZ)

@@ -67,7 +67,7 @@ def test_csv_long_and_wide_and_semicolons_say_the_same(sounds):
         ("bell", "train", ["A bell", "B"]),
         ("test/dog", "test", ["A dog"]),
     ]
-    assert long.clips[0].extra == {"mood": "a"}
+    assert long.clips[0].extra == {"mood": "calm"}
     table.write_text("file_name;caption_1;caption_2;split\nbell.ogg;A bell;B;dev\ntest/dog.flac;A dog;;eval\n")
     wide = open_dataset(str(table))
     assert [(c.clip_id, c.captions, c.split) for c in wide] == [(c.clip_id, c.captions, c.split) for c in long]

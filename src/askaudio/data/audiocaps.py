@@ -156,7 +156,9 @@ def _unique_ids(clips: list[Clip]) -> list[Clip]:
     for clip in clips:
         clip_id = clip.clip_id if clip.group in alone else f"{clip.clip_id}_{clip.extra.get('start_time', 0)}"
         clip_id = f"{clip_id}_{clip.split}" if clip_id in result else clip_id
-        result[clip_id] = replace(clip, clip_id=clip_id, captions=captions_of(clip_id, [c.text for c in clip.captions]))
+        if clip_id != clip.clip_id:
+            clip = replace(clip, clip_id=clip_id, captions=captions_of(clip_id, [c.text for c in clip.captions]))
+        result[clip_id] = clip
     return list(result.values())
 
 

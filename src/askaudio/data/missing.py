@@ -40,10 +40,12 @@ def manifest_of(
     Returns:
         The manifest, with ``missing`` filled.
     """
+    if find is None:
+        return Manifest(name, tuple(listed), about, (), tuple(faults))
     here: list[Clip] = []
     missing: list[Clip] = []
     for clip in listed:
-        path = Path(clip.path) if find is None else find(clip)
+        path = find(clip)
         if path is None:
             missing.append(clip)
         else:

@@ -11,7 +11,8 @@
 
 Options after a question mark, joined by &: ``split=train,val`` and ``list=FILE`` (keep the clips that FILE names, for
 example the 957-clip CSV) work for every kind; ``audio=FOLDER`` says where the audio of a csv, jsonl, audiocaps or
-clotho is, if elsewhere.
+clotho is, if elsewhere; ``cache=FOLDER`` where the sounds of hf and wds are extracted to; ``caption=COLUMN`` and
+``path=COLUMN`` name unusual columns.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from askaudio.core.errors import DataError
-from askaudio.core.types import SPLITS, Split
+from askaudio.core.types import SPLITS, Progress, Split, silent
 from askaudio.data.audio_files import is_audio
 from askaudio.data.audiocaps import read_audiocaps
 from askaudio.data.clotho import read_clotho
 from askaudio.data.csv_file import read_csv_file, read_jsonl_file
 from askaudio.data.folder import read_folder
+from askaudio.data.huggingface import read_huggingface
 from askaudio.data.identity import aliases, read_id_list
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.tables import split_of
+from askaudio.data.webdataset import read_webdataset
 
 Options = dict[str, str]
 
@@ -49,16 +52,16 @@ def _splits(options: Options) -> tuple[Split, ...]:
     return tuple(split_of(name, "split=" + names) for name in names.split(",")) if names else SPLITS
 
 
-def _audiocaps(place: str, options: Options, need_audio: bool) -> Manifest:
+def _audiocaps(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
     version, audio = options.get("version"), options.get("audio")
     return read_audiocaps(place, version=version, splits=_splits(options), audio=audio, need_audio=need_audio)
 
 
-def _clotho(place: str, options: Options, need_audio: bool) -> Manifest:
+def _clotho(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
     return read_clotho(place, splits=_splits(options), audio=options.get("audio"), need_audio=need_audio)
 
 
-def _csv(place: str, options: Options, need_audio: bool) -> Manifest:
+def _csv(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
     return read_csv_file(
         place,
         audio=options.get("audio"),
@@ -68,21 +71,37 @@ def _csv(place: str, options: Options, need_audio: bool) -> Manifest:
     )
 
 
-def _jsonl(place: str, options: Options, need_audio: bool) -> Manifest:
+def _jsonl(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
     return read_jsonl_file(place, audio=options.get("audio"), need_audio=need_audio)
 
 
-def _folder(place: str, options: Options, need_audio: bool) -> Manifest:
+def _folder(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
     return read_folder(place, names=options.get("names", "yes") != "no")
 
 
+def _huggingface(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
+    return read_huggingface(
+        place,
+        cache=options.get("cache"),
+        path_column=options.get("path"),
+        text_column=options.get("caption"),
+        progress=progress,
+    )
+
+
+def _webdataset(place: str, options: Options, need_audio: bool, progress: Progress) -> Manifest:
+    return read_webdataset(place, cache=options.get("cache"), text_column=options.get("caption"), progress=progress)
+
+
 # kind -> (reader, options that it knows beside split and list)
-READERS: dict[str, tuple[Callable[[str, Options, bool], Manifest], frozenset[str]]] = {
+READERS: dict[str, tuple[Callable[[str, Options, bool, Progress], Manifest], frozenset[str]]] = {
     "audiocaps": (_audiocaps, frozenset({"version", "audio"})),
     "clotho": (_clotho, frozenset({"audio"})),
     "csv": (_csv, frozenset({"audio", "path", "caption"})),
     "jsonl": (_jsonl, frozenset({"audio"})),
     "folder": (_folder, frozenset({"names"})),
+    "hf": (_huggingface, frozenset({"cache", "path", "caption"})),
+    "wds": (_webdataset, frozenset({"cache", "caption"})),
 }
 _COMMON = frozenset({"split", "list"})
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "hf", ".tar": "wds"}
@@ -136,12 +155,13 @@ def _plain(path: Path) -> tuple[str, str]:
     raise DataError(f"{path} does not exist; expected {expected}. `askaudio data --help` shows examples")
 
 
-def read_dataset(spec: str, need_audio: bool = True) -> Manifest:
+def read_dataset(spec: str, need_audio: bool = True, progress: Progress = silent) -> Manifest:
     """Read a data set as it is, even if no audio is there (``missing`` then has all its clips).
 
     Args:
         spec: See the head of this file.
         need_audio: False: captions only; no audio is looked for and every listed clip is kept.
+        progress: Told while sounds are taken out of tars or data-set files.
 
     Returns:
         The manifest; ``manifest.pool`` has its counts.
@@ -150,7 +170,7 @@ def read_dataset(spec: str, need_audio: bool = True) -> Manifest:
         DataError: See ``parse_spec`` and the readers.
     """
     parsed = parse_spec(spec)
-    manifest = READERS[parsed.kind][0](parsed.place, parsed.options, need_audio)
+    manifest = READERS[parsed.kind][0](parsed.place, parsed.options, need_audio, progress)
     if "split" in parsed.options:
         wanted = _splits(parsed.options)
         name = f"{manifest.name}:{'+'.join(wanted)}"
@@ -160,12 +180,13 @@ def read_dataset(spec: str, need_audio: bool = True) -> Manifest:
     return manifest
 
 
-def open_dataset(spec: str, need_audio: bool = True) -> Manifest:
+def open_dataset(spec: str, need_audio: bool = True, progress: Progress = silent) -> Manifest:
     """Read a data set to work with.
 
     Args:
         spec: See the head of this file.
         need_audio: False: captions only.
+        progress: Told while sounds are taken out of tars or data-set files.
 
     Returns:
         The manifest; clips without audio are in ``missing`` and counted in ``pool``.
@@ -178,7 +199,7 @@ def open_dataset(spec: str, need_audio: bool = True) -> Manifest:
         >>> print(manifest.pool)  # doctest: +SKIP
         clotho:test (v2.1): 1,045 clips, 5,225 captions
     """
-    manifest = read_dataset(spec, need_audio)
+    manifest = read_dataset(spec, need_audio, progress)
     if not manifest.clips:
         missing = len(manifest.missing)
         looked = f"; the first file expected: {Path(manifest.missing[0].path).name}" if missing else ""
