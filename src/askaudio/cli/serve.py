@@ -74,6 +74,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), port))
+        listener.listen(512)  # from here on a visitor waits instead of being refused
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:

@@ -42,8 +42,7 @@ async def search(
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> JSONResponse:
     """Find clips. Several ``q`` and ``like`` are looked for together; ``avoid`` and ``unlike`` push hits down."""
-    parts = [Part("text", text) for text in q] + [Part("clip", clip_id) for clip_id in like]
-    parts += [Part("text", text, AVOID) for text in avoid] + [Part("clip", clip_id, AVOID) for clip_id in unlike]
+    parts = _parts(q, avoid, like, unlike)
     return await _answer(service, "text", lambda: service.engine.search(more=parts, top_k=top_k, where=where or None))
 
 
@@ -79,17 +78,16 @@ async def search_audio(
     service: ServiceDep,
     sound: Annotated[UploadFile, File(description="a recording: wav, flac, ogg, opus, mp3")],
     q: Annotated[str, Form(max_length=MAX_TEXT, description="words that go with it")] = "",
-    avoid: Annotated[str, Form(max_length=MAX_TEXT, description="words to avoid")] = "",
-    unlike: Annotated[list[ClipId], Form(max_length=MAX_PARTS)] = [],  # noqa: B006
+    avoid: Annotated[list[Text], Form(max_length=MAX_PARTS, description="words to avoid")] = [],  # noqa: B006
+    like: Annotated[list[ClipId], Form(max_length=MAX_PARTS, description="clips to look like")] = [],  # noqa: B006
+    unlike: Annotated[list[ClipId], Form(max_length=MAX_PARTS, description="clips not to look like")] = [],  # noqa: B006
     where: Annotated[str, Form(max_length=MAX_WHERE)] = "",
     top_k: Annotated[int, Form(ge=1, le=200)] = 20,
 ) -> JSONResponse:
     """Find clips that sound like a file of the caller's; it is decoded in a bounded process and not kept."""
     if sound.size is not None and sound.size > service.settings.max_upload_bytes:
         raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
-    more = [Part("text", q)] if q.strip() else []
-    more += [Part("text", avoid, AVOID)] if avoid.strip() else []
-    more += [Part("clip", clip_id, AVOID) for clip_id in unlike]
+    more = _parts([q] if q.strip() else [], avoid, like, unlike)
     with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
         wav = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
         service.metrics.decodes.labels("upload").inc()
@@ -98,6 +96,11 @@ async def search_audio(
             "audio",
             lambda: service.engine.search(audio=wav, more=more, top_k=top_k, where=where or None),
         )
+
+
+def _parts(q: list[str], avoid: list[str], like: list[str], unlike: list[str]) -> list[Part]:
+    parts = [Part("text", text) for text in q] + [Part("clip", clip_id) for clip_id in like]
+    return parts + [Part("text", text, AVOID) for text in avoid] + [Part("clip", clip_id, AVOID) for clip_id in unlike]
 
 
 def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
