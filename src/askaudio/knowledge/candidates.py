@@ -1,0 +1,141 @@
+"""Which entries of a very large base a step contrasts with: targets, hard ones, and a random rest, correctly weighted.
+
+A million entries cannot be read at every step. The candidates of a step are (1) all target rows of the batch (own
+entries and neighbors of both sides), (2) ``hard`` random members of the cells nearest to the batch's targets, (3)
+``random`` rows drawn afresh from all others. A stratum of n rows from which m were drawn gets log(n / m) added to its
+logits (importance correction), so that the softmax's denominator is estimated without bias. Cells are the lists of a
+coarse quantiser over the texts, rebuilt at each refresh.
+
+Cost of a step: one read of about targets + hard + random rows, whatever N is; memory of ``prepare``: N integers and a
+(piece, cells) block. N = 1,000,000 works on a laptop.
+
+Source: Bengio and Senecal 2003 (importance-sampled softmax); Xiong et al. 2020 (arXiv 2007.00808) for hard candidates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from askaudio.core.errors import ConfigError
+from askaudio.knowledge.base import KnowledgeBase
+from askaudio.knowledge.coarse import assign
+
+TRAIN_ROWS = 50_000  # rows the quantiser learns from
+ROUNDS = 4
+
+Pair = tuple[Tensor, Tensor]
+Biases = tuple[Tensor | None, Tensor | None]
+
+
+class CandidateSampling:
+    """Draws the candidates of each step.
+
+    Args:
+        hard: Entries drawn from the cells of the batch's targets.
+        random: Entries drawn from all others.
+        cells: Cells of the quantiser.
+        seed: Of the draws; the generator's state is in ``state``.
+    """
+
+    def __init__(self, hard: int = 2048, random: int = 4096, cells: int = 256, seed: int = 0) -> None:
+        if hard < 0 or random < 1 or cells < 1:
+            raise ConfigError(f"candidates need hard >= 0, random >= 1, cells >= 1; got {hard}, {random}, {cells}")
+        self.hard = hard
+        self.random = random
+        self.cells = cells
+        self._generator = torch.Generator().manual_seed(seed)
+        self._cell = torch.zeros(0, dtype=torch.long)
+
+    @property
+    def state(self) -> Tensor:
+        """State of the generator, for a resume."""
+        return self._generator.get_state()
+
+    @state.setter
+    def state(self, value: Tensor) -> None:
+        self._generator.set_state(value.cpu())
+
+    def prepare(self, base: KnowledgeBase) -> None:
+        """Sort the entries into cells: k-means on a sample, then one assignment of all, in pieces."""
+        n = len(base)
+        sample = base.text[:: max(1, n // TRAIN_ROWS)][:TRAIN_ROWS].float()
+        centers = sample[torch.linspace(0, len(sample) - 1, min(self.cells, len(sample))).long()].clone()
+        for _ in range(ROUNDS):
+            number = assign(sample, centers)[1]
+            sums = torch.zeros_like(centers).index_add_(0, number, sample)
+            filled = sums.norm(dim=1) > 0
+            centers[filled] = torch.nn.functional.normalize(sums[filled], dim=1)
+        cell = assign(base.text, centers)[1].cpu()  # (N,)
+        self._cell = cell
+        self._members = torch.argsort(cell, stable=True)  # rows by cell
+        self._counts = torch.bincount(cell, minlength=len(centers))
+        self._starts = torch.cumsum(self._counts, 0) - self._counts
+
+    def draw(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Candidates of a batch.
+
+        Args:
+            targets: Target rows of the batch, any shape.
+
+        Returns:
+            Distinct rows (C,), the distinct targets first, and log importance weights (C,), 0 for the targets.
+        """
+        n = len(self._cell)
+        fixed = torch.unique(targets.cpu())
+        near = torch.zeros(len(self._counts), dtype=torch.bool)
+        near[self._cell[fixed]] = True
+        taken = torch.zeros(len(self._counts), dtype=torch.long).index_add_(
+            0, self._cell[fixed], torch.ones_like(fixed)
+        )
+        n_near = int((self._counts - taken)[near].sum())  # rows in the near cells that are not targets
+        hard = self._fresh(self._draw_near(near, self.hard), fixed)
+        rest = self._fresh(torch.randint(n, (self.random,), generator=self._generator), fixed)
+        rest = rest[~near[self._cell[rest]]] if self.hard else rest
+        n_rest = n - len(fixed) - (n_near if self.hard else 0)
+        rows = torch.cat([fixed, hard, rest])
+        weight = torch.cat([torch.zeros(len(fixed)), _log_ratio(n_near, hard), _log_ratio(n_rest, rest)])
+        return rows, weight
+
+    def _draw_near(self, near: Tensor, wanted: int) -> Tensor:
+        """``wanted`` draws from the members of the near cells, each member equally likely."""
+        counts = self._counts * near
+        total = int(counts.sum())
+        if wanted == 0 or total == 0:
+            return torch.zeros(0, dtype=torch.long)
+        ends = torch.cumsum(counts, 0)
+        place = torch.randint(total, (wanted,), generator=self._generator)
+        cell = torch.searchsorted(ends, place, right=True)
+        return self._members[self._starts[cell] + place - (ends[cell] - counts[cell])]
+
+    @staticmethod
+    def _fresh(rows: Tensor, fixed: Tensor) -> Tensor:
+        """Distinct rows without the fixed ones."""
+        rows = torch.unique(rows)
+        return rows[~torch.isin(rows, fixed)]
+
+    def select(self, base: KnowledgeBase, targets: Tensor, biases: Biases) -> tuple[Pair, Biases, Tensor]:
+        """Sub-tables for one step.
+
+        Args:
+            base: The prepared snapshot.
+            targets: (B, M) target rows.
+            biases: Biases (N,) of the audio and the text table, or None.
+
+        Returns:
+            Audio and text tables (C, D), their biases (C,), and the targets as rows of these tables (B, M).
+        """
+        rows, weight = self.draw(targets)
+        device = base.text.device
+        n_fixed = int((weight == 0).sum()) if len(rows) else 0
+        fixed = rows[: len(torch.unique(targets.cpu()))] if n_fixed else rows
+        at = torch.searchsorted(fixed, targets.cpu()).to(device)
+        rows, weight = rows.to(device), weight.to(device)
+        audio_bias, text_bias = (weight if b is None else weight + b[rows] for b in biases)
+        return (base.audio[rows], base.text[rows]), (audio_bias, text_bias), at
+
+
+def _log_ratio(size: int, drawn: Tensor) -> Tensor:
+    """log(size / number drawn) for each drawn row; distinct draws, so never below 0."""
+    ratio = torch.tensor(max(size, 1) / max(len(drawn), 1)).clamp_min(1.0).log()
+    return ratio.expand(len(drawn))

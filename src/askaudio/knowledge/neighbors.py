@@ -1,0 +1,125 @@
+"""The K nearest entries of each row by cosine: exact, in pieces, an item's own clip left out.
+
+Cost: one (Q, N) product in pieces of at most ``PIECE_CELLS`` scores, so memory does not grow with N x Q. Above some
+hundred thousand entries use ``approximate_neighbors`` (faiss, inverted lists).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from askaudio.core.errors import DataError
+from askaudio.core.extras import require
+
+PIECE_CELLS = 1 << 24  # scores held at once: 64 MiB in float32
+
+
+def nearest(
+    queries: Tensor,
+    keys: Tensor,
+    k: int,
+    *,
+    query_codes: Tensor | None = None,
+    key_codes: Tensor | None = None,
+    eligible: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Exact top-K by inner product; ties go to the smaller row.
+
+    Args:
+        queries: (Q, D).
+        keys: (N, D) of any floating type.
+        k: Neighbors wanted; fewer may exist.
+        query_codes: (Q,) clip code of each query; with ``key_codes`` no key of the same clip is returned.
+        key_codes: (N,) clip code of each key; a code below 0 in ``query_codes`` matches nothing.
+        eligible: (N,) bool: keys that may be returned.
+
+    Returns:
+        Scores (Q, k) in float32 or float64, best first, and rows (Q, k). Where fewer than k keys may be returned the
+        score is minus infinity and the row 0.
+    """
+    if k < 1:
+        raise DataError(f"k must be at least 1, got {k}")
+    n = keys.shape[0]
+    dtype = torch.float64 if keys.dtype == torch.float64 else torch.float32
+    scores = torch.full((queries.shape[0], k), float("-inf"), dtype=dtype, device=keys.device)
+    rows = torch.zeros(queries.shape[0], k, dtype=torch.long, device=keys.device)
+    if n == 0 or queries.shape[0] == 0:
+        return scores, rows
+    table = keys.to(dtype)  # half-precision scores would be full of ties
+    if query_codes is not None and key_codes is not None:
+        query_codes, key_codes = query_codes.to(keys.device), key_codes.to(keys.device)
+    piece = max(1, PIECE_CELLS // n)
+    take = min(k, n)
+    for start in range(0, queries.shape[0], piece):
+        stop = min(start + piece, queries.shape[0])
+        block = (queries[start:stop].to(table.dtype) @ table.T).to(dtype)  # (q, N)
+        if query_codes is not None and key_codes is not None:
+            block.masked_fill_(query_codes[start:stop, None] == key_codes[None, :], float("-inf"))
+        if eligible is not None:
+            block.masked_fill_(~eligible.to(keys.device)[None, :], float("-inf"))
+        scores[start:stop, :take], rows[start:stop, :take] = _top(block, take)
+    rows = torch.where(torch.isneginf(scores), 0, rows)
+    return scores, rows
+
+
+def _top(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Top-k of each row of (q, N), best first, equal scores in order of the row number."""
+    value, column = torch.topk(block, k, dim=1)
+    kth = value[:, -1:]
+    crowded = ((block >= kth).sum(dim=1) > k) & ~torch.isneginf(kth[:, 0])  # tie at the last place: topk picks any
+    for one in crowded.nonzero()[:, 0].tolist():
+        order = torch.argsort(block[one], descending=True, stable=True)[:k]
+        value[one], column[one] = block[one, order], order
+    by_column = torch.argsort(column, dim=1, stable=True)
+    value, column = value.gather(1, by_column), column.gather(1, by_column)
+    by_value = torch.argsort(value, dim=1, descending=True, stable=True)
+    return value.gather(1, by_value), column.gather(1, by_value)
+
+
+def approximate_neighbors(
+    queries: Tensor,
+    keys: Tensor,
+    k: int,
+    *,
+    query_codes: Tensor | None = None,
+    key_codes: Tensor | None = None,
+    spare: int = 8,
+    lists: int | None = None,
+    probe: int = 16,
+) -> tuple[Tensor, Tensor]:
+    """Near top-K from faiss inverted lists, for bases too large for N^2 products; arguments as in ``nearest``.
+
+    Args:
+        queries: (Q, D).
+        keys: (N, D).
+        k: Neighbors wanted.
+        query_codes: (Q,) clip codes; see ``nearest``.
+        key_codes: (N,) clip codes.
+        spare: Asked for beyond k, so that enough are left when the own clip is taken out.
+        lists: Number of inverted lists; default about sqrt(N).
+        probe: Lists searched per query.
+
+    Returns:
+        As ``nearest``.
+
+    Raises:
+        MissingExtraError: faiss is not installed.
+    """
+    faiss = require("faiss", "train")
+    table = keys.float().contiguous().cpu().numpy()
+    lists = lists or max(1, int(len(table) ** 0.5))
+    index = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(table.shape[1]), table.shape[1], lists, faiss.METRIC_INNER_PRODUCT
+    )  # fmt: skip
+    index.train(table[:: max(1, len(table) // (lists * 64))])
+    index.add(table)
+    index.nprobe = min(probe, lists)
+    found, at = index.search(queries.float().contiguous().cpu().numpy(), k + spare)
+    scores, rows = torch.from_numpy(found), torch.from_numpy(at)
+    scores = torch.where(rows < 0, float("-inf"), scores)
+    if query_codes is not None and key_codes is not None:
+        scores = scores.masked_fill(query_codes[:, None] == key_codes[rows.clamp_min(0)], float("-inf"))
+    best, order = torch.topk(scores, k, dim=1)
+    rows = rows.gather(1, order)
+    return best, torch.where(torch.isneginf(best), 0, rows)

@@ -1,0 +1,148 @@
+"""When a base is refreshed, and what is done to the fresh rows: small policies that an objective asks after each step.
+
+A policy answers ``due(clock)`` after every step and every epoch, and may change the freshly encoded base in
+``transform`` (graph refinement does). The re-encoding itself belongs to the caller's ``encode``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from askaudio.core.errors import ConfigError
+from askaudio.knowledge.base import KnowledgeBase
+from askaudio.knowledge.graph import propagate
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where training stands.
+
+    Attributes:
+        step: Steps ended so far.
+        epoch: Epochs ended so far.
+        refreshed_step: ``step`` at the last refresh.
+        refreshed_epoch: ``epoch`` at the last refresh.
+        epoch_end: Asked at the end of an epoch (else of a step).
+        drift: Measures mean 1 - cosine of a sample of stored rows against fresh ones; costs an encoding of the sample.
+    """
+
+    step: int
+    epoch: int
+    refreshed_step: int
+    refreshed_epoch: int
+    epoch_end: bool
+    drift: Callable[[], float]
+
+
+class RefinementPolicy(Protocol):
+    """Decides when, and may change what was encoded."""
+
+    def due(self, clock: Clock) -> bool:
+        """Should the base be re-encoded now?"""
+        ...
+
+    def transform(self, base: KnowledgeBase, rows: Tensor, weights: Tensor) -> KnowledgeBase:
+        """Change a freshly encoded base; (N, K) neighbor rows and weights are those of the fresh base."""
+        ...
+
+
+class _AsEncoded:
+    needs_neighbors = False
+
+    def transform(self, base: KnowledgeBase, rows: Tensor, weights: Tensor) -> KnowledgeBase:
+        """The base as it was encoded."""
+        return base
+
+
+class NeverRefine(_AsEncoded):
+    """A static base: the null model that shows what drift costs."""
+
+    def due(self, clock: Clock) -> bool:
+        """Never."""
+        return False
+
+
+class RefineEveryEpochs(_AsEncoded):
+    """Refresh at the end of every ``epochs``-th epoch."""
+
+    def __init__(self, epochs: int = 1) -> None:
+        self.epochs = _positive("epochs", epochs)
+
+    def due(self, clock: Clock) -> bool:
+        """At the end of an epoch, when enough epochs have passed."""
+        return clock.epoch_end and clock.epoch - clock.refreshed_epoch >= self.epochs
+
+
+class RefineEverySteps(_AsEncoded):
+    """Refresh after every ``steps`` steps; with ``first`` once more after so many steps, when drift is fastest."""
+
+    def __init__(self, steps: int, first: int = 0) -> None:
+        self.steps = _positive("steps", steps)
+        self.first = first
+
+    def due(self, clock: Clock) -> bool:
+        """When enough steps have passed."""
+        if clock.epoch_end:
+            return False
+        return clock.step == self.first or clock.step - clock.refreshed_step >= self.steps
+
+
+class RefineOnDrift(_AsEncoded):
+    """Refresh when a sample of stored rows has drifted past a threshold.
+
+    Args:
+        threshold: Mean 1 - cosine that is too much.
+        every_steps: Steps between two looks; a look costs the encoding of the sample.
+    """
+
+    def __init__(self, threshold: float = 0.05, every_steps: int = 50) -> None:
+        if threshold <= 0:
+            raise ConfigError(f"drift threshold must be above 0, got {threshold}")
+        self.threshold = threshold
+        self.every_steps = _positive("every_steps", every_steps)
+
+    def due(self, clock: Clock) -> bool:
+        """At every look at which drift is past the threshold."""
+        look = not clock.epoch_end and (clock.step - clock.refreshed_step) % self.every_steps == 0
+        return look and clock.step > clock.refreshed_step and clock.drift() > self.threshold
+
+
+class GraphRefinement:
+    """After the re-encoding, pass messages over the base's neighbor graph; another policy says when.
+
+    Args:
+        when: The policy that decides.
+        alpha: Share of the neighbors' message, 0 (none) to 1.
+        depth: Rounds of messages.
+        layer: A learned attention layer (``graph.GraphAttention``) instead of the parameter-free mean.
+    """
+
+    needs_neighbors = True
+
+    def __init__(
+        self, when: RefinementPolicy, alpha: float = 0.2, depth: int = 1, layer: nn.Module | None = None
+    ) -> None:  # fmt: skip
+        if not 0.0 <= alpha <= 1.0:
+            raise ConfigError(f"alpha must be in [0, 1], got {alpha}")
+        self.when = when
+        self.alpha = alpha
+        self.depth = _positive("depth", depth)
+        self.layer = layer
+
+    def due(self, clock: Clock) -> bool:
+        """When the inner policy says so."""
+        return self.when.due(clock)
+
+    def transform(self, base: KnowledgeBase, rows: Tensor, weights: Tensor) -> KnowledgeBase:
+        """The base after ``depth`` rounds of messages over (N, K) neighbors with reliabilities in the weights."""
+        return propagate(base, rows, weights, self.alpha, self.depth, self.layer)
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise ConfigError(f"{name} must be at least 1, got {value}")
+    return value

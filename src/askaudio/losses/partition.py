@@ -1,0 +1,109 @@
+"""log sum_j exp(u_i . K_j + b_j) against a large constant table K, with its exact gradient, in one read of the table.
+
+This is the whole price of contrasting with a knowledge base. Its gradient at u_i is the softmax-weighted mean of the
+rows, E_i = sum_j p_ij K_j: exactly what attention with keys = values = K returns, and attention kernels hand out the
+log-sum-exp as a by-product. So one fused attention call gives loss and gradient, and no (B, N) array ever exists.
+Measured on 2 cores with AMX, bfloat16, one side: B = 24, N = 7,000, D = 256: 1.2 ms against 5.9 ms for two matrix
+products and a softmax in place; B = 32, N = 50,000, D = 512: 61 ms against 149 ms (float32: 115 against 244).
+
+No gradient flows into the table. Elsewhere than on a CPU (or in float16 there, which has no fast kernel) the table is
+read in pieces with two matrix products each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PIECE = 8192  # rows of the table read at once where no fused kernel serves
+ROWS_A_SHARD = 2048  # the fused kernel runs shards of the table in parallel; their number depends on N alone
+MOST_SHARDS = 16  # so that the same input gives the same bits whatever the number of threads
+LEFT_OUT = -1e4  # a bias that takes a row out; finite, so that a piece with no row left in gives no NaN
+FUSED = (torch.bfloat16, torch.float32)
+
+
+def _attend(queries: Tensor, keys: Tensor, bias: Tensor | None, shards: int) -> tuple[Tensor, Tensor]:
+    """One fused call over ``shards`` equal shards -> means (shards, B, D), log-sums (shards, B)."""
+    size, dim = queries.shape
+    rows = keys.shape[0] // shards
+    table = keys.view(shards, 1, rows, dim)
+    q = queries.view(1, 1, size, dim).expand(shards, 1, size, dim)
+    mask = None if bias is None else bias.view(shards, 1, 1, rows).expand(shards, 1, size, rows)
+    mean, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        q, table, table, 0.0, False, attn_mask=mask, scale=1.0
+    )
+    return mean.view(shards, size, dim), log_sum.view(shards, size)
+
+
+def _merge(means: Tensor, log_sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Parts (S, B, D) and (S, B) of disjoint pieces -> mean (B, D) and log-sum (B,) over all of them."""
+    log_sum = log_sums.logsumexp(dim=0)
+    share = (log_sums - log_sum).exp().unsqueeze(-1)  # (S, B, 1)
+    return (share * means.to(log_sum.dtype)).sum(dim=0), log_sum
+
+
+def _read_fused(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    n = keys.shape[0]
+    shards = max(1, min(MOST_SHARDS, n // ROWS_A_SHARD))
+    whole = n - n % shards
+    q = queries.to(keys.dtype)
+    mask = None if bias is None else bias.to(keys.dtype)
+    mean, log_sum = _attend(q, keys[:whole], None if mask is None else mask[:whole], shards)
+    if whole < n:  # fewer rows left than shards
+        rest = _attend(q, keys[whole:], None if mask is None else mask[whole:], 1)
+        mean, log_sum = torch.cat([mean, rest[0]]), torch.cat([log_sum, rest[1]])
+    return _merge(mean, log_sum)
+
+
+def _read_pieces(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    means, log_sums = [], []
+    q = queries.to(keys.dtype)
+    for start in range(0, keys.shape[0], PIECE):
+        piece = keys[start : start + PIECE]  # (n, D)
+        logits = (q @ piece.T).to(queries.dtype)  # (B, n)
+        if bias is not None:
+            logits += bias[start : start + PIECE].to(logits.dtype)
+        log_sum = logits.logsumexp(dim=1)  # (B,)
+        probability = logits.sub_(log_sum[:, None]).exp_()
+        means.append((probability.to(keys.dtype) @ piece).to(queries.dtype))
+        log_sums.append(log_sum)
+    return _merge(torch.stack(means), torch.stack(log_sums))
+
+
+def read_table(queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Softmax-weighted mean of the table's rows and the log-sum-exp, for each query, without gradient.
+
+    Args:
+        queries: (B, D), already divided by the temperature.
+        keys: (N, D), contiguous, N > 0, any floating type; the products are made in this type.
+        bias: (N,) added to the logits; ``LEFT_OUT`` or minus infinity leaves a row out. None means 0.
+
+    Returns:
+        Means (B, D) and log-sums (B,), in float32 (float64 where the queries are).
+    """
+    if bias is not None:
+        bias = bias.clamp_min(LEFT_OUT)
+    fused = keys.device.type == "cpu" and keys.dtype in FUSED and keys.is_contiguous()
+    if fused and queries.dtype != torch.float64:
+        return _read_fused(queries, keys, bias)
+    return _read_pieces(queries, keys, bias)
+
+
+class _LogPartition(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
+        mean, log_sum = read_table(queries, keys, bias)
+        ctx.save_for_backward(mean)
+        return log_sum
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (mean,) = ctx.saved_tensors
+        return grads[0][:, None] * mean, None, None
+
+
+def log_partition(queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Log sum_j exp(queries_i . keys_j + bias_j) -> (B,); gradients reach the queries only. See ``read_table``."""
+    return _LogPartition.apply(queries, keys, bias)

@@ -1,0 +1,144 @@
+"""Cross-entropy of a softmax against soft targets: a full (B, C) table of them, or a few rows per anchor.
+
+    l_i = log sum_j r_j e^(u_i . K_j) - sum_j q_ij (u_i . K_j + log r_j),     u_i = anchor_i / temperature.
+
+``soft_target_loss`` is the dense, two-way form for one batch (offline soft targets, text-similarity labels);
+``table_contrast`` contrasts anchors with a large constant table and sparse targets: its cost is one read of the table
+(see ``partition.py``) and B x M rows gathered; no (B, N) array is made.
+
+Source: Hinton et al. 2015 (arXiv 1503.02531), section 2; Primus et al. 2024 (arXiv 2408.11641) for offline targets.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from askaudio.core.errors import DataError
+from askaudio.losses.partition import log_partition
+from askaudio.losses.positives import check_batch
+from askaudio.losses.reduce import log_reliability, weighted_mean, working
+
+
+def target_rows(similarity: Tensor, temperature: float) -> Tensor:
+    """Any (B, C) similarities -> target rows (B, C) that sum to 1: softmax(similarity / temperature)."""
+    return torch.softmax(working(similarity) / temperature, dim=1)
+
+
+def _one_way(logits: Tensor, targets: Tensor) -> Tensor:
+    return -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
+
+
+def soft_target_loss(
+    audio: Tensor,
+    text: Tensor,
+    targets: Tensor,
+    temperature: float | Tensor = 0.07,
+    positives: Tensor | None = None,
+    weights: Tensor | None = None,
+    reliability: Tensor | None = None,
+) -> Tensor:
+    """Two-way cross-entropy of a batch against soft targets.
+
+    Args:
+        audio: (B, D) rows of length 1.
+        text: (B, D) rows of length 1.
+        targets: (B, B) non-negative: how well text j fits audio i. Rows (and, for the other direction, columns) are
+            scaled to sum 1.
+        temperature: Divides the cosines.
+        positives: (B, B) bool; a pair of one clip gets at least the target of the pair itself.
+        weights: (B,) weight of each pair's loss.
+        reliability: (B,) weight of each pair in every denominator.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        DataError: Shapes do not fit.
+    """
+    check_batch(audio, text, positives)
+    if targets.shape != (audio.shape[0], audio.shape[0]):
+        raise DataError(f"targets must be ({audio.shape[0]}, {audio.shape[0]}), got {tuple(targets.shape)}")
+    logits = working(audio) @ working(text).T / temperature  # (B, B)
+    targets = targets.detach().to(logits.dtype)
+    if positives is not None:
+        own = torch.maximum(targets.diagonal()[:, None], targets.diagonal()[None, :])
+        targets = torch.where(positives, torch.maximum(targets, own), targets)
+    a2t, t2a = logits, logits.T
+    if reliability is not None:
+        bias = log_reliability(reliability, logits.dtype)
+        a2t, t2a = a2t + bias, t2a + bias
+    rows = targets / targets.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    columns = (targets / targets.sum(dim=0, keepdim=True).clamp_min(1e-12)).T
+    return weighted_mean((_one_way(a2t, rows) + _one_way(t2a, columns)) / 2, weights)
+
+
+def table_contrast(
+    anchors: Tensor,
+    table: Tensor,
+    rows: Tensor,
+    mass: Tensor,
+    temperature: float | Tensor,
+    bias: Tensor | None = None,
+    own: Tensor | None = None,
+) -> Tensor:
+    """Contrast anchors with a constant table, with a few target rows each.
+
+    Args:
+        anchors: (B, D) rows of length 1; the only argument (with ``temperature`` and ``own``) that gets a gradient.
+        table: (N, D) constant candidates, N > 0.
+        rows: (B, M) target rows of the table; where ``mass`` is 0 any valid row may stand.
+        mass: (B, M) target probabilities. A row that sums to less than 1 gives the rest to ``own``.
+        temperature: Divides the cosines.
+        bias: (N,) log-reliability (or log importance) of the candidates; minus infinity leaves one out.
+        own: (B, D) live partner of each anchor: a further candidate for the anchors whose mass is below 1 (their
+            pair is not in the table); None where every anchor has its whole target in the table.
+
+    Returns:
+        (B,) losses.
+    """
+    u = working(anchors) / temperature  # (B, D)
+    mass = mass.to(u.dtype)
+    gathered = table[rows].to(u.dtype)  # (B, M, D)
+    goal = (mass.unsqueeze(-1) * gathered).sum(dim=1)  # (B, D): the mean row that the targets ask for
+    log_sum = log_partition(u, table, bias)  # (B,)
+    aim = (u * goal).sum(dim=1)  # (B,)
+    if bias is not None:
+        at_rows = bias[rows].to(u.dtype)
+        aim = aim + torch.where(mass > 0, mass * at_rows, 0.0).sum(dim=1)
+    if own is not None:
+        rest = 1.0 - mass.sum(dim=1)  # (B,)
+        absent = rest > 1e-6
+        logit = (u * working(own)).sum(dim=1)
+        log_sum = torch.where(absent, torch.logaddexp(log_sum, logit), log_sum)
+        aim = aim + torch.where(absent, rest * logit, 0.0)
+    return log_sum - aim
+
+
+def small_table_contrast(
+    anchors: Tensor, table: Tensor, targets: Tensor, temperature: float | Tensor
+) -> Tensor:  # fmt: skip
+    """Contrast anchors (B, D) with a small constant table (P, D) under dense targets (B, P) -> (B,) losses."""
+    u = working(anchors) / temperature
+    return _one_way(u @ table.to(u.dtype).T, targets.to(u.dtype))
+
+
+class SoftTargets(nn.Module):
+    """``soft_target_loss`` as a module: called as ``loss(audio, text, ..., targets=...)``."""
+
+    def __init__(self, temperature: float = 0.07) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(
+        self,
+        audio: Tensor,
+        text: Tensor,
+        positives: Tensor | None = None,
+        weights: Tensor | None = None,
+        reliability: Tensor | None = None,
+        *,
+        targets: Tensor,
+    ) -> Tensor:
+        """See ``soft_target_loss``."""
+        return soft_target_loss(audio, text, targets, self.temperature, positives, weights, reliability)
