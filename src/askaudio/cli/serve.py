@@ -16,7 +16,7 @@ import argparse
 import contextlib
 import errno
 import logging
-import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -24,14 +24,13 @@ from typing import Any
 from askaudio.cli.output import emit_json, say
 
 HELP = "open the search page and the API"
-DEFAULT_COLLECTION = "~/.askaudio/collections/default"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio serve``."""
     # fmt: off
     add = parser.add_argument
-    add("--collection", metavar="C", default=os.environ.get("ASKAUDIO_COLLECTION", DEFAULT_COLLECTION),
+    add("--collection", metavar="C",
         help="folder or URL of the collection (default: ASKAUDIO_COLLECTION, else ~/.askaudio/collections/default)")
     add("--host", default="127.0.0.1", help="address to bind to (default: %(default)s, this machine only)")
     add("--port", type=int, default=8765, help="TCP port, 0 for any free one (default: %(default)s)")
@@ -47,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; 0 after a graceful stop."""
+    from askaudio.index.open import default_collection
     from askaudio.search.engine import SearchEngine
     from askaudio.server.settings import ServerSettings, read_token
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         max_upload_bytes=int(args.max_upload_mb * 2**20),
     )
     listener = _bind(settings.host, settings.port)
-    with listener, contextlib.closing(SearchEngine.open(args.collection)) as engine:
+    with listener, contextlib.closing(SearchEngine.open(args.collection or default_collection())) as engine:
         _announce(args, settings, listener, engine.info())
         _serve(engine, settings, listener)
     return 0
@@ -121,4 +121,7 @@ def _serve(engine: Any, settings: Any, listener: socket.socket) -> None:
         timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         h11_max_incomplete_event_size=32 * 1024,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    # The server catches both signals, finishes what runs, and raises them again at its end: then it is time to return.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,145 @@
+"""Search by words, parts, a stored clip and a sound that is sent; and what wrong queries are told."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+PROBLEM = "application/problem+json"
+
+
+def ids(answer) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [Path(hit["path"]).name for hit in answer.json()["hits"]]
+
+
+def test_words_find_the_sound_they_describe(client):
+    answer = client.get("/v1/search", params={"q": "high whistle", "top_k": 3})
+    assert ids(answer)[0] == "high whistle.wav"
+    hit = answer.json()["hits"][0]
+    assert len(answer.json()["hits"]) == 3
+    assert hit["rank"] == 1 and 0 <= hit["match"] <= 100 and -1 <= hit["score"] <= 1
+    assert hit["metadata"]["duration_s"] == pytest.approx(1.0)
+    assert hit["segments"][0]["start_s"] == hit["start_s"]
+
+
+def test_a_hit_of_a_long_recording_says_where(client):
+    hit = client.get("/v1/search", params={"q": "siren"}).json()["hits"][0]
+    assert Path(hit["path"]).name == "quiet then siren.wav"
+    assert hit["start_s"] == pytest.approx(20.0) and hit["end_s"] == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(("avoid", "first"), [("bell", "high whistle.wav"), ("whistle", "bell.wav")])
+def test_avoided_words_sink(client, avoid, first):
+    assert ids(client.get("/v1/search", params={"q": ["bell", "whistle"], "avoid": avoid}))[0] == first
+
+
+@pytest.mark.parametrize(("unlike", "first"), [("bell.wav", "high whistle.wav"), ("high whistle.wav", "bell.wav")])
+def test_clips_not_to_be_like_sink(client, unlike, first):
+    clips = client.get("/v1/clips").json()["clips"]
+    clip_id = next(clip["clip_id"] for clip in clips if clip["path"].endswith("/" + unlike))
+    assert ids(client.get("/v1/search", params={"q": ["bell", "whistle"], "unlike": clip_id}))[0] == first
+
+
+def test_posted_parts_are_the_same_search(client):
+    got = client.post("/v1/search", json={"parts": [{"kind": "text", "value": "low hum"}], "top_k": 4})
+    assert ids(got) == ids(client.get("/v1/search", params={"q": "low hum", "top_k": 4}))
+    assert ids(got)[0] == "low hum.wav"
+
+
+def test_similar_leaves_the_clip_itself_out(client):
+    first = client.get("/v1/search", params={"q": "low hum"}).json()["hits"][0]
+    answer = client.get("/v1/similar", params={"clip_id": first["clip_id"]})
+    assert "low hum.wav" not in ids(answer) and len(ids(answer)) >= 3
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_sent_sound_finds_its_kin(client, container):
+    tone = 0.5 * np.sin(2 * np.pi * 3200 * np.arange(22050 * 2) / 22050)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.stack([tone, tone], 1), 22050, format=container)
+    answer = client.post("/v1/search/audio", files={"sound": ("mine", buffer.getvalue())}, data={"top_k": "2"})
+    assert ids(answer)[0] == "high whistle.wav" and len(ids(answer)) == 2
+
+
+def test_a_sent_sound_gives_the_same_scores_as_the_engine(client, engine, sounds):
+    path = sounds / "bell.wav"
+    direct = engine.search(audio=path, top_k=4)
+    answer = client.post("/v1/search/audio", files={"sound": ("bell.wav", path.read_bytes())}, data={"top_k": "4"})
+    assert [hit["score"] for hit in answer.json()["hits"]] == [hit.score for hit in direct]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "0 bytes"), (b"this is no sound at all" * 50, "cannot be decoded"), (b"RIFF\x24\0\0\0WAVEfmt ", "cannot")],
+)
+def test_what_is_no_sound_is_refused_in_words(client, content, said):
+    answer = client.post("/v1/search/audio", files={"sound": ("x.wav", content)})
+    assert answer.status_code == 422 and answer.headers["content-type"] == PROBLEM
+    assert said in answer.json()["detail"] and "/tmp" not in answer.text
+
+
+def test_a_sound_that_is_too_long_is_refused(make_client):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(3 * 16000), 16000, format="FLAC")
+    answer = make_client(max_upload_s=2.0).post("/v1/search/audio", files={"sound": ("x.flac", buffer.getvalue())})
+    assert answer.status_code == 422 and "at most 2 s" in answer.json()["detail"]
+
+
+def test_a_sound_that_is_too_large_is_refused(make_client):
+    client = make_client(max_upload_bytes=1000)
+    for size in (1001, 200_000):
+        answer = client.post("/v1/search/audio", files={"sound": ("x.wav", b"x" * size)})
+        assert answer.status_code == 413 and answer.headers["content-type"] == PROBLEM
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"q": ""},
+        {"q": "   "},
+        {"q": "x" * 501},
+        {"q": "rain", "top_k": 0},
+        {"q": "rain", "top_k": 201},
+        {"q": "rain", "top_k": "many"},
+        {"avoid": "rain"},
+        {"q": ["a"] * 17},
+        {"q": "rain", "where": "x" * 501},
+    ],
+)
+def test_a_wrong_query_is_a_problem_document(client, params):
+    answer = client.get("/v1/search", params=params)
+    assert answer.status_code == 422 and answer.headers["content-type"] == PROBLEM
+    body = answer.json()
+    assert body["status"] == 422 and body["title"] and body["detail"]
+    assert body["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"parts": []},
+        {"parts": [{"kind": "text", "value": "a", "weight": 9}]},
+        {"parts": [{"kind": "text", "value": "a", "weight": "NaN"}]},
+        {"parts": [{"kind": "audio", "value": "/etc/passwd"}]},
+        {"parts": [{"kind": "text", "value": "a"}], "extra": 1},
+        {"parts": [{"kind": "text", "value": "a", "weight": -1}]},
+    ],
+)
+def test_wrong_parts_are_refused(client, body):
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == 422 and answer.headers["content-type"] == PROBLEM
+
+
+def test_no_path_of_this_machine_can_be_searched_by(client, sounds):
+    answer = client.post("/v1/search", json={"parts": [{"kind": "audio", "value": str(sounds / "bell.wav")}]})
+    assert answer.status_code == 422
+
+
+def test_bytes_that_are_no_json_are_refused(client):
+    answer = client.post("/v1/search", content=b"\xff{", headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400 and answer.headers["content-type"] == PROBLEM
