@@ -13,7 +13,7 @@ _HOMES = {
     "KnowledgeBase": "askaudio.knowledge.base",
     "DualEncoder": "askaudio.models.dual_encoder",
     "SearchEngine": "askaudio.search.engine",
-    "evaluate": "askaudio.evaluation.report",
+    "evaluate": "askaudio.evaluation.evaluate",
     "load": "askaudio.models.build",
 }
 

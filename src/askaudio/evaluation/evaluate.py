@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from askaudio.core.errors import ConfigError
 from askaudio.core.types import Progress, silent
+from askaudio.evaluation import sanity
 from askaudio.evaluation.metrics import DEFAULT_METRICS
 from askaudio.evaluation.ranks import BLOCK_SCORES, Ties, check_ties, ranks_of
 from askaudio.evaluation.relevance import Relevance
@@ -25,7 +26,7 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT_METRICS,
     n_missing_clips: int = 0,
     protocol: Mapping[str, str] | None = None,
-    warnings: Sequence[str] = (),
+    checks: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Score a run.
@@ -38,7 +39,7 @@ def evaluate(
         metrics: Names that are printed; any other metric can be asked of the report later.
         n_missing_clips: Clips that could not be scored and are not in the pool.
         protocol: More words for the protocol line, by name.
-        warnings: Findings to be printed with the numbers.
+        checks: Further figures for the sanity checks, by name (``sanity.check_embeddings``).
         progress: Called with the queries done.
 
     Returns:
@@ -58,7 +59,7 @@ def evaluate(
     if unknown or not directions:
         raise ConfigError(f"directions are t2a and a2t, got {list(directions)}")
     found: dict[str, Direction] = {}
-    notes = list(warnings)
+    notes: list[str] = []
     for d in directions:
         judged = relevance if d == "t2a" else relevance.transposed()
         system = run.transposed() if d == "a2t" and not (run.is_sparse and len(directions) == 1) else run
@@ -67,6 +68,8 @@ def evaluate(
             notes.append(f"{missing:,} of {judged.n_queries:,} {d} queries have no row in the run and count as misses")
         ranks = ranks_of(system, judged, progress)
         found[d] = Direction(ranks, judged.query_ids, judged.query_units, judged.pool)
+    figures = dict(checks or {}) | sanity.check_texts(relevance)
+    figures |= sanity.check_ranks({d: v.ranks for d, v in found.items()})
     about = {"relevance": f"by {relevance.kind}", "a2t R@k": "any-of-n"} | dict(protocol or {})
     return Report(
         name=run.name,
@@ -77,7 +80,8 @@ def evaluate(
         metrics=tuple(metrics),
         n_missing_clips=n_missing_clips,
         protocol=about,
-        warnings=tuple(notes),
+        checks=figures,
+        warnings=(*notes, *sanity.warnings_of(figures, relevance)),
     )
 
 
@@ -91,7 +95,6 @@ def evaluate_embeddings(
     metrics: Sequence[str] = DEFAULT_METRICS,
     n_missing_clips: int = 0,
     protocol: Mapping[str, str] | None = None,
-    warnings: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Report:
     """Score embeddings in both directions.
@@ -105,7 +108,6 @@ def evaluate_embeddings(
         metrics: Names that are printed.
         n_missing_clips: Clips that could not be encoded.
         protocol: More words for the protocol line.
-        warnings: Findings to be printed.
         progress: Called with the queries done.
     """
     audio, text = np.asarray(audio, dtype=np.float32), np.asarray(text, dtype=np.float32)
@@ -121,6 +123,6 @@ def evaluate_embeddings(
         metrics=metrics,
         n_missing_clips=n_missing_clips,
         protocol=protocol,
-        warnings=warnings,
+        checks=sanity.check_embeddings(audio, text),
         progress=progress,
     )

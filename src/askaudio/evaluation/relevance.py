@@ -114,11 +114,9 @@ class Relevance:
     @property
     def pool(self) -> str:
         """Short name of the pool: equal for the same queries, gallery and judgements in any order."""
-        pairs = [
-            f"{q}\t{self.gallery_ids[i]}\t{g:g}"
-            for q, a, b in zip(self.query_ids, self.indptr[:-1], self.indptr[1:], strict=True)
-            for i, g in zip(self.items[a:b], self.grades[a:b], strict=True)
-        ]
+        owner = np.repeat(np.arange(self.n_queries), self.counts).tolist()
+        rows = zip(owner, self.items.tolist(), self.grades.tolist(), strict=True)
+        pairs = [f"{self.query_ids[q]}\t{self.gallery_ids[i]}\t{grade:g}" for q, i, grade in rows]
         return fingerprint([sorted(pairs), sorted(self.gallery_ids)])
 
     def relevant(self, query_id: str) -> dict[str, float]:

@@ -25,6 +25,7 @@ from askaudio.evaluation.tables import render
 
 NAMES = {"t2a": "text-to-audio", "a2t": "audio-to-text"}
 PRIMARY = "t2a/mAP@10"
+_RANK_PARTS = ("indptr", "above", "tied", "grades", "occurrences")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Report:
         n_captions: Captions (or text queries) in the pool.
         n_missing_clips: Clips of the data that could not be scored, and so are not in the pool.
         protocol: How it was measured, in words, by name.
+        checks: Collapse and sanity figures by name, see ``sanity``.
         warnings: What a reader must know before trusting the numbers.
     """
 
@@ -68,6 +70,7 @@ class Report:
     metrics: tuple[str, ...] = DEFAULT_METRICS
     n_missing_clips: int = 0
     protocol: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -144,6 +147,7 @@ class Report:
                 m: {"value": v, "low": self.intervals[m][0], "high": self.intervals[m][1]}
                 for m, v in self.values.items()
             },
+            "checks": dict(self.checks),
             "warnings": list(self.warnings),
         }
 
@@ -154,9 +158,9 @@ class Report:
         for d, v in self.directions.items():
             arrays[f"{d}/query_ids"] = np.array(v.query_ids)
             arrays[f"{d}/query_units"] = np.array(v.query_units)
-            for part in ("indptr", "above", "tied", "grades"):
+            for part in _RANK_PARTS:
                 arrays[f"{d}/{part}"] = getattr(v.ranks, part)
-            arrays[f"{d}/n_gallery"] = np.array(v.ranks.n_gallery)
+            arrays[f"{d}/sizes"] = np.array([v.ranks.n_gallery, v.ranks.n_constant])
         with atomic_path(folder / "ranks.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
         write_json(folder / "report.json", self.to_json() | {"printed": list(self.metrics)})
@@ -182,6 +186,7 @@ class Report:
                 metrics=tuple(about["printed"]),
                 n_missing_clips=about["counts"]["missing_clips"],
                 protocol=about["protocol"],
+                checks=about["checks"],
                 warnings=tuple(about["warnings"]),
             )
         except (KeyError, ValueError, OSError) as error:
@@ -191,8 +196,9 @@ class Report:
 
 
 def _direction(arrays: Any, d: str, pool: str) -> Direction:
-    indptr, above, tied, grades = (arrays[f"{d}/{part}"] for part in ("indptr", "above", "tied", "grades"))
-    ranks = Ranks(indptr, above, tied, grades, int(arrays[f"{d}/n_gallery"]))
+    parts = {part: arrays[f"{d}/{part}"] for part in _RANK_PARTS}
+    n_gallery, n_constant = arrays[f"{d}/sizes"].tolist()
+    ranks = Ranks(**parts, n_gallery=n_gallery, n_constant=n_constant)
     ids, units = (tuple(arrays[f"{d}/{part}"].tolist()) for part in ("query_ids", "query_units"))
     return Direction(ranks, ids, units, pool)
 
