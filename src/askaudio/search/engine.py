@@ -262,7 +262,9 @@ class SearchEngine:
         if not missing:
             return found
         entries = list(self.store.iterate(clips_are(missing)))
-        scores = exact_scores(query, np.stack([e.vector for e in entries])) if entries else []
+        if not entries:
+            return found
+        scores = exact_scores(query, np.stack([e.vector for e in entries]))
         matches = [
             Match(e.entry_id, e.clip_id, float(s), e.start_s, e.end_s, e.path, e.metadata)
             for e, s in zip(entries, scores, strict=True)

@@ -1,0 +1,153 @@
+"""Make the sounds of folders searchable, or bring a collection up to date with them.
+
+What is unchanged is skipped, renamed and deleted files are followed, broken ones are listed at the end. A run that was
+stopped, however roughly, is continued by running it again.
+
+Examples:
+  askaudio index ~/sounds                                  into the default collection, with the default model
+  askaudio index ~/sounds /mnt/library --workers 8         several folders, eight processes
+  askaudio index ~/sounds --model runs/ask/encoder --collection ~/collections/mine
+  askaudio index ~/sounds --watch                          keep up with the folder until Ctrl-C
+  askaudio index ~/sounds --collection postgresql://me@db/sounds
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.core.errors import ConfigError, IndexStoreError
+
+if TYPE_CHECKING:
+    from askaudio.index.store import Identity, VectorStore
+    from askaudio.models.encoder import Encoder
+    from askaudio.search.ingest import Report
+
+HELP = "add the sounds of folders to a collection"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``askaudio index``."""
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders (or files) to index")
+    parser.add_argument("--collection", help="folder or address; default: $ASKAUDIO_COLLECTION or ~/.askaudio/...")
+    parser.add_argument("--model", help="encoder or run folder, or a name; default: the one that made the collection")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that encode (default: all)")
+    parser.add_argument("--rehash", action="store_true", help="trust no time stamps: compare the content of every file")
+    parser.add_argument("--watch", action="store_true", help="go on and keep up with the folders until Ctrl-C")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Index; 0 when every file could be read, 1 when some are broken."""
+    from askaudio.index.open import default_collection, open_store
+
+    if args.workers < 1:
+        raise ConfigError(f"--workers is {args.workers}; expected 1 or more")
+    collection = args.collection or default_collection()
+    spec, encoder, identity = choose_model(args.model, collection)
+    broken_file = broken_list(collection)
+    with open_store(collection, "w", identity) as store:
+        seen: dict[str, str] | None = None
+        while True:
+            report = _ingest(args, store, encoder, spec, broken_file)
+            _tell(args, report, broken_file, store)
+            if not args.watch:
+                return 1 if report.broken else 0
+            from askaudio.search.ingest import wait_for_change
+
+            seen = _now(args.folders) if seen is None else wait_for_change(args.folders, seen)
+
+
+def _now(folders: Sequence[str]) -> dict[str, str]:
+    """The folders as they are; what changed during the first run shows at the next look."""
+    from askaudio.search.walk import absolute_roots, sound_files, stamp_of
+
+    return {path: stamp_of(path) for path in sound_files(absolute_roots(folders))}
+
+
+def choose_model(model: str | None, collection: str) -> tuple[str, Encoder, Identity]:
+    """The model to use: the one named, else the one that made the collection.
+
+    Returns:
+        Its spec (absolute when it is a folder), the encoder, and the identity that a new collection remembers.
+    """
+    from askaudio.index.open import open_store
+    from askaudio.index.store import Identity
+    from askaudio.models.build import load
+
+    spec = model
+    if spec is None:
+        try:
+            with open_store(collection) as store:
+                spec = store.identity.model
+        except IndexStoreError as error:
+            if "make one" not in str(error):
+                raise
+            raise ConfigError(
+                f"{collection} is a new collection: say which model shall make it, for example "
+                "--model runs/NAME (what askaudio train wrote) or --model toy"
+            ) from error
+    if Path(spec).expanduser().exists():
+        spec = str(Path(spec).expanduser().absolute())
+    encoder = load(spec)
+    return spec, encoder, Identity(encoder.fingerprint, encoder.embed_dim, spec)
+
+
+def broken_list(collection: str) -> Path:
+    """Where the broken files are listed: in the collection when it is a folder, else in the working folder."""
+    folder = Path(collection.removeprefix("lance:").removeprefix("exact:")).expanduser()
+    return Path("askaudio-broken.jsonl") if "://" in collection else folder / "broken.jsonl"
+
+
+def _ingest(args: argparse.Namespace, store: VectorStore, encoder: Encoder, spec: str, broken_file: Path) -> Report:
+    from askaudio.search.ingest import ingest, read_broken, write_broken
+
+    with progress_bar("indexing", "files") as bar:
+        report = ingest(
+            args.folders,
+            store,
+            encoder,
+            spec=spec,
+            workers=args.workers,
+            captions=manifest_captions(args.folders),
+            known_broken={} if args.rehash else read_broken(broken_file),
+            rehash=args.rehash,
+            progress=bar,
+        )
+    if report.broken or broken_file.exists():
+        write_broken(report, broken_file)
+    return report
+
+
+def manifest_captions(folders: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Captions from a manifest.jsonl that lies in one of the folders: absolute path -> texts."""
+    from askaudio.data.manifest import read_manifest
+
+    found: dict[str, Sequence[str]] = {}
+    for folder in folders:
+        manifest = Path(os.path.abspath(Path(folder).expanduser())) / "manifest.jsonl"
+        if manifest.is_file():
+            found.update((os.path.abspath(c.path), [t.text for t in c.captions]) for c in read_manifest(manifest))
+    return found
+
+
+def _tell(args: argparse.Namespace, report: Report, broken_file: Path, store: VectorStore) -> None:
+    if args.json:
+        emit_json({"collection": store.url, "entries": store.count(), **report.to_json()})
+        return
+    speed = report.audio_s / max(report.took_s, 1e-9)
+    say(
+        f"{store.url}: {report.added} added, {report.changed} changed, {report.renamed} renamed, "
+        f"{report.removed} removed, {report.unchanged} unchanged; {store.count()} entries"
+    )
+    if report.audio_s:
+        say(f"{report.audio_s / 60:.1f} minutes of sound in {report.took_s:.1f} s ({speed:.0f} x real time)")
+    if report.kept:
+        say(f"{report.kept} files are gone with their whole folder and were kept (is a disk not mounted?)")
+    if report.broken:
+        say(f"{len(report.broken)} files could not be read, listed with reasons in {broken_file}:")
+        for path in sorted(report.broken)[:10]:
+            say(f"  {path}: {report.broken[path].reason}")

@@ -1,0 +1,149 @@
+"""Find sounds by words, by a sound, or both.
+
+Examples:
+  askaudio search "zombie growls"
+  askaudio search "rain" --not thunder --where "duration<30 and channels=2"
+  askaudio search --audio door.wav --top 5                 sounds like this one
+  askaudio search "soft piano" --audio mood.mp3 --weights 1,0.5
+  askaudio search "glass breaks" --picture hits.png        spectrograms of the hits
+  askaudio search --batch queries.txt --json               one query a line, one JSON line each
+  askaudio search --audio door.wav --captions              which stored captions describe it
+
+Filters compare duration, channels, rate, start, end, size and modified by size; every other field (tag, path, format,
+title, artist, category, caption, ...) with = != ~ (contains) and in (...); joined by and, or, not and brackets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from askaudio.cli.output import emit_json, say
+from askaudio.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from askaudio.search.engine import SearchEngine
+    from askaudio.search.hits import Hit
+    from askaudio.search.query import Part
+
+HELP = "find sounds by words or by a sound"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``askaudio search``."""
+    parser.add_argument("text", nargs="*", help="words that describe the sound; several texts count alike")
+    parser.add_argument("--audio", action="append", default=[], metavar="FILE", help="a sound to look for")
+    parser.add_argument("--like", action="append", default=[], metavar="CLIP_ID", help="a stored clip to look for")
+    parser.add_argument(
+        "--not", action="append", default=[], dest="avoid", metavar="TEXT_OR_FILE", help="what hits should not be like"
+    )
+    parser.add_argument("--weights", help="weights of texts, sounds and clips in this order, for example 1,0.5")
+    parser.add_argument("--not-weight", type=float, default=1.0, help="how strongly --not pushes away (default 1)")
+    parser.add_argument("--where", help='a filter, for example "duration<3 and tag=rain"')
+    parser.add_argument("--top", type=int, default=10, help="how many recordings (default 10)")
+    parser.add_argument("--batch", metavar="FILE", help="one text query a line ('-' for standard input)")
+    parser.add_argument("--captions", action="store_true", help="stored captions that describe the sound of --audio")
+    parser.add_argument("--picture", metavar="OUT.png", help="draw spectrograms of the hits")
+    parser.add_argument("--vectors-only", action="store_true", help="do not match words with names, tags and captions")
+    parser.add_argument("--all-takes", action="store_true", help="do not fold near-identical takes into one hit")
+    parser.add_argument("--collection", help="folder or address; default: $ASKAUDIO_COLLECTION or ~/.askaudio/...")
+    parser.add_argument("--model", help="encoder to use; default: the one that made the collection")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search; 0 when something was found, 1 when nothing was."""
+    from askaudio.index.open import default_collection
+    from askaudio.models.build import load
+    from askaudio.search.engine import SearchEngine
+
+    queries = [[part] for part in _batch(args.batch)] if args.batch else []
+    parts = [] if args.batch or args.captions else _parts(args)
+    encoder = load(args.model) if args.model else None
+    with SearchEngine.open(args.collection or default_collection(), encoder) as engine:
+        if args.captions:
+            return _captions(args, engine)
+        if args.batch:
+            return _many(args, engine, queries)
+        hits = engine.search(
+            more=parts,
+            top_k=args.top,
+            where=args.where,
+            words=not args.vectors_only,
+            fold_twins=not args.all_takes,
+        )
+    if args.json:
+        emit_json([hit.to_json() for hit in hits])
+    else:
+        _show(hits)
+    if args.picture:
+        from askaudio.cli.picture import draw_hits
+
+        draw_hits(hits, Path(args.picture), " ".join(args.text) or ", ".join(args.audio))
+        sys.stderr.write(f"drew {args.picture}\n")
+    return 0 if hits else 1
+
+
+def _parts(args: argparse.Namespace) -> list[Part]:
+    from askaudio.search.query import Part
+
+    wanted = [("text", text) for text in args.text] + [("audio", a) for a in args.audio]
+    wanted += [("clip", clip) for clip in args.like]
+    try:
+        weights = [float(w) for w in args.weights.split(",")] if args.weights else [1.0] * len(wanted)
+    except ValueError as error:
+        raise ConfigError(f"--weights is {args.weights!r}; expected numbers such as 1,0.5") from error
+    if len(weights) != len(wanted):
+        raise ConfigError(f"--weights has {len(weights)} numbers for {len(wanted)} texts and sounds")
+    parts = [Part(kind, value, weight) for (kind, value), weight in zip(wanted, weights, strict=True)]  # type: ignore[arg-type]
+    avoided = [Part("audio" if Path(a).is_file() else "text", a, -abs(args.not_weight)) for a in args.avoid]
+    return [*parts, *avoided]
+
+
+def _batch(source: str) -> Iterator[Part]:
+    from askaudio.search.query import Part
+
+    try:
+        lines = sys.stdin.readlines() if source == "-" else Path(source).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--batch {source}: {error}; expected a text file with one query a line") from error
+    return (Part("text", line.strip()) for line in lines if line.strip())
+
+
+def _many(args: argparse.Namespace, engine: SearchEngine, queries: list[list[Part]]) -> int:
+    found = engine.search_many(
+        queries, args.top, args.where, words=not args.vectors_only, fold_twins=not args.all_takes
+    )
+    for (part,), hits in zip(queries, found, strict=True):
+        if args.json:
+            line = {"query": part.value, "hits": [hit.to_json() for hit in hits]}
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        else:
+            say(str(part.value))
+            _show(hits)
+            say()
+    return 0
+
+
+def _captions(args: argparse.Namespace, engine: SearchEngine) -> int:
+    if len(args.audio) != 1:
+        raise ConfigError("--captions needs exactly one --audio FILE")
+    found = engine.captions(args.audio[0], args.top)
+    if args.json:
+        emit_json([{"rank": c.rank, "caption": c.caption, "score": c.score, "clip_id": c.clip_id} for c in found])
+    for c in [] if args.json else found:
+        say(f"{c.rank:3d}  {c.score:+.3f}  {c.caption}")
+    return 0 if found else 1
+
+
+def _show(hits: list[Hit]) -> None:
+    if not hits:
+        say("nothing found; try other words, or a wider --where")
+    for hit in hits:
+        place = f"{hit.start_s:.1f}-{hit.end_s:.1f} s"
+        notes = [f"+{len(hit.twins)} like it"] if hit.twins else []
+        notes += ["named " + " ".join(hit.words)] if hit.words else []
+        say(f"{hit.rank:3d}  {hit.match:5.1f}  {hit.score:+.3f}  {place:>16}  {hit.path}  {', '.join(notes)}".rstrip())
