@@ -24,10 +24,9 @@ class DataRecipe:
     split: Literal["manifest", "group"] = "manifest"  # the manifest's own, or 70/10/20 dealt out by group
     split_seed: int = field(default=0, metadata=AT_LEAST_0)
     captions: Literal["one", "all"] = "one"  # of a clip with several: one drawn each epoch, or every one
-    same_text: Literal["shared", "own"] = "shared"  # equal texts: all their clips are right, or only the caption's own
+    same_text: bool = True  # clips with equal captions: all are right for the text, or only the caption's own
     windows: Literal["random", "mean"] = "random"  # of a long clip in training: one window drawn, or the mean of all
-    prompts: list[str] = field(default_factory=list)  # training only: "{text}" is put into one of these by draw
-    label_in_text: float = field(default=0.0, metadata={"min": 0, "max": 1})  # training only: share of draws with it
+    prompts: list[str] = field(default_factory=list)  # in training a caption stands alone or in one of these, by draw
     cache: str = ""  # folder of computed features; default ~/.cache/askaudio/features
 
 
@@ -37,11 +36,14 @@ class ModelRecipe:
 
     audio: Literal["efficientat", "cnn"] = "efficientat"
     audio_weights: str = ""  # for efficientat: its ONNX file
+    sample_rate_hz: int = field(default=32000, metadata={"min": 8000})  # for cnn
+    n_mels: int = field(default=64, metadata={"min": 32})  # for cnn: a multiple of 32
+    window_s: float = field(default=10.0, metadata=POSITIVE)  # for cnn: what it hears at once
     text: Literal["minilm"] = "minilm"
     embed_dim: int = field(default=256, metadata=AT_LEAST_1)
-    hidden_dim: int = field(default=512, metadata=AT_LEAST_0)  # 0: a linear projection
+    hidden_dim: int = field(default=512, metadata=AT_LEAST_1)
     dropout: float = field(default=0.2, metadata=SHARE)
-    window_s: float = field(default=10.0, metadata=POSITIVE)
+    residual: bool = True  # a straight line beside the hidden layer of each projection
 
 
 @dataclass
@@ -55,9 +57,17 @@ class LossRecipe:
 
 @dataclass
 class KnowledgeRecipe:
-    """What the loss sees beside the batch: nothing, ASK, or one of the null models it must beat."""
+    """What the loss sees beside the batch: nothing, ASK, one part of it, or a null model that it must beat."""
 
-    kind: Literal["none", "ask"] = "none"
+    kind: Literal["none", "ask", "static", "fine", "coarse", "blend", "random", "xbm", "queue"] = "none"
+    fine_weight: float = field(default=1.0, metadata=AT_LEAST_0)
+    coarse_weight: float = field(default=0.5, metadata=AT_LEAST_0)
+    neighbors: int = field(default=8, metadata=AT_LEAST_0)  # K of the fine grain
+    prototypes: int = field(default=256, metadata=AT_LEAST_1)  # P of the coarse grain
+    reliability: Literal["none", "posterior", "cut"] = "none"  # as estimated from raw features, or cut at one half
+    refresh_epochs: int = field(default=1, metadata=AT_LEAST_1)
+    queue_size: int = field(default=2048, metadata=AT_LEAST_1)  # for xbm and queue
+    momentum: float = field(default=0.995, metadata=SHARE)  # for queue
 
 
 @dataclass
@@ -69,6 +79,7 @@ class TrainRecipe:
     lr: float = field(default=1e-3, metadata=POSITIVE)
     weight_decay: float = field(default=0.01, metadata=AT_LEAST_0)
     warmup_share: float = field(default=0.05, metadata=SHARE)  # of all steps; then half a cosine down to zero
+    feature_dropout: float = field(default=0.0, metadata=SHARE)  # share of a frozen tower's features dropped
     clip_grad: float = field(default=1.0, metadata=AT_LEAST_0)  # largest gradient norm; 0: not clipped
     patience: int = field(default=0, metadata=AT_LEAST_0)  # epochs without a better validation; 0: never stop early
     save_every_steps: int = field(default=0, metadata=AT_LEAST_0)  # state for resuming, besides each epoch's end
@@ -94,6 +105,10 @@ def joint_faults(recipe: Recipe) -> list[str]:
     faults = []
     if not recipe.data.manifest:
         faults.append("data.manifest: nothing given; name the captioned sounds, for example data.manifest=PATH")
+    if recipe.model.audio == "cnn" and recipe.model.n_mels % 32:
+        faults.append(f"model.n_mels: got {recipe.model.n_mels}, expected a multiple of 32")
+    if recipe.knowledge.kind in ("xbm", "queue") and recipe.knowledge.queue_size < recipe.train.batch_size:
+        faults.append("knowledge.queue_size: must be at least train.batch_size")
     if recipe.model.audio == "efficientat" and not recipe.model.audio_weights:
         faults.append("model.audio_weights: efficientat needs its ONNX file, for example model.audio_weights=PATH")
     for prompt in recipe.data.prompts:

@@ -1,0 +1,148 @@
+"""What happens beside the steps: knowledge keeps time, the run folder is kept, progress is told."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from askaudio.core.files import write_json
+from askaudio.core.types import Json, Progress, silent
+from askaudio.models.dual_encoder import DualEncoder
+from askaudio.training.datamodule import PairDataModule
+from askaudio.training.module import RetrievalModule
+from askaudio.training.retrieval import RetrievalSet, score
+
+PRIMARY = "t2a/mAP@10"
+STATE_FILE = "state/last.safetensors"
+METRICS_FILE = "metrics.json"
+
+
+class KnowledgeClock(pl.Callback):
+    """Tells objective and momentum copy that a step or an epoch has ended; must stand first among the callbacks."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """After the optimizer's step."""
+        assert isinstance(pl_module, RetrievalModule)
+        if pl_module.momentum is not None:
+            pl_module.momentum.follow(pl_module.model)
+        pl_module.objective.step_ended()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After the last batch, before validation."""
+        assert isinstance(pl_module, RetrievalModule)
+        pl_module.objective.epoch_ended()
+
+
+class RunFolder(pl.Callback):
+    """Validates each epoch and keeps the run folder: best weights, metrics, and a state to resume from.
+
+    Args:
+        folder: The run folder.
+        data: Counts the batches of an epoch, for the state.
+        validation: What picks the checkpoint, by text-to-audio mAP@10; never the test split.
+        patience: Epochs without a better validation after which training stops; 0: it never does.
+        save_every_steps: Write the state so often, besides each epoch's end; 0: only then.
+        progress: Told of every step.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        data: PairDataModule,
+        validation: RetrievalSet,
+        patience: int = 0,
+        save_every_steps: int = 0,
+        progress: Progress = silent,
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.data = data
+        self.validation = validation
+        self.patience = patience
+        self.save_every_steps = save_every_steps
+        self.progress = progress
+        self.history: list[Json] = []
+        self._began = time.monotonic()
+
+    @property
+    def best(self) -> Json | None:
+        """The epoch with the highest validation score, the earliest of equals; None before the first."""
+        return max(self.history, key=lambda entry: entry["validation"][PRIMARY], default=None)
+
+    def state_dict(self) -> Json:
+        """For the state."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: Json) -> None:
+        """From the state."""
+        self.history = state_dict["history"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that had stopped early stays stopped when it is resumed."""
+        self._began = time.monotonic()
+        trainer.should_stop = self._out_of_patience()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count, tell, and save now and then."""
+        self.data.done = batch_idx + 1
+        step = trainer.global_step
+        self.progress(step, int(trainer.estimated_stepping_batches), self._note(trainer.current_epoch))
+        last_of_epoch = self.data.done == len(self.data.sampler)
+        if self.save_every_steps and step % self.save_every_steps == 0 and not last_of_epoch:
+            trainer.save_checkpoint(self.folder / STATE_FILE)
+
+    def _note(self, epoch: int) -> str:
+        best = self.best
+        return f"epoch {epoch + 1}" + (f", best mAP@10 {best['validation'][PRIMARY]:.3f}" if best else "")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validate, keep the weights if they are the best so far, then write metrics and state."""
+        assert isinstance(pl_module, RetrievalModule)
+        self.data.done = 0
+        report = score(pl_module.model, self.validation, name=f"epoch {trainer.current_epoch + 1}")
+        entry: Json = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "losses": pl_module.mean_losses(),
+            "temperature": float(torch.as_tensor(pl_module.objective.temperature).detach()),
+            "validation": report.values,
+            "seconds": round(time.monotonic() - self._began, 2),
+        }
+        self._began = time.monotonic()
+        self.history.append(entry)
+        if self.best is entry:
+            keep_temperature(pl_module.model, entry["temperature"])
+            pl_module.model.save(self.folder)
+        write_json(self.folder / METRICS_FILE, self.summary())
+        trainer.should_stop = self._out_of_patience()
+        trainer.save_checkpoint(self.folder / STATE_FILE)
+
+    def _out_of_patience(self) -> bool:
+        best = self.best
+        return bool(self.patience and best and len(self.history) - best["epoch"] >= self.patience)
+
+    def summary(self) -> Json:
+        """What metrics.json holds."""
+        relevance = self.validation.relevance
+        return {
+            "primary_metric": PRIMARY,
+            "best_epoch": self.best["epoch"] if self.best else None,
+            "validation": self.best["validation"] if self.best else None,
+            "validation_clips": relevance.n_gallery,
+            "validation_captions": relevance.n_queries,
+            "history": self.history,
+        }
+
+
+def keep_temperature(model: DualEncoder, temperature: float) -> None:
+    """Write the loss's temperature into the model's logit scale, so that a checkpoint is whole."""
+    model.log_logit_scale.data.fill_(math.log(1.0 / temperature))

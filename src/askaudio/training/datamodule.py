@@ -1,0 +1,55 @@
+"""Batches for Lightning: a fresh loader each epoch, in the order and with the draws of that epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from askaudio.data.collate import Batch, collate
+from askaudio.data.dataset import PairDataset
+from askaudio.data.sampler import PairBatchSampler
+
+
+class PairDataModule(pl.LightningDataModule):
+    """Pairs of the training split.
+
+    Args:
+        dataset: The pairs.
+        batch_size: B.
+        seed: Of the order.
+    """
+
+    def __init__(self, dataset: PairDataset, batch_size: int, seed: int = 0) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.sampler = PairBatchSampler(dataset.clip_rows, batch_size, seed)
+        self.done = 0
+        """Batches of the current epoch that have been trained on."""
+
+    def start_epoch(self, epoch: int) -> None:
+        """Make the draws of an epoch; a run that resumes in its middle goes on after ``done`` batches."""
+        self.dataset.set_epoch(epoch)
+        self.sampler.set_epoch(epoch, self.done)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Loader of the trainer's current epoch."""
+        if self.trainer is not None:
+            self.start_epoch(self.trainer.current_epoch)
+        # its own generator: a loader without one takes a number from torch's global generator
+        return DataLoader(
+            self.dataset,  # type: ignore[arg-type]
+            batch_sampler=self.sampler,
+            collate_fn=collate,
+            generator=torch.Generator(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the epoch stands."""
+        return {"done": self.done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go there."""
+        self.done = int(state_dict["done"])

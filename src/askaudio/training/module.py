@@ -1,0 +1,110 @@
+"""The training step as Lightning sees it: encode a batch, ask the objective, step.
+
+The draws of a step (dropout) depend on (seed, step) alone, so a resumed run needs no generator's state to go on
+exactly as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from askaudio.data.collate import Batch
+from askaudio.knowledge.queue import MomentumEncoder
+from askaudio.models.dual_encoder import DualEncoder
+from askaudio.training.objective import ASK
+
+
+class RetrievalModule(pl.LightningModule):
+    """A dual encoder and its objective.
+
+    Args:
+        model: What is trained.
+        objective: Loss with or without knowledge; its own parameters (a learned temperature) are trained too.
+        lr: Highest learning rate.
+        weight_decay: Of matrices; vectors and scalars (biases, norms, temperature) have none.
+        warmup_share: Share of the steps over which the rate rises; then it falls to 0 by half a cosine.
+        total_steps: Steps of the whole run.
+        seed: Of dropout.
+        feature_dropout: Share of a frozen tower's features that are dropped from each input in training.
+        momentum: A slowly following copy of the model, for a momentum queue.
+    """
+
+    def __init__(
+        self,
+        model: DualEncoder,
+        objective: ASK,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup_share: float = 0.05,
+        total_steps: int = 1000,
+        seed: int = 0,
+        feature_dropout: float = 0.0,
+        momentum: MomentumEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.momentum = momentum
+        self.lr, self.weight_decay, self.warmup_share = lr, weight_decay, warmup_share
+        self.total_steps = total_steps
+        self.seed = seed
+        self.feature_dropout = feature_dropout
+        self._sums: dict[str, Tensor] = {}  # of each part of the loss since the epoch began; read once an epoch
+        self._steps = 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        torch.manual_seed(hash((self.seed, self.global_step)))
+        audio_in, text_in = batch.audio, self._drop(batch.text)
+        if isinstance(audio_in, Tensor):
+            audio_in = self._drop(audio_in)
+        audio, text = self.model(audio_in, text_in)  # (B, D), (B, D)
+        keys = None if self.momentum is None else self.momentum(batch.audio, batch.text)
+        outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys)
+        self._note({"total": outcome.total, **outcome.parts})
+        return outcome.total
+
+    def _drop(self, features: Tensor) -> Tensor:
+        return nn.functional.dropout(features, self.feature_dropout) if self.feature_dropout else features
+
+    def _base_rows(self, batch: Batch) -> Tensor | None:
+        return None if self.objective.base is None else batch.entries
+
+    def _note(self, parts: dict[str, Tensor]) -> None:
+        for name, value in parts.items():
+            self._sums[name] = self._sums[name] + value.detach() if name in self._sums else value.detach()
+        self._steps += 1
+
+    def mean_losses(self) -> dict[str, float]:
+        """Mean of each part over the steps since the last call."""
+        means = {name: float(total) / self._steps for name, total in self._sums.items()}
+        self._sums, self._steps = {}, 0
+        return means
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; warm-up and half a cosine, a step at a time."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def rate_at(self, step: int) -> float:
+        """Share of the highest learning rate at a step."""
+        warmup = max(1, round(self.warmup_share * self.total_steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        done = (step - warmup) / max(1, self.total_steps - warmup)
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
