@@ -117,7 +117,7 @@ def _arrange(
     limits = _limits(len(labels), relation, settings.duration_s, rng)
     sounds = [source.draw(label, part, rng, limit, rate) for label, limit in zip(labels, limits, strict=True)]
     ranges = [_BACK_DB if relation == "background" and k else _FRONT_DB for k in range(len(labels))]
-    gains_db = [float(rng.uniform(*r)) for r in ranges]
+    gains_db = [float(rng.uniform(*r)) + s.gain_db for r, s in zip(ranges, sounds, strict=True)]
     starts = _place([len(s.samples) for s in sounds], relation, settings, rng)
     return relation, [_Placed(*p) for p in zip(labels, sounds, gains_db, starts, strict=True)]
 

@@ -20,6 +20,7 @@ from askaudio.data.scenes.parallel import in_order
 from askaudio.data.scenes.phrases import read_phrases
 from askaudio.data.scenes.recorded import RecordedSource, drop_sources
 from askaudio.data.scenes.source import PARTS, Part, SoundSource
+from askaudio.data.scenes.synthesised import SynthesisedSource
 
 BENCHMARK_CLASSES = 121
 
@@ -107,3 +108,18 @@ def recorded_scenes(
     recordings = drop_sources(manifest, exclude)
     source = RecordedSource(recordings, read_phrases(phrases), n_classes, external_share, scene_settings.seed)
     return SceneSet(source, scene_settings, counts)
+
+
+def synthesised_scenes(counts: Mapping[Part, int], *, kinds: Sequence[str] | None = None, **settings: Any) -> SceneSet:
+    """Scenes of synthesised sound: nothing is read, every attribute is known.
+
+    Args:
+        counts: Part -> number of scenes.
+        kinds: Names of the kinds to use; None takes all.
+        **settings: Fields of ``SceneSettings``: seed, zipf, duration_s, ...
+
+    Raises:
+        ConfigError: A setting is out of range or a kind is not known.
+    """
+    scene_settings = SceneSettings(**settings)
+    return SceneSet(SynthesisedSource(kinds, scene_settings.seed), scene_settings, counts)

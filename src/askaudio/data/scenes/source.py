@@ -18,13 +18,14 @@ PARTS: tuple[Part, ...] = ("train", "val", "test", "external")
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One sound of a label: waveform (S,) float32, and what may be said about it."""
+    """One sound of a label: waveform (S,) float32, what may be said about it, and how loud it is against others."""
 
     samples: FloatArray
     attributes: Mapping[str, str] = field(default_factory=dict)
     recording: str = ""
     licence: str = ""
     repeats: int = 1
+    gain_db: float = 0.0
 
 
 class SoundSource(Protocol):
