@@ -70,7 +70,10 @@ def evaluate(
         found[d] = Direction(ranks, judged.query_ids, judged.query_units, judged.pool)
     figures = dict(checks or {}) | sanity.check_texts(relevance)
     figures |= sanity.check_ranks({d: v.ranks for d, v in found.items()})
-    about = {"relevance": f"by {relevance.kind}", "a2t R@k": "any-of-n"} | dict(protocol or {})
+    about = {
+        "relevance": f"by {relevance.kind}",
+        "R@k": "fraction" if any(m.endswith("-fraction") for m in metrics) else "any-of-n",
+    } | dict(protocol or {})
     return Report(
         name=run.name,
         directions=found,

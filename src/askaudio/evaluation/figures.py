@@ -24,7 +24,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 def recall_figure(reports: Sequence[Report], path: Path | str, metrics: Sequence[str] = ("R@1", "R@5", "R@10")) -> None:
     """R@k of one or more systems with 95 % intervals, one panel a direction."""
     directions = [d for d in NAMES if all(d in r.directions for r in reports)]
-    figure, panels = _figure(1, len(directions), width=4.2 * len(directions), height=3.4)
+    width = max(4.2, 0.9 * len(metrics)) * len(directions)
+    figure, panels = _figure(1, len(directions), width=width, height=3.4)
     for panel, d in zip(panels, directions, strict=True):
         for i, report in enumerate(reports):
             x = np.arange(len(metrics)) + (i - (len(reports) - 1) / 2) * 0.8 / len(reports)

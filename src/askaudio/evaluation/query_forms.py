@@ -6,8 +6,18 @@ every form and the loss against the plain caption is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy.typing as npt
+
+from askaudio.core.types import Json
+from askaudio.evaluation.metrics import aggregate, per_query
+from askaudio.evaluation.ranks import Ties, ranks_from_scores
+from askaudio.evaluation.relevance import Relevance
+from askaudio.evaluation.report import show
+from askaudio.evaluation.scores import EmbeddingScores
+from askaudio.evaluation.tables import render
 from askaudio.evaluation.words import content_words
 
 
@@ -33,3 +43,43 @@ def _inner(text: str) -> str:
     plain = text.strip().rstrip(".!?").strip()
     # an acronym or a name keeps its capital: only a capital before a small letter or alone is the sentence's
     return plain[:1].lower() + plain[1:] if len(plain) < 2 or not plain[1].isupper() else plain
+
+
+@dataclass(frozen=True)
+class FormReport:
+    """Text-to-audio numbers of each form: ``{form: {metric: value}}``, the plain caption first."""
+
+    forms: Mapping[str, Mapping[str, float]]
+
+    def table(self, style: str = "table") -> str:
+        """One row a form, as ``table``, ``markdown`` or ``latex``."""
+        metrics = list(next(iter(self.forms.values())))
+        rows = [[form, *(show(values[m], m) for m in metrics)] for form, values in self.forms.items()]
+        return render(["query form", *(f"t2a {m}" for m in metrics)], rows, style)
+
+    def to_json(self) -> Json:
+        """All numbers, shares not percent."""
+        return {form: dict(values) for form, values in self.forms.items()}
+
+
+def score_forms(
+    audio: npt.ArrayLike,
+    texts: Mapping[str, npt.ArrayLike],
+    relevance: Relevance,
+    ties: Ties = "pessimistic",
+    metrics: Sequence[str] = ("R@1", "R@10", "mAP@10", "MedR"),
+) -> FormReport:
+    """Score the same queries asked in several forms.
+
+    Args:
+        audio: (N, D) clips, in the order of the relevance's gallery.
+        texts: Form -> (Q, D) embeddings of the queries in that form.
+        relevance: Text-to-audio relevance.
+        ties: Tie rule.
+        metrics: Names without direction.
+    """
+    forms = {}
+    for form, rows in texts.items():
+        ranks = ranks_from_scores(EmbeddingScores.of(rows, audio), relevance)
+        forms[form] = {m: aggregate(per_query(ranks, m, ties), m) for m in metrics}
+    return FormReport(forms)

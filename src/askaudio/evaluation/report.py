@@ -114,7 +114,7 @@ class Report:
 
     def pool_line(self) -> str:
         """Counts that belong beside every number."""
-        missing = f", {self.n_missing_clips:,} clips missing" if self.n_missing_clips else ""
+        missing = f", missing clips: {self.n_missing_clips:,}" if self.n_missing_clips else ""
         return f"{self.n_clips:,} clips, {self.n_captions:,} captions{missing}"
 
     def protocol_line(self) -> str:
