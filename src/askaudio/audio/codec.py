@@ -45,6 +45,8 @@ def _opened(av: Any, source: Path | str | bytes, name: str) -> Iterator[AudioStr
         if not container.streams.audio:
             raise AudioDecodeError(name, "has no audio track")
         track = container.streams.audio[0]
+        if track.codec_context is None:
+            raise AudioDecodeError(name, "its audio track is in a coding that ffmpeg does not know")
         rate, channels = track.codec_context.sample_rate, track.codec_context.channels
         if not rate or not channels:
             raise AudioDecodeError(name, "its audio track does not say its rate or channels")
@@ -64,5 +66,5 @@ def _blocks(av: Any, container: Any, track: Any, name: str) -> Iterator[FloatArr
                 raise AudioDecodeError(name, "changes its rate or channels in the middle")
             for piece in planar.resample(frame):
                 yield np.ascontiguousarray(piece.to_ndarray().T, dtype=np.float32)
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioDecodeError(name, f"broken in the middle ({error.__class__.__name__})") from error
