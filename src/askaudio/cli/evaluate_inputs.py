@@ -80,7 +80,7 @@ def read_data(args: argparse.Namespace, recipe_folder: Path | None = None, need_
 
 
 def _recipe_data(folder: Path, relevance: str | None) -> tuple[Manifest, str]:
-    from askaudio.config.inputs import read_clips
+    from askaudio.config.clips import read_clips
     from askaudio.config.load import load_recipe
 
     recipe = load_recipe(str(folder))

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,14 @@ from askaudio.audio.decode import decode
 from askaudio.audio.front_end import FrontEnd
 from askaudio.audio.logmel import LogMel
 from askaudio.audio.windows import fixed_windows
+from askaudio.config.clips import read_clips
 from askaudio.config.schema import DataRecipe, ModelRecipe, Recipe
 from askaudio.core.errors import DataError
 from askaudio.core.files import sha256_file
 from askaudio.core.types import FloatArray, Progress, Split, silent
 from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.dataset import PairDataset
-from askaudio.data.manifest import Clip, Manifest, split_by_group
-from askaudio.data.open import open_dataset
+from askaudio.data.manifest import Clip, Manifest
 from askaudio.evaluation.relevance import Relevance
 from askaudio.models.sources import audio_features, text_features
 from askaudio.training.retrieval import RetrievalSet
@@ -90,16 +89,6 @@ class Inputs:
 def wordings_of(text: str, clip: Clip, prompts: Sequence[str]) -> list[str]:
     """A caption and its variants in training, the caption itself first."""
     return [text, *(prompt.replace("{text}", text).replace("{label}", clip.label) for prompt in prompts)]
-
-
-def read_clips(recipe: DataRecipe, progress: Progress = silent) -> Manifest:
-    """The recipe's captioned clips, each with a split (or None, where the manifest gives none)."""
-    manifest = open_dataset(recipe.manifest, progress=progress)
-    kept = manifest.where(
-        bool(clip.captions) and not any(fnmatch(clip.clip_id, pattern) for pattern in recipe.exclude)
-        for clip in manifest
-    )
-    return split_by_group(kept, seed=recipe.split_seed) if recipe.split == "group" else kept
 
 
 def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Progress = silent) -> Inputs:
