@@ -24,7 +24,7 @@ _SEQUENCE_2 = (
 )  # fmt: skip
 _SEQUENCE_3 = (
     "{c1}, then {c2}, and finally {c3}", "first {n1}, then {n2}, at last {n3}", "{n1} followed by {n2} and then {n3}",
-    "{c1} before {c2} and {c3}", "after {n1} and then {n2}, {c3}", "{c3} after {n1} and {n2} in turn",
+    "{c1} before {c2}, and then {n3}", "{n1}, then {n2}, and after that {c3}", "{c3} after first {n1} and then {n2}",
     "{n1} can be heard, later {n2}, and in the end {n3}", "{k1}, {k2}, {k3}",
 )  # fmt: skip
 _TOGETHER_2 = (
@@ -53,7 +53,7 @@ PATTERNS: dict[tuple[Relation, int], tuple[str, ...]] = {
     ("background", 3): _BACKGROUND_3,
 }
 _SPEAK = {"c": clause, "n": noun, "k": keywords}
-_NAMED_SHARE = 0.6  # how often an attribute is named
+_N_NAMED = (0.25, 0.45, 0.3)  # how often none, one, two attributes of an event are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def draw_style(
     choices = []
     for event in events:
         names = nameable(event, wordings[event.label])
-        named = frozenset(name for name in names if rng.random() < _NAMED_SHARE)
+        n_named = min(int(rng.choice(len(_N_NAMED), p=_N_NAMED)), len(names))
+        named = frozenset(names[int(k)] for k in rng.permutation(len(names))[:n_named])
         choices.append(Choice(int(rng.integers(1 << 16)), int(rng.integers(1 << 16)), named))
     return Style(pattern, tuple(choices))
 

@@ -10,17 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from askaudio.core.errors import ConfigError
+from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.files import fingerprint
 from askaudio.core.types import Json, Progress, silent
 from askaudio.data.manifest import Manifest
 from askaudio.data.scenes.compose import SceneSettings, make_scene
-from askaudio.data.scenes.event import Scene
+from askaudio.data.scenes.event import Scene, events_of
+from askaudio.data.scenes.kinds.registry import KINDS
 from askaudio.data.scenes.parallel import in_order
 from askaudio.data.scenes.phrases import read_phrases
 from askaudio.data.scenes.recorded import RecordedSource, drop_sources
 from askaudio.data.scenes.source import PARTS, Part, SoundSource
 from askaudio.data.scenes.synthesised import SynthesisedSource
+from askaudio.data.scenes.wording import Wording
 
 BENCHMARK_CLASSES = 121
 
@@ -123,3 +125,22 @@ def synthesised_scenes(counts: Mapping[Part, int], *, kinds: Sequence[str] | Non
     """
     scene_settings = SceneSettings(**settings)
     return SceneSet(SynthesisedSource(kinds, scene_settings.seed), scene_settings, counts)
+
+
+def wordings_of(manifest: Manifest, phrases: Path | str | None = None) -> dict[str, Wording]:
+    """Label -> phrases of the scenes of a manifest: those of the kinds if synthesised, else of the phrase table.
+
+    Raises:
+        DataError: A clip is no generated scene, or has a label without phrases.
+    """
+    events = [event for clip in manifest for event in events_of(clip)[0]]
+    if any(event.recording for event in events):
+        known = {c.name: c.wording for c in read_phrases(phrases)}
+    else:
+        known = {name: kind.wording for name, kind in KINDS.items()}
+    labels = {event.label for event in events}
+    if labels - set(known):
+        raise DataError(
+            f"no phrases for {sorted(labels - set(known))}; give the phrase table the scenes were made with"
+        )
+    return {label: known[label] for label in sorted(labels)}

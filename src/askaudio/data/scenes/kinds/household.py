@@ -48,7 +48,7 @@ def _step(rng: np.random.Generator, rate: int, ground: str) -> FloatArray:
 @kind(
     "footsteps",
     ("{adj} footsteps", "the sound of {adj} steps"),
-    ("someone walks at a {adj} pace", "{adj} steps go by"),
+    ("someone walks with {adj} steps", "{adj} steps go by"),
     speed=("slow", "fast"),
     ground=("wood", "stone", "gravel", "snow"),
 )
@@ -61,7 +61,7 @@ def footsteps(rng: np.random.Generator, duration_s: float, rate: int, attributes
 @kind(
     "knock",
     ("a {adj} knock on a door", "{adj} knocking"),
-    ("there is a {adj} knock on the door", "someone gives a {adj} knock"),
+    ("there is a {adj} knock on the door", "someone makes a {adj} knock"),
     pitch=("low", "high"),
     count=_FEW,
 )
@@ -202,7 +202,7 @@ def applause(rng: np.random.Generator, duration_s: float, rate: int, attributes:
 @kind(
     "heartbeat",
     ("a {adj} heartbeat", "the {adj} beat of a heart"),
-    ("a heart beats at a {adj} rate", "a {adj} heart is beating"),
+    ("a {adj} heart beats", "there is the {adj} beating of a heart"),
     speed=("slow", "fast"),
 )
 def heartbeat(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
@@ -218,7 +218,7 @@ def heartbeat(rng: np.random.Generator, duration_s: float, rate: int, attributes
 @kind(
     "zipper",
     ("a {adj} zipper", "the {adj} pull of a zipper"),
-    ("someone gives a {adj} pull on a zipper", "a {adj} zipper is pulled"),
+    ("someone pulls a {adj} zipper", "a {adj} zipper is pulled"),
     speed=("slow", "fast"),
     count=("1", "2", "3"),
 )

@@ -125,7 +125,7 @@ def clock(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 @kind(
     "typing",
     ("{adj} typing on a keyboard", "the {adj} clatter of keys"),
-    ("someone types at a {adj} pace", "{adj} typing goes on"),
+    ("someone types with {adj} strokes", "there is {adj} typing on keys"),
     speed=("slow", "fast"),
 )
 def typing(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:

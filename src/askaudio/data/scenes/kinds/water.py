@@ -29,7 +29,7 @@ def _bubble(rng: np.random.Generator, rate: int, f_hz: float, rise: float, t60_s
 @kind(
     "dripping water",
     ("{adj} dripping water", "{adj} drops of water"),
-    ("water drips at a {adj} pace", "{adj} drops fall one by one"),
+    ("water drips with {adj} drops", "{adj} drops of water fall one by one"),
     speed=("slow", "fast"),
 )
 def drops(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
@@ -78,7 +78,7 @@ def waves(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 @kind(
     "bubbles",
     ("{adj} bubbles", "the bubbling of {adj} liquid"),
-    ("{adj} bubbles rise", "a {adj} bubbling goes on"),
+    ("{adj} bubbles rise", "there is {adj} bubbling"),
     pitch=("low", "high"),
 )
 def bubbles(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
@@ -96,7 +96,7 @@ def bubbles(rng: np.random.Generator, duration_s: float, rate: int, attributes: 
 @kind(
     "splash",
     ("a {adj} splash", "a {adj} plunge into water"),
-    ("a {adj} splash is made", "a {adj} object splashes into water"),
+    ("there is a {adj} splash", "a {adj} object splashes into water"),
     size=("small", "large"),
 )
 def splash(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
