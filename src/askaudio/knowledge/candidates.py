@@ -15,7 +15,7 @@ Source: Bengio and Senecal 2003 (importance-sampled softmax); Xiong et al. 2020 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from askaudio.core.errors import ConfigError
 from askaudio.knowledge.base import KnowledgeBase
@@ -28,33 +28,31 @@ Pair = tuple[Tensor, Tensor]
 Biases = tuple[Tensor | None, Tensor | None]
 
 
-class CandidateSampling:
+class CandidateSampling(nn.Module):
     """Draws the candidates of each step.
 
     Args:
         hard: Entries drawn from the cells of the batch's targets.
         random: Entries drawn from all others.
         cells: Cells of the quantiser.
-        seed: Of the draws; the generator's state is in ``state``.
+        seed: Of the draws. Cells and the generator's state are in ``state_dict``.
     """
 
+    cell: Tensor
+    draws: Tensor
+
     def __init__(self, hard: int = 2048, random: int = 4096, cells: int = 256, seed: int = 0) -> None:
+        super().__init__()
         if hard < 0 or random < 1 or cells < 1:
             raise ConfigError(f"candidates need hard >= 0, random >= 1, cells >= 1; got {hard}, {random}, {cells}")
         self.hard = hard
         self.random = random
         self.cells = cells
-        self._generator = torch.Generator().manual_seed(seed)
-        self._cell = torch.zeros(0, dtype=torch.long)
-
-    @property
-    def state(self) -> Tensor:
-        """State of the generator, for a resume."""
-        return self._generator.get_state()
-
-    @state.setter
-    def state(self, value: Tensor) -> None:
-        self._generator.set_state(value.cpu())
+        self._generator = torch.Generator()
+        self.seed = seed
+        self.register_buffer("draws", torch.zeros((), dtype=torch.long))
+        self.register_buffer("cell", torch.zeros(0, dtype=torch.long))
+        self.register_load_state_dict_post_hook(lambda module, _: module._sort())
 
     def prepare(self, base: KnowledgeBase) -> None:
         """Sort the entries into cells: k-means on a sample, then one assignment of all, in pieces."""
@@ -66,10 +64,12 @@ class CandidateSampling:
             sums = torch.zeros_like(centers).index_add_(0, number, sample)
             filled = sums.norm(dim=1) > 0
             centers[filled] = torch.nn.functional.normalize(sums[filled], dim=1)
-        cell = assign(base.text, centers)[1].cpu()  # (N,)
-        self._cell = cell
-        self._members = torch.argsort(cell, stable=True)  # rows by cell
-        self._counts = torch.bincount(cell, minlength=len(centers))
+        self.register_buffer("cell", assign(base.text, centers)[1].cpu())  # (N,)
+        self._sort()
+
+    def _sort(self) -> None:
+        self._members = torch.argsort(self.cell, stable=True)  # rows by cell
+        self._counts = torch.bincount(self.cell, minlength=self.cells)
         self._starts = torch.cumsum(self._counts, 0) - self._counts
 
     def draw(self, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,17 +81,17 @@ class CandidateSampling:
         Returns:
             Distinct rows (C,), the distinct targets first, and log importance weights (C,), 0 for the targets.
         """
-        n = len(self._cell)
+        self.draws += 1
+        self._generator.manual_seed(self.seed + int(self.draws))  # a draw is known by its number: resume is exact
+        n = len(self.cell)
         fixed = torch.unique(targets.cpu())
         near = torch.zeros(len(self._counts), dtype=torch.bool)
-        near[self._cell[fixed]] = True
-        taken = torch.zeros(len(self._counts), dtype=torch.long).index_add_(
-            0, self._cell[fixed], torch.ones_like(fixed)
-        )
+        near[self.cell[fixed]] = True
+        taken = torch.zeros(len(self._counts), dtype=torch.long).index_add_(0, self.cell[fixed], torch.ones_like(fixed))
         n_near = int((self._counts - taken)[near].sum())  # rows in the near cells that are not targets
         hard = self._fresh(self._draw_near(near, self.hard), fixed)
         rest = self._fresh(torch.randint(n, (self.random,), generator=self._generator), fixed)
-        rest = rest[~near[self._cell[rest]]] if self.hard else rest
+        rest = rest[~near[self.cell[rest]]] if self.hard else rest
         n_rest = n - len(fixed) - (n_near if self.hard else 0)
         rows = torch.cat([fixed, hard, rest])
         weight = torch.cat([torch.zeros(len(fixed)), _log_ratio(n_near, hard), _log_ratio(n_rest, rest)])
@@ -127,9 +127,7 @@ class CandidateSampling:
         """
         rows, weight = self.draw(targets)
         device = base.text.device
-        n_fixed = int((weight == 0).sum()) if len(rows) else 0
-        fixed = rows[: len(torch.unique(targets.cpu()))] if n_fixed else rows
-        at = torch.searchsorted(fixed, targets.cpu()).to(device)
+        at = torch.unique(targets.cpu(), return_inverse=True)[1].to(device)  # the distinct targets come first
         rows, weight = rows.to(device), weight.to(device)
         audio_bias, text_bias = (weight if b is None else weight + b[rows] for b in biases)
         return (base.audio[rows], base.text[rows]), (audio_bias, text_bias), at

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from askaudio.core.errors import ConfigError
+from askaudio.knowledge.adaptive import NeighborSetting, fit_neighbor_setting
 from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.neighbors import approximate_neighbors, nearest
+from askaudio.knowledge.neighbors import approximate_neighbors, nearest, neighbor_weights
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,24 @@ class FineGrainedInjection:
     Args:
         k: Neighbors per item; 0 for own entries only.
         mass: Target mass on all neighbors together, in [0, 1).
-        beta: Weight of text similarity beside audio similarity in the neighbor search.
-        temperature: Sharpness of the neighbor weights.
+        beta: Weight of text similarity beside audio similarity; None estimates it at each refinement (``adaptive.py``).
+        temperature: Sharpness of the neighbor weights; None estimates it too.
         exact: Exact search; False uses faiss inverted lists.
+
+    Attributes:
+        setting: The estimate in use; None where both were given.
     """
 
     def __init__(
-        self, k: int = 8, mass: float = 0.1, beta: float = 1.0, temperature: float = 0.1, exact: bool = True
-    ) -> None:  # fmt: skip
-        if k < 0 or not 0.0 <= mass < 1.0 or beta < 0 or temperature <= 0:
+        self,
+        k: int = 8,
+        mass: float = 0.1,
+        beta: float | None = None,
+        temperature: float | None = None,
+        exact: bool = True,
+    ) -> None:
+        wrong = (beta is not None and beta < 0) or (temperature is not None and temperature <= 0)
+        if k < 0 or not 0.0 <= mass < 1.0 or wrong:
             raise ConfigError(
                 f"fine grain needs k >= 0, 0 <= mass < 1, beta >= 0, temperature > 0; got k={k}, mass={mass}, "
                 f"beta={beta}, temperature={temperature}"
@@ -65,6 +75,7 @@ class FineGrainedInjection:
         self.beta = beta
         self.temperature = temperature
         self.exact = exact
+        self.setting: NeighborSetting | None = None
 
     def build(self, base: KnowledgeBase, reliability: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Find the neighbors of every entry, its own clip left out.
@@ -79,11 +90,16 @@ class FineGrainedInjection:
         if self.k == 0 or len(base) == 0:
             empty = torch.zeros(len(base), 0, device=base.text.device)
             return empty.long(), empty
-        joint = joint_rows(base.audio, base.text, self.beta)  # (N, 2D)
+        beta, temperature = self.beta, self.temperature
+        if beta is None or temperature is None:
+            self.setting = fit_neighbor_setting(base, reliability)
+            beta = self.setting.beta if beta is None else beta
+            temperature = self.setting.temperature if temperature is None else temperature
+        joint = joint_rows(base.audio, base.text, beta)  # (N, 2D)
         codes = base.index.codes
         search = nearest if self.exact else approximate_neighbors
         score, rows = search(joint, joint, self.k, query_codes=codes, key_codes=codes)  # (N, K)
-        return rows, neighbor_weights(score, rows, reliability, self.temperature)
+        return rows, neighbor_weights(score, rows, reliability, temperature)
 
     def targets(
         self,
@@ -142,13 +158,3 @@ def joint_rows(audio: Tensor, text: Tensor, beta: float) -> Tensor:
     """[A ; sqrt(beta) T] / sqrt(1 + beta), (N, 2D) float32 (float64 stays): its inner product is the joint cosine."""
     dtype = torch.float64 if text.dtype == torch.float64 else torch.float32
     return torch.cat([audio.to(dtype), text.to(dtype) * beta**0.5], dim=1) / (1.0 + beta) ** 0.5
-
-
-def neighbor_weights(score: Tensor, rows: Tensor, reliability: Tensor | None, temperature: float) -> Tensor:
-    """Scores (Q, K) of neighbors, minus infinity where there is none -> weights r_j exp(score / temperature), sum 1."""
-    missing = torch.isneginf(score)
-    logits = score.masked_fill(missing, -1e4) / temperature
-    if reliability is not None:
-        logits = logits + reliability[rows].to(logits.dtype).clamp_min(1e-6).log()
-    weights = torch.softmax(logits, dim=1).masked_fill(missing, 0.0)
-    return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-12)

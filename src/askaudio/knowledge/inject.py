@@ -17,8 +17,8 @@ from torch import Tensor
 
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.fine import Targets, neighbor_weights
-from askaudio.knowledge.neighbors import nearest
+from askaudio.knowledge.fine import Targets
+from askaudio.knowledge.neighbors import nearest, neighbor_weights
 
 
 def blend(

@@ -123,3 +123,13 @@ def approximate_neighbors(
     best, order = torch.topk(scores, k, dim=1)
     rows = rows.gather(1, order)
     return best, torch.where(torch.isneginf(best), 0, rows)
+
+
+def neighbor_weights(score: Tensor, rows: Tensor, reliability: Tensor | None, temperature: float) -> Tensor:
+    """Scores (Q, K) of neighbors, minus infinity where there is none -> weights r_j exp(score / temperature), sum 1."""
+    missing = torch.isneginf(score)
+    logits = score.masked_fill(missing, -1e4) / temperature
+    if reliability is not None:
+        logits = logits + reliability[rows].to(logits.dtype).clamp_min(1e-6).log()
+    weights = torch.softmax(logits, dim=1).masked_fill(missing, 0.0)
+    return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-12)

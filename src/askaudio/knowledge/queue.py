@@ -12,6 +12,7 @@ Source: Wang et al. 2020 (arXiv 1912.06798), algorithm 1; He et al. 2020 (arXiv 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -80,17 +81,12 @@ class QueueMemory(nn.Module):
         return same
 
 
-class ClipCodes:
-    """Gives every clip id an integer code, in order of first sight."""
-
-    def __init__(self) -> None:
-        self._codes: dict[Hashable, int] = {}
-
-    def __call__(self, ids: Sequence[Hashable] | Tensor) -> Tensor:
-        """B ids -> (B,) codes."""
-        if isinstance(ids, Tensor):
-            return ids.long()
-        return torch.tensor([self._codes.setdefault(one, len(self._codes)) for one in ids], dtype=torch.long)
+def stable_codes(ids: Sequence[Hashable] | Tensor) -> Tensor:
+    """B clip ids -> (B,) non-negative codes that are the same in every run (hashes of their text form)."""
+    if isinstance(ids, Tensor):
+        ids = ids.tolist()
+    digests = (hashlib.blake2b(repr(one).encode(), digest_size=8).digest() for one in ids)
+    return torch.tensor([int.from_bytes(d, "little") >> 1 for d in digests], dtype=torch.long)
 
 
 class MomentumEncoder(nn.Module):

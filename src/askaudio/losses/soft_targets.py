@@ -124,11 +124,20 @@ def small_table_contrast(
 
 
 class SoftTargets(nn.Module):
-    """``soft_target_loss`` as a module: called as ``loss(audio, text, ..., targets=...)``."""
+    """``soft_target_loss`` as a module, for offline soft targets: a finished model's similarities of the batch's pairs.
+
+    Args:
+        temperature: Of the trained similarities.
+    """
 
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
         self.temperature = temperature
+        self._targets: Tensor | None = None
+
+    def see(self, targets: Tensor) -> None:
+        """Give the (B, B) targets of the next batch, for instance ``target_rows(teacher_similarity, temperature)``."""
+        self._targets = targets
 
     def forward(
         self,
@@ -137,8 +146,13 @@ class SoftTargets(nn.Module):
         positives: Tensor | None = None,
         weights: Tensor | None = None,
         reliability: Tensor | None = None,
-        *,
-        targets: Tensor,
     ) -> Tensor:
-        """See ``soft_target_loss``."""
+        """See ``soft_target_loss``.
+
+        Raises:
+            DataError: ``see`` was not called for this batch.
+        """
+        if self._targets is None:
+            raise DataError("call loss.see(targets) with this batch's (B, B) soft targets before the loss")
+        targets, self._targets = self._targets, None
         return soft_target_loss(audio, text, targets, self.temperature, positives, weights, reliability)

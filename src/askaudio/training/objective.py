@@ -28,7 +28,7 @@ from askaudio.knowledge.coarse import CoarseGrainedInjection
 from askaudio.knowledge.drift import Drift, measure_drift, row_drift
 from askaudio.knowledge.fine import FineGrainedInjection, Targets
 from askaudio.knowledge.inject import blend
-from askaudio.knowledge.queue import ClipCodes, QueueMemory
+from askaudio.knowledge.queue import QueueMemory, stable_codes
 from askaudio.knowledge.refinement import Clock, RefineEveryEpochs, RefinementPolicy
 from askaudio.knowledge.reliability import ReliabilityEstimate
 from askaudio.losses.ntxent import NTXent
@@ -91,6 +91,8 @@ class ASK(nn.Module):
     prototypes_audio: Tensor
     prototypes_text: Tensor
     clock: Tensor
+    _text_bias: Tensor | None
+    _audio_bias: Tensor | None
 
     def __init__(
         self,
@@ -133,7 +135,6 @@ class ASK(nn.Module):
         self.piece = piece
         self._encode = encode
         self._reliability = reliability
-        self._queue_codes = ClipCodes()
         self._pending: tuple[Tensor, Tensor, Tensor] | None = None
         self.last_drift: Drift | None = None
         self.register_buffer("clock", torch.zeros(5, dtype=torch.long))  # step, epoch, last refresh's two, version
@@ -142,6 +143,7 @@ class ASK(nn.Module):
         if base is not None and len(base):
             self._index = base.index
             self._install(base, cold=True)
+        self.register_load_state_dict_post_hook(lambda module, _: module._set_biases())
 
     # ---- the snapshot -------------------------------------------------------------------------------------------
 
@@ -205,13 +207,13 @@ class ASK(nn.Module):
             return
         trusted = self.pair_reliability.numel() == 0
         log_r = None if trusted else log_reliability(self.pair_reliability, torch.float32)
-        self._text_bias = log_r
-        if self._index.all_have_audio:
-            self._audio_bias = log_r
-        else:
+        of_audio = log_r
+        if not self._index.all_have_audio:
             has_audio = self._index.has_audio.to(self.base_text.device)
             start = torch.zeros(len(has_audio), device=has_audio.device) if log_r is None else log_r
-            self._audio_bias = torch.where(has_audio, start, LEFT_OUT)
+            of_audio = torch.where(has_audio, start, LEFT_OUT)
+        self.register_buffer("_text_bias", log_r, persistent=False)
+        self.register_buffer("_audio_bias", of_audio, persistent=False)
 
     # ---- the loss -----------------------------------------------------------------------------------------------
 
@@ -258,7 +260,7 @@ class ASK(nn.Module):
                 parts["coarse"] = self._coarse_part(audio, text, trust)
                 total = total + self.coarse_weight * parts["coarse"]
         if self.queue is not None and self.queue_weight > 0:
-            parts["queue"] = self._queue_part(audio, text, ids, trust, keys)
+            parts["queue"] = self._queue_part(audio, text, ids, trust, keys, self.queue)
             total = total + self.queue_weight * parts["queue"]
         if self.write_through and codes is not None:
             self._remember(audio, text, codes, rows)
@@ -300,11 +302,10 @@ class ASK(nn.Module):
         ids: Sequence[Hashable] | Tensor,
         trust: Tensor | None,
         keys: tuple[Tensor, Tensor] | None,
+        queue: QueueMemory,
     ) -> Tensor:
         """Enter the batch, then contrast it with the whole memory; older copies of its own clips are left out."""
-        queue = self.queue
-        assert queue is not None
-        codes = self._queue_codes(ids).to(audio.device)
+        codes = stable_codes(ids).to(audio.device)
         own = queue.add(*(keys or (audio, text)), codes, trust)  # (B,)
         filled = len(queue)
         bias = log_reliability(queue.reliability[:filled], torch.float32)

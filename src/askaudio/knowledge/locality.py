@@ -1,0 +1,145 @@
+"""The locality meter: how much of the corpus a step's gradient has seen (the Gradient Locality Bottleneck, measured).
+
+- reach: share of the N entries with a non-zero coefficient in a step's gradient (B / N for the plain loss);
+- effective contributors: exp(entropy of the absolute coefficients), mean over anchors;
+- fidelity: mean cosine between the step's gradient on the embeddings and the gradient of the same contrast with all N
+  pairs as candidates. 1: the batch saw all that matters; near 0: it pulled somewhere else.
+
+Where the plain loss already has a fidelity near 1 there is no bottleneck, and knowledge has nothing to give. Cost of
+one measurement: two (B, N) products and their gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from askaudio.core.errors import DataError
+
+StepLoss = Callable[[Tensor, Tensor], Tensor]
+"""(audio (B, D), text (B, D)) -> scalar loss of the step."""
+
+
+@dataclass(frozen=True)
+class Locality:
+    """What one step's gradient saw: see the head of this file."""
+
+    reach: float
+    contributors: float
+    fidelity: float
+
+
+def coefficients(anchors: Tensor, candidates: Tensor, own: Tensor, temperature: float) -> Tensor:
+    """Gradient coefficients p_ij - [j is i's own] of a softmax contrast: (B, D), (N, D), own rows (B,) -> (B, N)."""
+    p = torch.softmax(anchors.float() @ candidates.float().T / temperature, dim=1)
+    p[torch.arange(len(own)), own] -= 1.0
+    return p
+
+
+def reach(coefficient: Tensor, n: int, least: float = 0.0) -> float:
+    """Share of n entries on which some anchor's coefficient (B, C) exceeds ``least`` in absolute value."""
+    return float((coefficient.abs() > least).any(dim=0).sum()) / n
+
+
+def effective_contributors(coefficient: Tensor) -> float:
+    """exp(entropy) of the absolute coefficients (B, C), scaled to sum 1 per anchor; mean over anchors."""
+    share = coefficient.abs() / coefficient.abs().sum(dim=1, keepdim=True).clamp_min(1e-30)
+    entropy = -(share * share.clamp_min(1e-30).log()).sum(dim=1)
+    return float(entropy.exp().mean())
+
+
+def full_contrast(
+    audio: Tensor, text: Tensor, rows: Tensor, all_audio: Tensor, all_text: Tensor, temperature: float
+) -> Tensor:  # fmt: skip
+    """The plain contrast of a batch with all N pairs as candidates, the batch's own rows being live.
+
+    Args:
+        audio: (B, D) live embeddings.
+        text: (B, D) live embeddings.
+        rows: (B,) where the batch stands among the N.
+        all_audio: (N, D) constant.
+        all_text: (N, D) constant.
+        temperature: Divides the cosines.
+
+    Returns:
+        Scalar; gradients reach ``audio`` and ``text`` as anchors and as candidates.
+    """
+    candidates_text = all_text.to(text.dtype).index_copy(0, rows, text)  # (N, D)
+    candidates_audio = all_audio.to(audio.dtype).index_copy(0, rows, audio)
+    a2t = torch.nn.functional.cross_entropy(audio @ candidates_text.T / temperature, rows)
+    t2a = torch.nn.functional.cross_entropy(text @ candidates_audio.T / temperature, rows)
+    return (a2t + t2a) / 2
+
+
+def gradients(loss: StepLoss, audio: Tensor, text: Tensor) -> Tensor:
+    """Gradient of a step's loss on the embeddings, audio over text: (2B, D)."""
+    a = audio.detach().requires_grad_()
+    t = text.detach().requires_grad_()
+    with torch.enable_grad():
+        grads = torch.autograd.grad(loss(a, t), (a, t))
+    return torch.cat(grads)
+
+
+def fidelity(
+    loss: StepLoss,
+    audio: Tensor,
+    text: Tensor,
+    rows: Tensor,
+    all_audio: Tensor,
+    all_text: Tensor,
+    temperature: float,
+) -> float:
+    """Mean cosine, over the batch's audio and text, of the step's gradient and the full contrast's.
+
+    Only the part that turns an embedding counts: embeddings have length 1, so both gradients are projected on the
+    sphere first.
+
+    Raises:
+        DataError: The batch's rows do not lie within the N pairs.
+    """
+    n = len(all_text)
+    if len(rows) != len(audio) or int(rows.min()) < 0 or int(rows.max()) >= n:
+        raise DataError(f"rows must give each of the {len(audio)} pairs its place among the {n} pairs")
+    step = gradients(loss, audio, text)
+    full = gradients(lambda a, t: full_contrast(a, t, rows, all_audio, all_text, temperature), audio, text)
+    points = torch.cat([audio, text]).detach()
+    step, full = (g - (g * points).sum(dim=1, keepdim=True) * points for g in (step, full))
+    return float(torch.nn.functional.cosine_similarity(step, full, dim=1).mean())
+
+
+def measure_locality(
+    loss: StepLoss,
+    audio: Tensor,
+    text: Tensor,
+    rows: Tensor,
+    all_audio: Tensor,
+    all_text: Tensor,
+    temperature: float,
+    candidates: Tensor | None = None,
+) -> Locality:
+    """All three numbers for one step.
+
+    Args:
+        loss: The step's loss.
+        audio: (B, D) rows of length 1.
+        text: (B, D) rows of length 1.
+        rows: (B,) where the batch stands among the N.
+        all_audio: (N, D) current embeddings of all pairs.
+        all_text: (N, D) current embeddings of all pairs.
+        temperature: Of the full contrast.
+        candidates: (C,) rows that the loss contrasts with beside the batch; None means the batch alone.
+
+    Returns:
+        Reach, effective contributors, fidelity.
+    """
+    seen = rows if candidates is None else torch.unique(torch.cat([rows, candidates]))  # (C,)
+    own = torch.searchsorted(seen, rows) if candidates is not None else torch.arange(len(rows))
+    coefficient = coefficients(audio.detach(), all_text[seen], own, temperature)
+    return Locality(
+        reach(coefficient, len(all_text)),
+        effective_contributors(coefficient),
+        fidelity(loss, audio, text, rows, all_audio, all_text, temperature),
+    )
