@@ -73,6 +73,10 @@ class Cache:
         except OSError:
             return ""
 
+    def version(self) -> str:
+        """The version of the table that was published last; empty when there is none."""
+        return str(self._current().get("version", ""))
+
     def _load(self) -> tuple[str, View]:
         if not (self._root / "current.json").exists():
             return "", empty_view(self._dim)

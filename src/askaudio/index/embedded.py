@@ -121,6 +121,8 @@ class EmbeddedStore(VectorStore):
         """Tidy the table and make the next open and search fast."""
         self._must_write()
         with self.lock:
+            if self._cache.version() == newest_version(self._folder):
+                return  # nothing has changed since the last save
             view = self._current()
             self._lance().optimize()
             try:

@@ -18,7 +18,7 @@ import numpy as np
 
 from askaudio.audio.decode import probe, stream_windows
 from askaudio.core.errors import AskAudioError
-from askaudio.core.files import sha256_file
+from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray, Json
 from askaudio.index.store import Entry
 from askaudio.models.build import load
@@ -106,7 +106,7 @@ def _encode_once(encoder: Encoder, path: str, captions: Sequence[str], stamp: st
 
 def with_captions(stamp: str, captions: Sequence[str]) -> str:
     """A stamp that also changes when the captions from a manifest do."""
-    return f"{stamp}|{'|'.join(captions)}" if captions else stamp
+    return f"{stamp}|{fingerprint(list(captions))}" if captions else stamp
 
 
 # --- in a worker process ---------------------------------------------------------------------------------------

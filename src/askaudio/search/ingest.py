@@ -176,7 +176,7 @@ class _Run:
         stamp = with_captions(stamp_of(path), self.captions.get(path, ()))
         if known.stamp == stamp and not self.rehash:
             return True
-        if known.stamp.partition(":")[2].partition(":")[2] != stamp.partition(":")[2].partition(":")[2]:
+        if known.stamp.partition("/")[2] != stamp.partition("/")[2]:
             return False  # the text beside it, or its captions, are new
         if _content_hash(path) != known.content_hash:
             return False
@@ -194,18 +194,12 @@ class _Run:
         if old is None:
             return False
         captions = self.captions.get(path, ())
-        facts = {"stamp": with_captions(stamp, captions)}
-        moved = [
-            replace(
-                e,
-                entry_id=clip + e.entry_id[len(old) :],
-                clip_id=clip,
-                path=path,
-                metadata={**_renamed_facts(e.metadata, path, captions), **facts},
-            )
-            for e in self.store.iterate(clips_are([old]))
-        ]
-        self.store.add(moved)
+        entries = list(self.store.iterate(clips_are([old])))
+        facts = {**_renamed_facts(entries[0].metadata, path, captions), "stamp": with_captions(stamp, captions)}
+        self.store.add(
+            replace(e, entry_id=clip + e.entry_id[len(old) :], clip_id=clip, path=path, metadata=facts)
+            for e in entries
+        )
         self.store.delete(clips_are([old]))
         del self.gone[old]
         self.report.renamed += 1

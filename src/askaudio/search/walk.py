@@ -58,7 +58,7 @@ def _walk(root: Path, leave_out: Path | None) -> Iterator[str]:
 
 
 def stamp_of(path: str) -> str:
-    """Size and time of a file and of the text beside it; empty when it is gone.
+    """``size:time/time of the text beside it`` of a file; empty when it is gone.
 
     A changed file with the same size and time is only seen by its content hash.
     """
@@ -68,7 +68,7 @@ def stamp_of(path: str) -> str:
         return ""
     beside = sidecar(Path(path))
     try:
-        text = f":{os.stat(beside).st_mtime_ns}" if beside else ""
+        text = str(os.stat(beside).st_mtime_ns) if beside else ""
     except OSError:
         text = ""
-    return f"{stat.st_size}:{stat.st_mtime_ns}{text}"
+    return f"{stat.st_size}:{stat.st_mtime_ns}/{text}"
