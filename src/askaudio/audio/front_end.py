@@ -28,7 +28,7 @@ class FrontEnd:
         hop_s: Step between the windows of a long recording, in seconds.
         short: What happens to a sound below ``short_s``: ``"keep"`` as it is, ``"zeros"`` appended, ``"repeat"``
             it from its start.
-        short_s: Length in seconds that a short sound is brought to.
+        short_s: Length in seconds that a short sound is brought to; at most ``window_s`` counts.
     """
 
     log_mel: LogMel = field(default_factory=LogMel)
@@ -60,7 +60,7 @@ class FrontEnd:
 
     def lengthen(self, samples: FloatArray) -> FloatArray:
         """Bring a short sound (S,) to ``short_s`` by the rule; longer ones pass as they are."""
-        wanted = round(self.short_s * self.sample_rate_hz)
+        wanted = round(min(self.short_s, self.window_s) * self.sample_rate_hz)
         if self.short == "keep" or len(samples) >= wanted:
             return samples
         if self.short == "repeat":

@@ -29,6 +29,7 @@ from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.dataset import PairDataset
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.evaluation.relevance import Relevance
+from askaudio.models.efficientat import FRONT_END
 from askaudio.models.sources import audio_features, text_features
 from askaudio.training.retrieval import RetrievalSet
 
@@ -115,7 +116,7 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
 def front_end(model: ModelRecipe) -> FrontEnd:
     """What the audio side hears: the pretrained tower's own front end, or that of the recipe."""
     if model.audio == "efficientat":
-        return FrontEnd()
+        return FRONT_END
     edge_hz = model.sample_rate_hz * 15 / 32  # a little below half the rate
     return FrontEnd(
         LogMel(sample_rate_hz=model.sample_rate_hz, n_mels=model.n_mels, f_max_hz=edge_hz),

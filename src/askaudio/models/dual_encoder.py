@@ -19,6 +19,7 @@ from askaudio.core.errors import ModelError
 from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
 from askaudio.core.types import Json
 from askaudio.models.cnn import CnnAudioTower
+from askaudio.models.efficientat import FRONT_END
 from askaudio.models.minilm import MiniLMTower
 from askaudio.models.projection import Projection
 
@@ -40,7 +41,7 @@ class DualEncoder(nn.Module):
         text_tower: ``(ids (B, L), mask (B, L)) -> (B, C)``; None where features (B, C) come in.
         audio_source: Which frozen tower makes the features, for example ``"efficientat:PATH"``.
         text_source: Which frozen tower or tokenizer belongs to the text side, for example ``"minilm"``.
-        front_end: How waveforms become log-mel.
+        front_end: How waveforms become log-mel; None for EfficientAT's.
         temperature: First value; the logit scale is its inverse.
         learn_temperature: Train the logit scale with the rest.
         audio_source_sha256: Checksum of the frozen audio tower's file; found here if the file is there.
@@ -73,7 +74,7 @@ class DualEncoder(nn.Module):
         self.audio_tower, self.text_tower = audio_tower, text_tower
         self.audio_source, self.text_source = audio_source, text_source
         self.audio_source_sha256 = audio_source_sha256 or _checksum(audio_source)
-        self.front_end = front_end or FrontEnd()
+        self.front_end = front_end or FRONT_END
         start = torch.tensor(math.log(1.0 / temperature))
         self.log_logit_scale = nn.Parameter(start, requires_grad=learn_temperature)
 

@@ -28,7 +28,10 @@ from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.models.session import open_session
 
-FRONT_END = FrontEnd()
+# Short sounds get zeros up to 10 s, as the tower was trained. Measured on 2,499 real clips of 125 labels, label of the
+# nearest neighbour from another recording right: zeros to 10 s .536, to 3 s .517, to 1 s .513; repeated to 1 s .513,
+# to 3 s .502, to 10 s .500; left as they are .500. Clips under 3 s alone: zeros to 10 s .375, next best .359.
+FRONT_END = FrontEnd(short="zeros", short_s=10.0)
 FEATURE_DIM = 384
 N_CLASSES = 527
 
@@ -39,17 +42,20 @@ class EfficientATFeatures:
     Args:
         onnx_path: The published ONNX file (input ``spec`` (B, 1, 128, T), output ``logits`` (B, 527)).
         threads: Clips that are run side by side.
+        front_end: Another rule for short sounds or other windows; the log-mel settings are the tower's.
 
     Raises:
-        ModelError: The file is missing or is not such a model.
+        ModelError: The file is missing or is not such a model, or the log-mel settings are not the tower's.
         MissingExtraError: The ``onnx`` package is not installed.
     """
 
     dim = FEATURE_DIM
 
-    def __init__(self, onnx_path: Path | str, threads: int = 1) -> None:
+    def __init__(self, onnx_path: Path | str, threads: int = 1, front_end: FrontEnd = FRONT_END) -> None:
         self.path = Path(onnx_path)
-        self.front_end = FRONT_END
+        if front_end.log_mel != FRONT_END.log_mel:
+            raise ModelError(f"EfficientAT hears {FRONT_END.log_mel}, got {front_end.log_mel}")
+        self.front_end = front_end
         self.threads = threads
         model = tower(self.path)
         self.fingerprint = fingerprint({"onnx": sha256_file(self.path), "front_end": self.front_end.to_json()})

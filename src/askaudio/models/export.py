@@ -137,12 +137,10 @@ def _write_settings(folder: Path, model: DualEncoder, name: str, precision: str)
 
 
 def _frozen_audio(model: DualEncoder, source: str) -> EfficientATFeatures:
-    features = audio_features(source)
+    features = audio_features(source, front_end=model.front_end)
     found = sha256_file(features.path)
     if model.audio_source_sha256 not in ("", found):
         raise ModelError(f"{features.path} is not the audio tower of this checkpoint (its checksum is another)")
-    if features.front_end != model.front_end:
-        raise ModelError(f"the checkpoint's front end is not that of its audio tower: {model.front_end}")
     return features
 
 

@@ -66,7 +66,9 @@ class Projection(nn.Module):
     def standardise(self, features: torch.Tensor) -> None:
         """Take mean and spread of the input from training features (n, in_dim); before training, once."""
         self.mean.copy_(features.mean(0))
-        self.scale.copy_(1.0 / features.std(0, correction=0).clamp(min=1e-3))  # a feature that hardly varies is not blown up
+        self.scale.copy_(
+            1.0 / features.std(0, correction=0).clamp(min=1e-3)
+        )  # a feature that hardly varies is not blown up
 
     def settings(self) -> Json:
         """Constructor arguments, for a checkpoint."""

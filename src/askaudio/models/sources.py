@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
-from askaudio.models.efficientat import EfficientATFeatures
+from askaudio.models.efficientat import FRONT_END, EfficientATFeatures
 from askaudio.models.minilm import MiniLMFeatures
 
 
-def audio_features(source: str, threads: int = 1) -> EfficientATFeatures:
-    """Open the frozen audio tower of a source.
+def audio_features(source: str, threads: int = 1, front_end: FrontEnd = FRONT_END) -> EfficientATFeatures:
+    """Open the frozen audio tower of a source, with the front end that its projection was trained on.
 
     Raises:
         ModelError: The source is unknown or its file is missing.
@@ -18,7 +19,7 @@ def audio_features(source: str, threads: int = 1) -> EfficientATFeatures:
     kind, _, path = source.partition(":")
     if kind != "efficientat" or not path:
         raise ModelError(f"unknown frozen audio tower {source!r}; expected efficientat:PATH_OF_THE_ONNX_FILE")
-    return EfficientATFeatures(Path(path).expanduser(), threads)
+    return EfficientATFeatures(Path(path).expanduser(), threads, front_end)
 
 
 def text_features(source: str) -> MiniLMFeatures:
