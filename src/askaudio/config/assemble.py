@@ -101,7 +101,7 @@ def train(
         torch.set_num_threads(recipe.train.threads)
     parts = assemble(recipe, read_inputs(recipe, progress=progress))
     result = run(recipe, parts, folder, resume, progress)
-    if export_encoder:
+    if export_encoder and not (resume and (folder / ENCODER_FOLDER).exists()):  # it is there: the run had ended
         export(result.model, folder / ENCODER_FOLDER, name=recipe.name, progress=progress)
     return result
 

@@ -106,7 +106,9 @@ def _apply(tree: dict[str, Any], override: str, faults: list[str]) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        value = text
+        value = text  # a text such as *.wav
+        if text.lstrip().startswith(("[", "{")):
+            faults.append(f'{key}: got {text}, expected YAML; write texts in quotes: ["*.wav", "b"]')
     parts = key.split(".")
     if len(parts) == 1 and _is_section(key):
         parts = [key, "kind"]

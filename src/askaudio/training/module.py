@@ -86,6 +86,14 @@ class RetrievalModule(pl.LightningModule):
         self._sums, self._steps = {}, 0
         return means
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The running sums too, so that a resumed epoch reports the mean of all its steps."""
+        checkpoint["losses"] = {"sums": self._sums, "steps": self._steps}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back."""
+        self._sums, self._steps = checkpoint["losses"]["sums"], checkpoint["losses"]["steps"]
+
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch."""
         return batch.to(device)

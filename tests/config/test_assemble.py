@@ -1,0 +1,151 @@
+"""From recipe to run on a few seconds of made sounds: inputs, cache, knowledge switch, resolved recipe, resume."""
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from askaudio.config import assemble as assemble_room
+from askaudio.config.assemble import assemble, run, train
+from askaudio.config.inputs import read_inputs
+from askaudio.config.load import load_recipe
+from askaudio.core.errors import AudioDecodeError, ConfigError, DataError
+from askaudio.data.manifest import Caption, Clip, Manifest, write_manifest
+
+RATE = 8000
+PITCHES = {"low": 200, "middle": 700, "high": 2500}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """30 tones of 0.5 s, one of 2.5 s, with two captions each; 18 train, 6 val, 6 test."""
+    folder = tmp_path_factory.mktemp("library")
+    rng = np.random.default_rng(0)
+    clips = []
+    for i in range(30):
+        name = list(PITCHES)[i % 3]
+        seconds = 2.5 if i == 0 else 0.5
+        t = np.arange(int(seconds * RATE)) / RATE
+        samples = 0.3 * np.sin(2 * np.pi * PITCHES[name] * rng.uniform(0.9, 1.1) * t) + 0.01 * rng.standard_normal(
+            len(t)
+        )
+        soundfile.write(folder / f"{i}.wav", samples, RATE)
+        texts = (f"a {name} tone", f"{name} beep number {i}")
+        captions = tuple(Caption(f"{i}#{k}", text) for k, text in enumerate(texts))
+        split = "train" if i < 18 else "val" if i < 24 else "test"
+        clips.append(Clip(str(i), str(folder / f"{i}.wav"), captions, split=split, label=name))
+    write_manifest(Manifest("tones", tuple(clips)), folder / "manifest.jsonl")
+    return folder
+
+
+def recipe_of(library, *overrides):
+    return load_recipe(
+        "demo",
+        [
+            f"data.manifest={library / 'manifest.jsonl'}",
+            f"data.cache={library / 'cache'}",
+            "model.sample_rate_hz=8000",
+            "model.n_mels=32",
+            "model.window_s=1",
+            "model.embed_dim=16",
+            "model.hidden_dim=16",
+            "train.epochs=2",
+            "train.batch_size=6",
+            "train.device=cpu",
+            *overrides,
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def inputs(library):
+    return read_inputs(recipe_of(library, "data.prompts=['{label}: {text}']"))
+
+
+def test_inputs_hold_every_window_and_wording(library, inputs):
+    assert inputs.audio["0"].shape[:2] == (3, 32) and inputs.audio["1"].shape[:2] == (1, 32)
+    pairs = inputs.pairs()
+    assert len(pairs) == 18 and pairs.n_entries == 36
+    assert pairs.wordings[0][0] == [inputs.text_rows["a low tone"], inputs.text_rows["low: a low tone"]]
+    np.testing.assert_allclose(np.linalg.norm(inputs.texts, axis=1), 1, atol=1e-5)
+    queries = inputs.queries("test")
+    assert queries.relevance.n_queries == 12 and queries.relevance.kind == "caption"
+    np.testing.assert_array_equal(queries.texts[0], inputs.texts[inputs.text_rows["a low tone"]])
+
+
+def test_inputs_come_from_the_cache_the_second_time(library, inputs, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("askaudio.config.inputs.decode", refuse)
+    again = read_inputs(recipe_of(library))
+    np.testing.assert_array_equal(again.audio["0"], inputs.audio["0"])
+    with pytest.raises(AssertionError, match="decoded again"):
+        read_inputs(recipe_of(library, "model.n_mels=64"))
+
+
+def test_shared_texts_are_one_query_and_one_identity(library):
+    one = Manifest(
+        "m",
+        tuple(
+            Clip(str(i), str(library / f"{i}.wav"), (Caption(f"{i}#0", "tone"),), split="train" if i < 2 else "val")
+            for i in range(4)
+        ),
+    )
+    inputs = read_inputs(recipe_of(library, "data.same_text=true"), manifest=one)
+    assert inputs.queries("val").relevance.n_queries == 1
+    assert inputs.pairs()[0].identity == inputs.pairs()[1].identity
+
+
+@pytest.mark.parametrize("kind", ["none", "ask", "static", "fine", "coarse", "blend", "random", "xbm", "queue"])
+def test_every_kind_of_knowledge_trains(library, inputs, tmp_path, kind):
+    recipe = recipe_of(library, f"knowledge={kind}", "knowledge.queue_size=12", "train.epochs=1")
+    parts = assemble(recipe, inputs)
+    assert (parts.objective.ask.base is None) == (kind in ("none", "xbm", "queue"))
+    result = run(recipe, parts, tmp_path)
+    named = {
+        "none": set(),
+        "xbm": {"queue"},
+        "queue": {"queue"},
+        "fine": {"fine"},
+        "coarse": {"coarse"},
+        "blend": set(),
+    }
+    assert set(result.history[0]["losses"]) == {"total", "batch"} | named.get(kind, {"fine", "coarse"})
+    assert all(np.isfinite(v) for v in result.history[0]["losses"].values())
+
+
+def test_a_run_repeats_from_its_saved_recipe(library, tmp_path, monkeypatch):
+    exported = []
+    monkeypatch.setattr(assemble_room, "export", lambda model, folder, **_: exported.append(folder))
+    first = train(recipe_of(library), tmp_path / "a", command="askaudio train demo ...")
+    text = (tmp_path / "a" / "recipe.yaml").read_text()
+    assert text.startswith("# askaudio train demo ...\n")
+    assert yaml.safe_load(text)["train"]["batch_size"] == 6
+    second = train(load_recipe(str(tmp_path / "a")), tmp_path / "b")
+    assert first.validation == second.validation
+    assert exported == [tmp_path / "a" / "encoder", tmp_path / "b" / "encoder"]
+    with pytest.raises(ConfigError, match="already holds a run"):
+        train(recipe_of(library), tmp_path / "a")
+    with pytest.raises(ConfigError, match=r"another recipe.*\n.*train\.lr: 0\.001 there, 0\.5 here"):
+        train(recipe_of(library, "train.lr=0.5"), tmp_path / "a", resume=True)
+    assert train(recipe_of(library), tmp_path / "a", resume=True).validation == first.validation
+
+
+def test_broken_and_missing_parts_are_named(library, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"RIFF nothing")
+    bad = Manifest("m", (Clip("x", str(tmp_path / "bad.wav"), (Caption("x#0", "t"),), split="train"),))
+    with pytest.raises(AudioDecodeError, match=r"bad\.wav"):
+        read_inputs(recipe_of(library, f"data.cache={tmp_path}"), manifest=bad)
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
+    empty = Manifest("m", (Clip("x", str(tmp_path / "empty.wav"), (Caption("x#0", "t"),), split="train"),))
+    with pytest.raises((DataError, AudioDecodeError), match=r"empty\.wav"):
+        read_inputs(recipe_of(library, f"data.cache={tmp_path}"), manifest=empty)
+
+
+def test_a_split_without_clips_says_what_to_do(library):
+    recipe = recipe_of(library, "data.exclude=['18', '19', '2?']")
+    inputs = read_inputs(recipe)
+    assert sorted(map(int, inputs.audio)) == list(range(18))
+    with pytest.raises(DataError, match=r"val split.*data\.split=group"):
+        inputs.queries("val")
