@@ -39,12 +39,11 @@ def slow(metric, order, grades):
 
 @st.composite
 def one_query(draw):
-    n = draw(st.integers(1, 6))
-    scores = np.array(draw(st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0]), min_size=n, max_size=n)))
-    graded = draw(st.booleans())
-    grade = st.sampled_from([0.0, 40.0, 100.0] if graded else [0.0, 1.0])
-    grades = {i: g for i, g in enumerate(draw(st.lists(grade, min_size=n, max_size=n))) if g}
-    return scores.astype(np.float32), grades or {0: 1.0}
+    n, graded = draw(st.integers(1, 6)), draw(st.booleans())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scores = rng.choice(np.array([-np.inf, 0.0, 0.5, 1.0], dtype=np.float32), n)
+    grades = {i: g for i, g in enumerate(rng.choice([0.0, 40.0, 100.0] if graded else [0.0, 1.0], n).tolist()) if g}
+    return scores, grades or {0: 1.0}
 
 
 def orders_of(scores):

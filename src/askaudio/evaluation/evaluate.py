@@ -62,7 +62,9 @@ def evaluate(
     notes: list[str] = []
     for d in directions:
         judged = relevance if d == "t2a" else relevance.transposed()
-        system = run.transposed() if d == "a2t" and not (run.is_sparse and len(directions) == 1) else run
+        system = run
+        if d == "a2t" and not (run.is_sparse and len(directions) == 1):  # clips without a caption ask nothing
+            system = run.aligned(relevance).transposed().of_queries(judged.query_ids)
         missing = system.missing_queries(judged)
         if missing:
             notes.append(f"{missing:,} of {judged.n_queries:,} {d} queries have no row in the run and count as misses")

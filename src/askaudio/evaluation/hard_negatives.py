@@ -37,7 +37,7 @@ def hard_negative_success(run: Run, relevance: Relevance, negatives: Relevance, 
     """
     judged = _judged_queries(relevance, negatives)
     hit = hit_rate(ranks_of(run, relevance), k)[judged]
-    intruder = ranks_of(run_for(run, negatives), negatives).optimistic_first()
+    intruder = ranks_of(run.of_queries(negatives.query_ids), negatives).optimistic_first()
     return hit * (intruder > k)
 
 
@@ -45,15 +45,7 @@ def delta_rank(run: Run, relevance: Relevance, negatives: Relevance) -> Values:
     """(Q',) places between the first right item and the first hard negative; negative when the system is fooled."""
     judged = _judged_queries(relevance, negatives)
     right = ranks_of(run, relevance).first()[judged]
-    return ranks_of(run_for(run, negatives), negatives).optimistic_first() - right
-
-
-def run_for(run: Run, relevance: Relevance) -> Run:
-    """The rows of a run that some of its queries need."""
-    place = {q: i for i, q in enumerate(run.query_ids)}
-    rows = np.array([place[q] for q in relevance.query_ids], dtype=np.int64)
-    columns = np.arange(len(run.gallery_ids))
-    return Run(relevance.query_ids, run.gallery_ids, run.scores.reordered(rows, columns), run.name)
+    return ranks_of(run.of_queries(negatives.query_ids), negatives).optimistic_first() - right
 
 
 def _judged_queries(relevance: Relevance, negatives: Relevance) -> IntArray:

@@ -152,7 +152,8 @@ def ranks_from_scores(
         _refuse_no_numbers(ordered, relevance.query_ids[start:stop])
         _rank_block(block, ordered, start, relevance, above, tied)
         occurrences += _occurrences(block, ordered)
-        n_constant += int((ordered[:, 0] == ordered[:, -1]).sum()) if n_gallery > 1 else 0
+        if n_gallery > 1:  # a query with an empty list is no sign of a broken model
+            n_constant += int(((ordered[:, 0] == ordered[:, -1]) & (ordered[:, 0] > -np.inf)).sum())
         progress(stop, n_queries, "queries ranked")
     order = np.lexsort((relevance.grades, above, np.repeat(np.arange(n_queries), relevance.counts)))
     grades = relevance.grades[order]

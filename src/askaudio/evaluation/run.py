@@ -107,12 +107,20 @@ class Run:
         return Run(relevance.query_ids, relevance.gallery_ids, scores, self.name)
 
     def _refuse_unknown(self, ids: Sequence[str], known: Sequence[str], what: str) -> None:
-        strangers = [i for i in ids if i not in set(known)] if len(set(ids) - set(known)) else []
+        strangers = set(ids).difference(known)
         if strangers:
+            first = next(i for i in ids if i in strangers)
             raise DataError(
-                f"run {self.name}: {what} {strangers[0]!r} is not in the data ({len(strangers)} such ids); "
+                f"run {self.name}: {what} {first!r} is not in the data ({len(strangers)} such ids); "
                 "is it a run of another split or another pool?"
             )
+
+    def of_queries(self, query_ids: Sequence[str]) -> Run:
+        """The rows of some of the queries, against the same gallery."""
+        if tuple(query_ids) == self.query_ids:
+            return self
+        rows, columns = _places(query_ids, self.query_ids), np.arange(len(self.gallery_ids))
+        return Run(tuple(query_ids), self.gallery_ids, self.scores.reordered(rows, columns), self.name)
 
     def missing_queries(self, relevance: Relevance) -> int:
         """Number of queries that the run has no row for."""
