@@ -1,7 +1,7 @@
 """Which entries of a very large base a step contrasts with: targets, hard ones, and a random rest, correctly weighted.
 
 A million entries cannot be read at every step. The candidates of a step are (1) all target rows of the batch (own
-entries and neighbors of both sides), (2) ``hard`` random members of the cells nearest to the batch's targets, (3)
+entries and neighbors of both sides), (2) ``hard`` random members of the cells of the batch's own entries, (3)
 ``random`` rows drawn afresh from all others. A stratum of n rows from which m were drawn gets log(n / m) added to its
 logits (importance correction), so that the softmax's denominator is estimated without bias. Cells are the lists of a
 coarse quantiser over the texts, rebuilt at each refresh.
@@ -32,7 +32,7 @@ class CandidateSampling(nn.Module):
     """Draws the candidates of each step.
 
     Args:
-        hard: Entries drawn from the cells of the batch's targets.
+        hard: Entries drawn from the cells of the batch's own entries.
         random: Entries drawn from all others.
         cells: Cells of the quantiser.
         seed: Of the draws. Cells and the generator's state are in ``state_dict``.
@@ -76,7 +76,7 @@ class CandidateSampling(nn.Module):
         """Candidates of a batch.
 
         Args:
-            targets: Target rows of the batch, any shape.
+            targets: Target rows (B, M) of the batch, an item's own entry first; the hard ones come from its cell.
 
         Returns:
             Distinct rows (C,), the distinct targets first, and log importance weights (C,), 0 for the targets.
@@ -86,7 +86,7 @@ class CandidateSampling(nn.Module):
         n = len(self.cell)
         fixed = torch.unique(targets.cpu())
         near = torch.zeros(len(self._counts), dtype=torch.bool)
-        near[self.cell[fixed]] = True
+        near[self.cell[targets[:, 0].cpu()]] = True
         taken = torch.zeros(len(self._counts), dtype=torch.long).index_add_(0, self.cell[fixed], torch.ones_like(fixed))
         n_near = int((self._counts - taken)[near].sum())  # rows in the near cells that are not targets
         hard = self._fresh(self._draw_near(near, self.hard), fixed)

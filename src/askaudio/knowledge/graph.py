@@ -10,6 +10,8 @@ Differs: rows are scaled to length 1 after each round; normalised by row, since 
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,9 +25,11 @@ def sparse_graph(rows: Tensor, weights: Tensor, n: int) -> Tensor:
     starts = torch.arange(0, rows.shape[0] * k + 1, k)
     order = torch.argsort(rows, dim=1, stable=True)  # CSR wants columns in order
     columns, values = rows.gather(1, order), weights.gather(1, order)
-    return torch.sparse_csr_tensor(
-        starts, columns.reshape(-1), values.reshape(-1), size=(rows.shape[0], n), check_invariants=False
-    )
+    with warnings.catch_warnings():  # torch calls its CSR type a beta at each first use
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        return torch.sparse_csr_tensor(
+            starts, columns.reshape(-1), values.reshape(-1), size=(rows.shape[0], n), check_invariants=False
+        )
 
 
 def message_pass(x: Tensor, graph: Tensor, alpha: float, depth: int) -> Tensor:

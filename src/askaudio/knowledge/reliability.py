@@ -115,12 +115,15 @@ def estimate_reliability(
     return ReliabilityEstimate(posterior, share, log_odds.float(), real, null)
 
 
-def mismatched(codes: Tensor) -> Tensor:
-    """For each row another row whose text serves as its wrong partner (N,): half the corpus on, in order of clips.
+def mismatched(codes: Tensor, seed: int = 0) -> Tensor:
+    """For each row another row whose text serves as its wrong partner (N,): half the corpus on, in a shuffled order.
 
-    Ordered by clip, captions of one clip lie together, so a shift by half the rows never stays within a clip.
+    The clips are shuffled, since in an ordered corpus half way on may be the same class again; captions of one clip
+    stay together, so that the shift does not stay within a clip (unless one clip has half of all captions).
     """
-    order = torch.argsort(codes, stable=True)
+    clips, number = torch.unique(codes, return_inverse=True)
+    place = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed)).to(codes.device)
+    order = torch.argsort(place[number], stable=True)
     partner = torch.empty_like(order)
     partner[order] = order.roll(-(len(order) // 2))
     return partner

@@ -1,0 +1,70 @@
+"""Candidate sampling: unbiased, distinct, bounded, and a million entries in bounded memory."""
+
+import resource
+import time
+
+import torch
+import torch.nn.functional as F
+
+from askaudio.knowledge.base import EntryIndex, KnowledgeBase
+from askaudio.knowledge.candidates import CandidateSampling
+
+
+def base_of(n, d=8, seed=0, dtype=torch.float32):
+    g = torch.Generator().manual_seed(seed)
+    rows = [F.normalize(torch.randn(n, d, generator=g), dim=1).to(dtype) for _ in range(2)]
+    index = EntryIndex(range(n), ["training"] * n, torch.ones(n, dtype=torch.bool))
+    return KnowledgeBase(index, *rows)
+
+
+def test_candidates_are_distinct_and_targets_are_found_again():
+    base = base_of(500)
+    sampling = CandidateSampling(hard=40, random=60, cells=8)
+    sampling.prepare(base)
+    targets = torch.tensor([[3, 9], [3, 77]])
+    rows, weight = sampling.draw(targets)
+    assert len(rows.unique()) == len(rows) and (weight[:3] == 0).all() and (weight >= 0).all()
+    (audio, text), biases, at = sampling.select(base, targets, (None, torch.full((500,), -0.5)))
+    assert torch.equal(audio[at], base.audio[targets]) and torch.equal(text[at], base.text[targets])
+    torch.testing.assert_close(biases[1], biases[0] - 0.5)
+
+
+def test_the_denominator_is_estimated_without_bias():
+    base = base_of(400)
+    sampling = CandidateSampling(hard=30, random=50, cells=6)
+    sampling.prepare(base)
+    u = base.audio[:1] * 4
+    truth = float((u @ base.text.T).exp().sum())
+    draws = []
+    for _ in range(400):
+        rows, weight = sampling.draw(torch.tensor([[0]]))
+        draws.append(float(((u @ base.text[rows].T)[0] + weight).exp().sum()))
+    mean = sum(draws) / len(draws)
+    spread = torch.tensor(draws).std().item() / len(draws) ** 0.5
+    assert abs(mean - truth) < 4 * spread + 1e-3 * truth
+
+
+def test_draws_are_known_by_their_number_and_resume_exactly():
+    base = base_of(300)
+    one = CandidateSampling(hard=10, random=20, cells=4, seed=3)
+    one.prepare(base)
+    one.draw(torch.tensor([[1]]))
+    two = CandidateSampling(hard=10, random=20, cells=4, seed=3)
+    two.prepare(base)
+    two.load_state_dict(one.state_dict())
+    for x, y in zip(one.draw(torch.tensor([[5]])), two.draw(torch.tensor([[5]])), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_a_million_entries_in_bounded_memory():
+    n = 1_000_000
+    base = base_of(n, dtype=torch.bfloat16)  # 2 x 16 MB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sampling = CandidateSampling(hard=2048, random=4096, cells=256)
+    began = time.process_time()
+    sampling.prepare(base)
+    rows, _ = sampling.draw(torch.randint(n, (32, 9), generator=torch.Generator().manual_seed(0)))
+    spent = time.process_time() - began
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert 4096 < len(rows) < 7000
+    assert grown_mb < 300 and spent < 20

@@ -1,0 +1,187 @@
+"""Base, leak filter, files, sources, neighbors: immutability, refusals, bit-equal round trips, exact search."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from askaudio.core.errors import AskAudioError
+from askaudio.knowledge import neighbors as neighbors_module
+from askaudio.knowledge.base import KnowledgeBase
+from askaudio.knowledge.files import load_base, save_base
+from askaudio.knowledge.leaks import LeakFilter, plain_text
+from askaudio.knowledge.neighbors import approximate_neighbors, nearest
+from askaudio.knowledge.sources import read_ontology
+
+
+def rows(n, d=8, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+def make(n=6, d=8, ids=None, dtype=torch.float32, **kw):
+    return KnowledgeBase.from_pairs(ids or [f"c{i}" for i in range(n)], rows(n, d), rows(n, d, 1), dtype=dtype, **kw)
+
+
+def test_rows_have_length_one_and_clip_rows_are_found():
+    base = make(5, ids=["a", "b", "a", "c", "a"])
+    torch.testing.assert_close(base.audio.norm(dim=1), torch.ones(5))
+    codes = base.index.codes_of(["c", "a", "unknown"])
+    own, valid = base.index.rows_of(codes)
+    assert own[0, valid[0]].tolist() == [3]
+    assert own[1, valid[1]].tolist() == [0, 2, 4]
+    assert not valid[2].any() and codes[2] == -1
+
+
+def test_a_refresh_makes_a_new_version_and_leaves_the_old_one():
+    base = make()
+    before = base.audio.clone()
+    fresh = base.refreshed(rows(6, seed=5), rows(6, seed=6), encoder="e2")
+    assert (fresh.version, fresh.encoder) == (1, "e2") and torch.equal(base.audio, before)
+    assert fresh.fingerprint != base.fingerprint
+    assert make().fingerprint == base.fingerprint
+    with pytest.raises(AttributeError):
+        base.version = 3
+    with pytest.raises(AskAudioError, match="keep the shape"):
+        base.refreshed(rows(5), rows(5))
+
+
+def test_sources_join_and_clashing_ids_are_refused():
+    train, classes = (
+        make(4),
+        KnowledgeBase.from_pairs(["k1", "k2"], None, rows(2), source="classes", dtype=torch.float32),
+    )
+    both = KnowledgeBase.combine([train, classes])
+    assert both.index.sources == ("training",) * 4 + ("classes",) * 2
+    assert both.index.has_audio.tolist() == [True] * 4 + [False] * 2
+    assert torch.equal(both.audio[4:], torch.zeros(2, 8))
+    fresh = both.refreshed(rows(6, seed=3), rows(6, seed=4))
+    assert torch.equal(fresh.audio[4:], torch.zeros(2, 8))  # whatever the encoder gave for them
+    with pytest.raises(AskAudioError, match="prefix"):
+        KnowledgeBase.combine([train, make(2, source="external")])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_saved_and_loaded_base_is_bit_equal(tmp_path, dtype):
+    base = KnowledgeBase.combine(
+        [make(3, dtype=dtype), KnowledgeBase.from_pairs([7], None, rows(1), source="text", dtype=dtype)]
+    ).refreshed(rows(4, seed=8), rows(4, seed=9), "enc")
+    save_base(base, tmp_path / "kb")
+    again = load_base(tmp_path / "kb")
+    assert torch.equal(base.audio, again.audio) and torch.equal(base.text, again.text)
+    assert again.audio.dtype == dtype and again.index.ids == base.index.ids and again.version == 1
+    assert again.fingerprint == base.fingerprint
+
+
+def test_damaged_folders_are_refused_by_name(tmp_path):
+    save_base(make(3), tmp_path)
+    other = make(3, ids=["x", "y", "z"])
+    about = json.loads((tmp_path / "base.json").read_text())
+    (tmp_path / "base.json").write_text(json.dumps({**about, "ids": list(other.index.ids)}))
+    with pytest.raises(AskAudioError, match="fingerprints differ"):
+        load_base(tmp_path)
+    (tmp_path / "base.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(AskAudioError, match=r"base\.safetensors"):
+        load_base(tmp_path)
+    (tmp_path / "base.safetensors").unlink()
+    with pytest.raises(AskAudioError, match=r"base\.safetensors"):
+        load_base(tmp_path)
+    (tmp_path / "base.json").write_text('{"format": 99}')
+    with pytest.raises(AskAudioError, match="format 1"):
+        load_base(tmp_path)
+    with pytest.raises(AskAudioError, match="whole numbers"):
+        save_base(make(1, ids=[("a", 1)]), tmp_path)
+
+
+def test_bad_rows_are_refused_with_the_row():
+    bad = rows(3)
+    bad[1, 2] = float("nan")
+    with pytest.raises(AskAudioError, match="embedding 1 holds NaN"):
+        KnowledgeBase.from_pairs([1, 2, 3], rows(3), bad)
+    with pytest.raises(AskAudioError, match=r"\(3, D\)"):
+        KnowledgeBase.from_pairs([1, 2, 3], rows(2), rows(2))
+
+
+def test_leaks_are_refused_or_skipped_and_counted():
+    texts = ["A dog barks!", "Rain on a roof", "a car"]
+    refuse = LeakFilter(ids=["c1"])
+    with pytest.raises(AskAudioError, match=r"1 of 3 .*'c1'"):
+        make(3, texts=texts, leaks=refuse)
+    skip = LeakFilter(ids=["c2"], texts=["a dog, barks"], action="skip")
+    base = make(3, texts=texts, leaks=skip, source="external")
+    assert base.index.ids == ("c1",) and skip.skipped == {"external": 2}
+    torch.testing.assert_close(base.text[0], F.normalize(rows(3, seed=1)[1], dim=0))
+    with pytest.raises(AskAudioError, match="texts="):
+        make(3, leaks=LeakFilter(texts=["x"]))
+    with pytest.raises(AskAudioError, match="'refuse' or 'skip'"):
+        LeakFilter(action="drop")
+    assert plain_text("  A DOG,  barks. ") == "a dog barks"
+
+
+def test_encoded_calls_the_encoder_in_pieces_and_without_gradient():
+    weight = torch.ones(8, requires_grad=True)
+    seen = []
+
+    def encode(at):
+        seen.append(len(at))
+        return rows(10)[at] * weight, rows(10, seed=1)[at] * weight
+
+    base = KnowledgeBase.encoded(range(10), encode, piece=4, dtype=torch.float32)
+    assert seen == [4, 4, 2] and not base.audio.requires_grad
+    torch.testing.assert_close(base.audio, F.normalize(rows(10), dim=1))
+
+
+def test_ontology_gives_class_texts(tmp_path):
+    path = tmp_path / "ontology.json"
+    path.write_text(
+        json.dumps([{"id": "/m/1", "name": "Bark", "description": "Of a dog."}, {"id": "2", "name": "Rain"}])
+    )
+    assert [c.text for c in read_ontology(path)] == ["Bark: Of a dog.", "Rain"]
+    path.write_text('[{"id": "1", "name": "x"}, {"id": "1", "name": "y"}]')
+    with pytest.raises(AskAudioError, match="twice"):
+        read_ontology(path)
+    path.write_text('[{"name": "x"}]')
+    with pytest.raises(AskAudioError, match="class 0"):
+        read_ontology(path)
+
+
+def slow_nearest(q, x, k, qc, xc, eligible):
+    out = []
+    for i in range(len(q)):
+        able = [j for j in range(len(x)) if xc[j] != qc[i] and eligible[j]]
+        able.sort(key=lambda j: (-float(q[i] @ x[j]), j))
+        out.append(able[:k])
+    return out
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 10_000), st.integers(1, 40))
+def test_nearest_equals_a_sort_ties_and_own_clips_included(n, k, seed, cells):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randint(-1, 2, (n, 3), generator=g).double()  # few values: many ties
+    codes = torch.randint(0, 4, (n,), generator=g)
+    eligible = torch.rand(n, generator=g) > 0.2
+    kept = neighbors_module.PIECE_CELLS
+    neighbors_module.PIECE_CELLS = cells
+    try:
+        score, found = nearest(x, x, k, query_codes=codes, key_codes=codes, eligible=eligible)
+    finally:
+        neighbors_module.PIECE_CELLS = kept
+    for i, want in enumerate(slow_nearest(x, x, k, codes, codes, eligible)):
+        there = ~torch.isneginf(score[i])
+        assert found[i][there].tolist() == want
+        assert torch.equal(score[i][there], (x[want] @ x[i]) if want else score[i][there])
+
+
+def test_inverted_lists_find_most_of_the_exact_neighbors():
+    g = torch.Generator().manual_seed(0)
+    centers = F.normalize(torch.randn(20, 16, generator=g), dim=1)
+    x = F.normalize(centers[torch.arange(600) % 20] + 0.1 * torch.randn(600, 16, generator=g), dim=1)
+    codes = torch.arange(600)
+    exact = nearest(x, x, 5, query_codes=codes, key_codes=codes)[1]
+    near = approximate_neighbors(x, x, 5, query_codes=codes, key_codes=codes, probe=8)[1]
+    common = (exact[:, :, None] == near[:, None, :]).any(2).float().mean()
+    assert common > 0.9
+    assert not (near == codes[:, None]).any()
