@@ -10,12 +10,11 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from askaudio.audio.decode import decode, probe
-from askaudio.audio.windows import fixed_windows
 from askaudio.index.open import open_store
-from askaudio.index.store import Entry, Identity
+from askaudio.index.store import Identity
 from askaudio.models.toy import ToyEncoder
 from askaudio.search.engine import SearchEngine
+from askaudio.search.ingest import ingest
 from askaudio.server.app import create_app
 from askaudio.server.settings import ServerSettings
 
@@ -41,21 +40,10 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ünï & <b>strange<b> #1?.wav": _tone(440, 0.5),
     }
     for name, samples in made.items():
-        soundfile.write(folder / name, samples, RATE_HZ)
+        with soundfile.SoundFile(folder / name, "w", RATE_HZ, 1) as file:
+            file.genre = "metal" if name == "bell.wav" else "other"
+            file.write(samples)
     return folder
-
-
-def entries_of(path: Path, encoder: ToyEncoder) -> list[Entry]:
-    """The windows of one file as a store takes them."""
-    info = probe(path)
-    facts = {"duration_s": info.duration_s, "channels": info.channels, "sample_rate_hz": info.sample_rate_hz}
-    facts["tags"] = path.stem.split()
-    windows = fixed_windows(decode(path, encoder.sample_rate_hz), encoder.sample_rate_hz, 10.0, 10.0)
-    vectors = encoder.encode_audio([window.samples for window in windows])
-    return [
-        Entry(f"{path.name}@{w.start_s:g}", path.name, v, w.start_s, w.end_s, str(path), facts)
-        for w, v in zip(windows, vectors, strict=True)
-    ]
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +52,8 @@ def collection(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, encoder = tmp_path_factory.mktemp("collection") / "toy", ToyEncoder()
     identity = Identity(encoder.fingerprint, encoder.embed_dim, "toy")
     with open_store(folder, "w", identity) as store:
-        store.add(e for path in sorted(sounds.rglob("*.*")) if path.is_file() for e in entries_of(path, encoder))
-        store.save()
+        report = ingest([sounds], store, encoder)
+    assert report.added == 6 and not report.broken
     return folder
 
 

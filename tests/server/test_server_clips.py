@@ -6,6 +6,14 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import soundfile
+from fastapi.testclient import TestClient
+
+from askaudio.index.open import open_store
+from askaudio.index.store import Identity
+from askaudio.models.toy import ToyEncoder
+from askaudio.search.engine import SearchEngine
+from askaudio.search.ingest import ingest
+from askaudio.server.app import create_app
 
 
 def clip_id(client, name: str) -> str:
@@ -119,6 +127,23 @@ def test_a_link_in_place_of_a_folder_leads_nowhere(client, sounds, tmp_path):
     finally:
         (sounds / "deep").unlink()
         (tmp_path / "kept").rename(sounds / "deep")
+
+
+def test_a_link_that_was_indexed_is_served_while_it_leads_to_that_file(sounds, tmp_path):
+    folder, elsewhere = tmp_path / "linked", tmp_path / "elsewhere.wav"
+    folder.mkdir()
+    elsewhere.write_bytes((sounds / "bell.wav").read_bytes())
+    (folder / "bell.wav").symlink_to(elsewhere)
+    encoder = ToyEncoder()
+    with open_store(tmp_path / "c", "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy")) as store:
+        ingest([folder], store, encoder)
+    with (
+        SearchEngine.open(tmp_path / "c") as engine,
+        TestClient(create_app(engine), base_url="http://localhost") as client,
+    ):
+        assert client.get(url(client, "bell.wav", "/audio")).content == elsewhere.read_bytes()
+        elsewhere.write_bytes(b"secret")
+        assert client.get(url(client, "bell.wav", "/audio")).status_code == 404
 
 
 @pytest.mark.parametrize("replacement", ["gone", "folder", "pipe"])

@@ -1,7 +1,7 @@
 """Which file stands behind a clip, and whether it may leave: only what ingestion recorded, and only where it was.
 
-The caller names a clip_id, never a path. The recorded path must still be its own real path, so a symlink that was put
-in its place later, or in place of a folder above it, leads nowhere.
+The caller names a clip_id, never a path. Where a link is on the recorded path, it must still lead to the very file that
+was indexed (same size, same time), so a link that was put there later, for a file or a folder above it, leads nowhere.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ MEDIA_TYPES = {
 class ClipFile:
     """A file that may be served."""
 
-    path: Path
+    path: Path  # real, all links followed
+    name: str  # as it was indexed
     media_type: str
     status: os.stat_result
 
@@ -65,6 +66,8 @@ def clip_file(clip: ClipInfo) -> ClipFile:
         status = os.stat(real, follow_symlinks=False)
     except (OSError, ValueError):
         raise Problem(404, "The file of this clip is not there any more; index its folder again.") from None
-    if real != str(path) or not stat.S_ISREG(status.st_mode):
+    indexed = str(clip.metadata.get("stamp", "")).split("/")[0]  # see search/walk.py
+    through_link = real != str(path) and indexed != f"{status.st_size}:{status.st_mtime_ns}"
+    if through_link or not stat.S_ISREG(status.st_mode):
         raise Problem(404, "The file of this clip is not where it was indexed; index its folder again.")
-    return ClipFile(path, MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"), status)
+    return ClipFile(Path(real), path.name, MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"), status)

@@ -39,7 +39,7 @@ async def audio(service: ServiceDep, clip_id: str, download: bool = False) -> Fi
     return FileResponse(
         file.path,
         media_type=file.media_type,
-        filename=file.path.name,
+        filename=file.name,
         content_disposition_type="attachment" if download else "inline",
         headers={"Cache-Control": "private, no-cache"},
     )

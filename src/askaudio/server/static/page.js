@@ -583,7 +583,15 @@ const closeIcon = (() => {
   return svg;
 })();
 
-const nameOfClip = (id) => names.get(id) ?? nameOf(id)[0];
+const nameOfClip = (id) => names.get(id) ?? "a sound";
+
+/** Names for the clips of an address that came from elsewhere. */
+async function learnNames() {
+  const unknown = [...state.like, ...state.unlike].filter((id) => !names.has(id));
+  const clips = await Promise.all(unknown.map((id) => ask(clipUrl(id)).catch(() => null)));
+  clips.filter(Boolean).forEach(remember);
+  if (unknown.length) showState();
+}
 
 function showState() {
   if ($("q").value !== state.q) $("q").value = state.q;
@@ -791,7 +799,7 @@ async function start() {
   } catch (error) {
     return showError(error);
   }
-  await search();
+  await Promise.all([search(), learnNames()]);
 }
 
 setTheme(localStorage.getItem("theme") || "");
