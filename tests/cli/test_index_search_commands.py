@@ -119,14 +119,17 @@ def test_wrong_use_says_what_is_right(
 
 _WITHOUT_TORCH = """
 import sys
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ImportError(f"{name} is blocked in this test")
+from importlib.machinery import PathFinder
 
 BLOCKED = set(sys.argv[1].split(","))
-sys.meta_path.insert(0, Block())
+
+class Finder(PathFinder):
+    # finds what is installed, but for the blocked packages: as if they were not
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split(".")[0] in BLOCKED else super().find_spec(name, path, target)
+
+sys.meta_path[:] = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
 from askaudio.cli import main
 sys.exit(main(sys.argv[2:]))
 """

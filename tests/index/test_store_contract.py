@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from stored_entries import DIM, IDENTITY, make_entries
 
 from askaudio.core.errors import ConfigError, IndexStoreError
 from askaudio.index.open import open_store
 from askaudio.index.store import Entry, Identity, VectorStore
-from conftest import DIM, IDENTITY, make_entries
 
 Opener = Callable[..., VectorStore]
 FILTERS = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tones import RATE_HZ, write_tone
 
 from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError
 from askaudio.index.open import open_store
@@ -16,7 +17,6 @@ from askaudio.models.toy import ToyEncoder
 from askaudio.search.engine import SearchEngine
 from askaudio.search.ingest import ingest
 from askaudio.search.query import Part
-from conftest import RATE_HZ, write_tone
 
 
 def make_engine(*folders: Path, captions: dict[str, list[str]] | None = None) -> SearchEngine:
@@ -37,7 +37,7 @@ def names(hits: list) -> list[str]:
 
 
 def test_words_find_the_sound_they_describe(engine: SearchEngine) -> None:
-    for text, name in (("a low hum", "tone_100.wav"), ("a bell", "tone_1500.wav"), ("6000 hz", "tone_6000.wav")):
+    for text, name in (("a hum", "tone_100.wav"), ("a bell", "tone_1500.wav"), ("6000 hz", "tone_6000.wav")):
         hits = engine.search(text, words=False)
         assert names(hits)[0] == name
         assert hits[0].score > 0.9
@@ -100,7 +100,9 @@ def test_near_identical_takes_are_folded(library: Path) -> None:
         hits = engine.search("400 hz", words=False)
         first = hits[0]
         assert {Path(first.path).name, Path(first.twins[0].path).name} == {"tone_400.wav", "tone_400_take2.wav"}
-        assert len(hits) == len(engine.search("400 hz", words=False, fold_twins=False)) - 1
+        unfolded = engine.search("400 hz", words=False, fold_twins=False)
+        assert len(unfolded) == 7
+        assert len(hits) + sum(len(h.twins) for h in hits) == 7
 
 
 def test_similar_leaves_the_clip_itself_out(engine: SearchEngine) -> None:

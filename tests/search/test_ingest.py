@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tones import write_tone
 
 from askaudio.audio.decode import decode
 from askaudio.core.errors import ConfigError
@@ -22,7 +23,6 @@ from askaudio.index.store import Identity, VectorStore
 from askaudio.models.toy import ToyEncoder
 from askaudio.search.ingest import Report, ingest, read_broken, write_broken
 from askaudio.search.walk import clip_id_of
-from conftest import write_tone
 
 
 class CountingEncoder(ToyEncoder):

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tones import write_tone
 
 from askaudio.audio.decode import probe
 from askaudio.search.metadata import read_metadata
 from askaudio.search.riff import read_chunks
 from askaudio.search.ucs import read_ucs_name
-from conftest import write_tone
 
 
 def add_chunk(path: Path, name: bytes, payload: bytes) -> None:

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from askaudio.models.build import load
     from askaudio.search.engine import SearchEngine
 
+    if args.captions and len(args.audio) != 1:
+        raise ConfigError("--captions needs exactly one --audio FILE")
     queries = [[part] for part in _batch(args.batch)] if args.batch else []
     parts = [] if args.batch or args.captions else _parts(args)
     encoder = load(args.model) if args.model else None
@@ -129,8 +131,6 @@ def _many(args: argparse.Namespace, engine: SearchEngine, queries: list[list[Par
 
 
 def _captions(args: argparse.Namespace, engine: SearchEngine) -> int:
-    if len(args.audio) != 1:
-        raise ConfigError("--captions needs exactly one --audio FILE")
     found = engine.captions(args.audio[0], args.top)
     if args.json:
         emit_json([{"rank": c.rank, "caption": c.caption, "score": c.score, "clip_id": c.clip_id} for c in found])

@@ -1,0 +1,108 @@
+"""Kill ingestion with -9 at random moments until it has been killed often enough; then nothing may be lost or doubled.
+
+    python benchmarks/index/faults.py --kills 200
+
+Between kills files are added, changed, renamed and deleted, and a reader opens the collection and searches it after
+every kill. Exit code 1 when anything is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from askaudio.index.check import check
+from askaudio.index.open import open_store
+from askaudio.models.toy import ToyEncoder
+
+RATE_HZ = 16_000
+CHILD = """
+import sys
+import askaudio.search.ingest as ingesting
+ingesting._COMMIT_S = 0.0  # a commit for every file: the most moments to be killed at
+from askaudio.cli import main
+sys.exit(main(["index", sys.argv[1], "--collection", sys.argv[2], "--model", "toy", "--workers", "1", "--json"]))
+"""
+
+
+def tone(path: Path, chance: random.Random) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seconds = chance.choice([0.3, 1.0, 2.0, 25.0])
+    wave = 0.4 * np.sin(2 * np.pi * chance.uniform(60, 7000) * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)
+    soundfile.write(path, wave + 1e-3 * chance.random(), RATE_HZ)
+
+
+def change(folder: Path, chance: random.Random, number: int) -> None:
+    """A few things that people do to folders."""
+    for n in range(6):
+        tone(folder / f"{chance.randrange(5)}" / f"new_{number}_{n}.wav", chance)
+    files = sorted(folder.rglob("*.wav"))
+    tone(chance.choice(files), chance)
+    chance.choice(files).rename(folder / f"renamed_{number}.wav")
+    files = sorted(folder.rglob("*.wav"))
+    if len(files) > 120:
+        for path in chance.sample(files, 12):
+            path.unlink()
+
+
+def faults_of(collection: Path, folder: Path) -> list[str]:
+    with open_store(collection) as store:
+        stored = sorted(clip.path for clip in store.clips())
+        there = sorted(str(path) for path in folder.rglob("*.wav"))
+        found = [f"lost {p}" for p in sorted(set(there) - set(stored))]
+        found += [f"too many {p}" for p in sorted(set(stored) - set(there))]
+        found += [f"doubled {p}" for p in stored if stored.count(p) > 1]
+        ids = [e.entry_id for e in store.iterate(vectors=False)]
+        return [*found, *(f.what for f in check(store)), *(["an id twice"] if len(ids) != len(set(ids)) else [])]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    chance = random.Random(args.seed)
+    root = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder, collection = root / "sounds", root / "collection"
+    for n in range(40):
+        tone(folder / f"first_{n}.wav", chance)
+    command = [sys.executable, "-c", CHILD, str(folder), str(collection)]
+    kills, rounds, opened, full_s = 0, 0, 0, 15.0
+    while kills < args.kills:
+        rounds += 1
+        change(folder, chance, rounds)
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started = time.monotonic()
+        try:
+            child.wait(timeout=chance.uniform(0.0, 1.1) * full_s)
+            full_s = 0.5 * full_s + 0.5 * (time.monotonic() - started)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            kills += 1
+        if (collection / "collection.json").exists():
+            with open_store(collection) as store:
+                store.search(ToyEncoder().encode_text(["bell"])[0], 5)
+                opened += 1
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    faults = [] if done.returncode == 0 else [f"last run ended with {done.returncode}: {done.stderr[-500:]}"]
+    faults += faults_of(collection, folder)
+    files = len(list(folder.rglob("*.wav")))
+    print(json.dumps({"kills": kills, "rounds": rounds, "opened": opened, "files": files, "faults": faults[:20]}))
+    shutil.rmtree(root)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""What only the embedded store has: a cache, an accelerator, and faults that must not lose anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stored_entries import DIM, IDENTITY, make_entries
+
+from askaudio.core.errors import IndexStoreError
+from askaudio.index import accelerator, cache
+from askaudio.index.check import check, repair
+from askaudio.index.embedded import EmbeddedStore
+from askaudio.index.open import open_store
+from askaudio.index.store import Entry, Identity, VectorStore
+
+
+def filled(folder: Path, n: int = 60) -> EmbeddedStore:
+    store = open_store(folder, "w", IDENTITY)
+    assert isinstance(store, EmbeddedStore)
+    store.add(make_entries(n))
+    return store
+
+
+def truth(n: int, dim: int = DIM) -> VectorStore:
+    store = open_store("memory:", "w", Identity(IDENTITY.fingerprint, dim))
+    store.add(make_entries(n, dim=dim))
+    return store
+
+
+@pytest.mark.parametrize("flat_rows", [10_000, 100], ids=["flat-fp16", "inverted-lists"])
+def test_accelerated_search_agrees_with_the_truth(
+    flat_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "IN_MEMORY", 100)
+    monkeypatch.setattr("askaudio.index.table.IN_MEMORY", 100)
+    monkeypatch.setattr("askaudio.index.view._SCAN", 20)
+    monkeypatch.setattr(accelerator, "FLAT_ROWS", flat_rows)
+    n, dim = 3000, 32
+    identity = Identity(IDENTITY.fingerprint, dim)
+    with open_store(tmp_path / "c", "w", identity) as store:
+        store.add(make_entries(n, dim=dim))
+        store.save()
+    queries = np.random.default_rng(8).standard_normal((20, dim)).astype(np.float32)
+    queries[0] = make_entries(1, dim=dim)[0].vector  # 300 rows tie with it
+    true = truth(n, dim)
+    with open_store(tmp_path / "c") as store:
+        assert list((tmp_path / "c" / "cache").glob("*/accelerator.faiss"))
+        for where in (None, "tag=rain", "clip_id in (c0001, c0700)", "channels=1 and duration>2"):
+            found, wanted = store.search(queries, 10, where), true.search(queries, 10, where)
+            if flat_rows > n:
+                assert found == wanted
+                assert store.search(queries[:1], 400, where) == true.search(queries[:1], 400, where)
+            hits = [
+                len({m.entry_id for m in a} & {m.entry_id for m in b}) / max(len(b), 1)
+                for a, b in zip(found[1:], wanted[1:], strict=True)
+            ]
+            assert np.mean(hits) > 0.9, where
+            same = {m.entry_id: m.score for m in wanted[1]}
+            assert all(m.score == same[m.entry_id] for m in found[1] if m.entry_id in same)
+        assert [m for row in found for m in row if m.score > 1] == []
+    with open_store(tmp_path / "c", "w", identity) as store:  # dead rows are skipped, new ones found
+        store.delete("tag=rain")
+        true.delete("tag=rain")
+        store.add([Entry("new#0", "new", queries[3])])
+        true.add([Entry("new#0", "new", queries[3])])
+        assert store.search(queries[3], 3)[0][0].entry_id == "new#0"
+        assert store.count() == true.count()
+        assert not any("Rain" in m.metadata.get("tags", []) for row in store.search(queries, 10) for m in row)
+
+
+def test_a_fresh_cache_is_used_and_a_stale_one_completed(tmp_path: Path) -> None:
+    with filled(tmp_path / "c") as store:
+        store.save()
+        store.add([Entry("z#0", "z", np.ones(DIM, np.float32))])
+        store.delete("clip_id=c0001")
+    with open_store(tmp_path / "c") as reader:
+        assert reader.count() == 58
+        assert reader.search(np.ones(DIM, np.float32), 1)[0][0].entry_id == "z#0"
+        assert isinstance(reader, EmbeddedStore)
+        assert reader._lance_table is not None  # it had to look into the table
+    with open_store(tmp_path / "c", "w") as store:
+        store.save()
+    with open_store(tmp_path / "c") as reader:
+        assert reader.count() == 58
+        assert reader._lance_table is None  # a fresh cache needs no table
+
+
+def test_small_changes_are_kept_beside_a_large_base(tmp_path: Path) -> None:
+    with filled(tmp_path / "c", 60) as store:
+        store.save()
+        store.add([Entry("z#0", "z", np.ones(DIM, np.float32))])
+        store.save()
+        pointer = json.loads((tmp_path / "c" / "cache" / "current.json").read_text())
+        assert (pointer["base"], pointer["delta"]) == ("base-1", "delta-2")
+        for n in range(5):
+            store.add([Entry(f"y#{n}", f"y{n}", np.ones(DIM, np.float32))])
+            store.save()
+        assert len(list((tmp_path / "c" / "cache").glob("*-*"))) <= 3  # old ones are forgotten
+    with open_store(tmp_path / "c") as reader:
+        assert reader.count() == 66
+
+
+def test_many_pending_changes_are_read_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("askaudio.index.embedded._PENDING", 20)
+    entries = make_entries(90)
+    with open_store(tmp_path / "c", "w", IDENTITY) as store:
+        store.count()
+        for start in range(0, 90, 10):
+            store.add(entries[start : start + 10])
+            assert len(store._pending) <= 20  # type: ignore[attr-defined]
+        assert store.search(entries[3].vector, 5) == truth(90).search(entries[3].vector, 5)
+
+
+def test_any_damage_of_the_cache_only_costs_time(tmp_path: Path) -> None:
+    with filled(tmp_path / "c") as store:
+        store.save()
+    true = truth(60).search(np.ones(DIM, np.float32), 5)
+    root = tmp_path / "c" / "cache"
+    for path in sorted(root.rglob("*.*")):
+        if path.is_file():
+            before = path.read_bytes()
+            path.write_bytes(before[: len(before) // 2])
+            with open_store(tmp_path / "c") as reader:
+                assert reader.search(np.ones(DIM, np.float32), 5) == true, path
+            path.write_bytes(before)
+
+
+def test_full_disk_while_saving_the_cache_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with filled(tmp_path / "c") as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(cache.Table, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            with pytest.raises(IndexStoreError, match=r"No space left.*all entries are safe.*repair"):
+                store.save()
+        assert store.count() == 60
+        store.save()
+    with open_store(tmp_path / "c") as reader:
+        assert reader.count() == 60
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(IndexStoreError, match="cannot write in"):
+        open_store(tmp_path / "file" / "c", "w", IDENTITY)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_read_only_collection_can_be_read(tmp_path: Path) -> None:
+    with filled(tmp_path / "c") as store:
+        store.save()
+    (tmp_path / "c").chmod(0o555)
+    try:
+        with open_store(tmp_path / "c") as reader:
+            assert reader.count() == 60
+    finally:
+        (tmp_path / "c").chmod(0o755)
+
+
+def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, pathlib; from askaudio.index.lock import WriterLock; "
+        "lock = WriterLock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "c" / ".writer.lock")], check=False)
+    with filled(tmp_path / "c", 3) as store:
+        assert store.count() == 3
+
+
+def test_check_names_faults_and_repair_mends_them(tmp_path: Path) -> None:
+    with filled(tmp_path / "c", 9) as store:
+        store.update("start_s>=0", {"windows": 3})
+        store.save()
+        assert check(store) == []
+        store.delete("entry_id=c0001#2")
+        (fault, *_) = check(store)
+        assert "2 of 3 windows" in fault.what
+        assert repair(store, check(store)) == {"removed_entries": 2, "rebuilt_cache": True}
+        assert check(store) == []
+        assert store.count() == 6
