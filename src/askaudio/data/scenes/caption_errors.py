@@ -24,7 +24,7 @@ Pair = tuple[int, int]  # (place of the clip in the manifest, place of the capti
 def exchange_captions(
     manifest: Manifest, share: float, seed: int = 0, split: Split = "train"
 ) -> tuple[Manifest, BoolArray]:
-    """Exchange captions between clips at random: no chosen pair keeps a caption of its own clip.
+    """Exchange captions between clips at random; of generated scenes, never between two that hold the same events.
 
     Args:
         manifest: Clips with captions.
@@ -37,7 +37,9 @@ def exchange_captions(
     """
     rng = np.random.default_rng([seed, 1])
     chosen = _choose(_pairs(manifest, split), share, rng)
-    givers = _deranged([clip for clip, _ in chosen], rng)
+    content = [_content(clip) for clip in manifest]
+    number = {key: k for k, key in enumerate(dict.fromkeys(content))}
+    givers = _deranged([number[content[clip]] for clip, _ in chosen], rng)
     texts = {pair: _text(manifest, chosen[j]) for pair, j in zip(chosen, givers, strict=True)}
     return _with_texts(manifest, texts)
 
@@ -123,6 +125,14 @@ def _reworded(
             left: Relation = "single" if len(changed) == 1 else relation
             texts[pair] = captions_for(changed, left, wordings, rng, 1)[0]
     return _with_texts(manifest, texts)
+
+
+def _content(clip: Clip) -> str:
+    """What a clip holds: its labels and their relation if that is known, else the clip itself."""
+    if "events" not in clip.extra:
+        return clip.clip_id
+    events, relation = events_of(clip)
+    return "|".join([relation, *(e.label for e in events)])
 
 
 def _pairs(manifest: Manifest, split: Split) -> list[Pair]:

@@ -79,4 +79,4 @@ def _fill(template: str, event: Event, wording: Wording, choice: Choice) -> str:
         (tails if entry.tail else adjectives).append(words[choice.word % len(words)])
     text = template.replace("{adj}", " ".join(adjectives))
     text = " ".join(" ".join([text, *tails]).split())
-    return _VOWEL.sub(lambda m: m[1] + ("n " if m[2] in "aeiou" else " "), text) if adjectives else text
+    return _VOWEL.sub(lambda m: m[1] + ("n " if m[2] in "aeiou" else " "), text) if "{adj}" in template else text

@@ -190,7 +190,7 @@ def cat(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attr
 
 @kind(
     "snake",
-    ("a hissing {adj} snake", "the {adj} hiss of a snake"),
+    ("a hissing {adj} snake", "the hiss of a {adj} snake"),
     ("a {adj} snake hisses", "a {adj} snake is hissing"),
     size=("small", "large"),
     count=("1", "2", "3"),

@@ -38,7 +38,9 @@ def gunshot(rng: np.random.Generator, duration_s: float, rate: int, attributes: 
 
     def shot(_: int) -> FloatArray:
         n = int((0.6 if large else 0.35) * rate)
-        crack = shaped(rng, n, rate, band(120 if large else 1200, 6000, 1)) * decay(n, rate, 0.12 if large else 0.05)
+        crack = shaped(rng, n, rate, band(80 if large else 1500, 1800 if large else 8000, 1)) * decay(
+            n, rate, 0.12 if large else 0.05
+        )
         echo = (
             shaped(rng, n, rate, band(100 if large else 600, 1200 if large else 3000, 1)) * decay(n, rate, 0.8) * 0.12
         )

@@ -48,7 +48,7 @@ def _step(rng: np.random.Generator, rate: int, ground: str) -> FloatArray:
 @kind(
     "footsteps",
     ("{adj} footsteps", "the sound of {adj} steps"),
-    ("someone walks with {adj} steps", "{adj} steps go by"),
+    ("someone's {adj} steps are heard", "{adj} steps go by"),
     speed=("slow", "fast"),
     ground=("wood", "stone", "gravel", "snow"),
 )
@@ -121,8 +121,8 @@ def creak(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 
 @kind(
     "coins",
-    ("{adj} clinking coins", "the {adj} jingle of coins"),
-    ("{adj} coins fall", "{adj} coins clink"),
+    ("a {adj} coin dropped on a table", "the {adj} clink of a coin"),
+    ("a {adj} coin falls", "a {adj} coin clinks"),
     pitch=("low", "high"),
     count=_FEW,
 )
@@ -141,7 +141,7 @@ def coins(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 
 @kind(
     "hammer",
-    ("a {adj} hammer", "the {adj} blows of a hammer"),
+    ("a {adj} hammer", "the blow of a {adj} hammer"),
     ("a {adj} hammer strikes", "someone strikes with a {adj} hammer"),
     size=("small", "large"),
     count=_FEW,
@@ -171,7 +171,7 @@ def ball(rng: np.random.Generator, duration_s: float, rate: int, attributes: Att
     large = attributes["size"] == "large"
     gap, keep = (0.65, 0.78) if large else (0.4, 0.82)
     times = np.cumsum(np.concatenate([[0], gap * keep ** np.arange(14)]))
-    times = times[times < duration_s - 0.1]
+    times = times[times < duration_s - 0.15]
     base = rng.uniform(75, 100) if large else rng.uniform(650, 850)
     hit = modes(base * np.array([1, 2.1, 3.4]), [1, 0.5, 0.25], [0.14, 0.08, 0.05], 0.15, rate)
     grains = [hit * np.float32(keep**k) for k in range(len(times))]

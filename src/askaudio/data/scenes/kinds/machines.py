@@ -76,7 +76,7 @@ def train(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 @kind(
     "saw",
     ("a {adj} saw", "the {adj} strokes of a saw"),
-    ("someone makes {adj} strokes with a saw", "a {adj} saw cuts wood"),
+    ("someone works with a {adj} saw", "a {adj} saw cuts wood"),
     speed=("slow", "fast"),
 )
 def saw(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
@@ -125,7 +125,7 @@ def clock(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 @kind(
     "typing",
     ("{adj} typing on a keyboard", "the {adj} clatter of keys"),
-    ("someone types with {adj} strokes", "there is {adj} typing on keys"),
+    ("someone's {adj} typing is heard", "there is {adj} typing on keys"),
     speed=("slow", "fast"),
 )
 def typing(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:

@@ -55,8 +55,8 @@ def plucked(rng: np.random.Generator, duration_s: float, rate: int, attributes: 
 
 @kind(
     "piano",
-    ("a {adj} piano", "{adj} piano notes"),
-    ("a {adj} note is struck on a piano", "someone plays {adj} notes on a piano"),
+    ("a {adj} piano note", "a {adj} note of a piano"),
+    ("a {adj} note is struck on a piano", "a {adj} piano note sounds"),
     pitch=("low", "high"),
     count=_FEW,
 )
@@ -79,15 +79,15 @@ def piano(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 
 @kind(
     "organ",
-    ("a {adj} organ", "the {adj} tones of an organ"),
-    ("an {adj} organ plays", "someone plays {adj} tones on an organ"),
+    ("a {adj} organ note", "a {adj} note of an organ"),
+    ("a {adj} organ note sounds", "someone plays a {adj} organ note"),
     pitch=("low", "high"),
     count=_FEW,
 )
 def organ(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
     """Drawbars: octaves and fifths of steady sines, each note held."""
     notes = _melody(rng, attributes, 110, 520)
-    length = min(duration_s / len(notes) - 0.1, rng.uniform(0.8, 1.3))
+    length = min(duration_s / len(notes) - 0.15, rng.uniform(0.8, 1.3))
 
     def hold(k: int) -> FloatArray:
         n = int(length * rate)
@@ -95,20 +95,20 @@ def organ(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
         amps[[0, 1, 2, 3, 5, 7, 15]] = [1, 0.8, 0.5, 0.6, 0.3, 0.35, 0.15]
         return harmonics(notes[k], amps, n, rate) * envelope(n, rate, 0.03, 0.08)
 
-    return in_turn(hold, len(notes), 0.06, duration_s, rate)
+    return in_turn(hold, len(notes), 0.12, duration_s, rate)
 
 
 @kind(
     "flute",
-    ("a {adj} flute", "the {adj} tones of a flute"),
-    ("a {adj} flute plays", "someone plays {adj} tones on a flute"),
+    ("a {adj} flute note", "a {adj} note of a flute"),
+    ("a {adj} flute note sounds", "someone plays a {adj} flute note"),
     pitch=("low", "high"),
     count=_FEW,
 )
 def flute(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
     """A soft tone with vibrato and audible breath."""
     notes = _melody(rng, attributes, 294, 1180)
-    length = min(duration_s / len(notes) - 0.1, rng.uniform(0.7, 1.1))
+    length = min(duration_s / len(notes) - 0.15, rng.uniform(0.7, 1.1))
 
     def blow(k: int) -> FloatArray:
         n = int(length * rate)
@@ -117,13 +117,13 @@ def flute(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
         breath = shaped(rng, n, rate, band(notes[k], notes[k] * 4, 2)) * 0.04
         return (harmonics(f, [1, 0.35, 0.12, 0.05], n, rate) + breath) * envelope(n, rate, 0.07, 0.1)
 
-    return in_turn(blow, len(notes), 0.05, duration_s, rate)
+    return in_turn(blow, len(notes), 0.12, duration_s, rate)
 
 
 @kind(
     "marimba",
-    ("a {adj} marimba", "the {adj} wooden notes of a marimba"),
-    ("a {adj} marimba plays", "a {adj} bar of a marimba is struck"),
+    ("a {adj} marimba note", "the {adj} wooden note of a marimba"),
+    ("a {adj} marimba note sounds", "a {adj} bar of a marimba is struck"),
     pitch=("low", "high"),
     count=_FEW,
 )

@@ -29,7 +29,7 @@ def _bubble(rng: np.random.Generator, rate: int, f_hz: float, rise: float, t60_s
 @kind(
     "dripping water",
     ("{adj} dripping water", "{adj} drops of water"),
-    ("water drips with {adj} drops", "{adj} drops of water fall one by one"),
+    ("{adj} drips of water are heard", "{adj} drops of water fall one by one"),
     speed=("slow", "fast"),
 )
 def drops(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
