@@ -59,7 +59,7 @@ class RetrievalModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
-        torch.manual_seed(hash((self.seed, self.global_step)))
+        self._seed_draws()
         audio_in, text_in = batch.audio, self._drop(batch.text)
         if isinstance(audio_in, Tensor):
             audio_in = self._drop(audio_in)
@@ -68,6 +68,13 @@ class RetrievalModule(pl.LightningModule):
         outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys)
         self._note({"total": outcome.total, **outcome.parts})
         return outcome.total
+
+    def _seed_draws(self) -> None:
+        """Seed this step's dropout; torch.manual_seed would queue a call with a stack trace for every absent device."""
+        seed = hash((self.seed, self.global_step))
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _drop(self, features: Tensor) -> Tensor:
         return nn.functional.dropout(features, self.feature_dropout) if self.feature_dropout else features
