@@ -108,7 +108,7 @@ def approximate_neighbors(
     """
     faiss = require("faiss", "train")
     table = keys.float().contiguous().cpu().numpy()
-    lists = lists or max(1, int(len(table) ** 0.5))
+    lists = lists or max(1, min(int(len(table) ** 0.5), len(table) // 39))  # faiss asks for 39 rows a list
     index = faiss.IndexIVFFlat(
         faiss.IndexFlatIP(table.shape[1]), table.shape[1], lists, faiss.METRIC_INNER_PRODUCT
     )  # fmt: skip
