@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="processes that decode and encode (default: by the number of sounds)")
     add("--out", type=Path, metavar="DIR", help="write report.json, ranks.npz, the run and figures there")
     add("--depth", type=int, default=100, metavar="K", help="best clips of each query in the run file (default: 100)")
+    add("--no-figures", action="store_true", help="with --out: draw nothing")
     # fmt: on
 
 
@@ -247,4 +248,4 @@ def _write(args: argparse.Namespace, scored: Scored, extras: dict[str, Any]) -> 
         detail: Json = part.to_json()
         write_json(args.out / f"{name}.json", detail)
         written.append(args.out / f"{name}.json")
-    return written + draw(scored, extras, args.out)
+    return written if args.no_figures else written + draw(scored, extras, args.out)
