@@ -289,13 +289,14 @@ def open_postgres(url: str, mode: Mode, identity: Identity | None) -> tuple[Post
         connection = psycopg.connect(address, autocommit=True)
     try:
         stored = _read_identity(connection, name, shown)
-        if stored is None and (mode == "r" or identity is None):
+        if stored is not None:
+            return PostgresStore(shown, connection, name, stored, mode), True
+        if mode == "r" or identity is None:
             raise IndexStoreError(
                 f"there is no collection at {shown}; make one: askaudio index FOLDER --collection {shown}"
             )
-        if stored is None and identity is not None:
-            _create(connection, name, identity, shown)
-        return PostgresStore(shown, connection, name, stored or identity, mode), stored is not None
+        _create(connection, name, identity, shown)
+        return PostgresStore(shown, connection, name, identity, mode), False
     except BaseException:
         connection.close()
         raise
