@@ -318,3 +318,7 @@ def test_command_makes_lists_and_reports(tmp_path, capsys):
         data_scenes.run(parser.parse_args([]))
     with pytest.raises(ConfigError, match="at least 3"):
         data_scenes.run(parser.parse_args([str(out), "--n", "2"]))
+    with pytest.raises(ConfigError, match="with --from"):
+        data_scenes.run(parser.parse_args([str(out), "--phrases", "x.yaml"]))
+    with pytest.raises(ConfigError, match="--kinds"):
+        data_scenes.run(parser.parse_args([str(out), "--from", "x.jsonl", "--kinds", "rain"]))

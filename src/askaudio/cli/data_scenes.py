@@ -104,6 +104,10 @@ def _scenes(args: argparse.Namespace) -> SceneSet:
         "n_captions": args.captions,
     }
     counts: dict[Any, int] = dict(_counts(args))
+    if args.manifest is None and (args.phrases or args.exclude or args.external_share):
+        raise ConfigError("--phrases, --exclude and --external-share are about recordings: give them with --from")
+    if args.manifest is not None and args.kinds:
+        raise ConfigError("--kinds chooses synthesised sounds and does not go with --from (use --phrases there)")
     if args.manifest is None:
         return synthesised_scenes(counts, kinds=args.kinds, **settings)
     return recorded_scenes(
