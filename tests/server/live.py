@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
 
-import uvicorn
-
 from askaudio.search.engine import SearchEngine
 from askaudio.server.app import create_app
+from askaudio.server.run import bind, make_server
 from askaudio.server.settings import ServerSettings
 
 
 @contextlib.contextmanager
 def live_server(engine: SearchEngine, **settings: object) -> Iterator[str]:
     """Serve an engine; yields the address of the page."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_app(engine, ServerSettings(**settings))  # type: ignore[arg-type]
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    chosen = ServerSettings(**{"shutdown_grace_s": 1.0, **settings})  # type: ignore[arg-type]
+    with bind("127.0.0.1", 0) as listener:
+        server = make_server(create_app(engine, chosen), chosen)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():

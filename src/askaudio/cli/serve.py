@@ -66,23 +66,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A bound socket, made before the model is loaded so that a taken port is told at once."""
+    """A listening socket, made before the model is loaded so that a taken port is told at once."""
     from askaudio.core.errors import ConfigError
+    from askaudio.server.run import bind
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host.strip("[]"), port))
-        listener.listen(512)  # from here on a visitor waits instead of being refused
+        return bind(host, port)
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"port {port} on {host} is taken by another program; choose one: askaudio serve --port {port + 1}"
             ) from error
         raise ConfigError(f"cannot bind to {host}, port {port}: {error.strerror or error}") from error
-    return listener
 
 
 def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, info: dict[str, Any]) -> None:
@@ -105,23 +100,12 @@ def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, 
 
 
 def _serve(engine: Any, settings: Any, listener: socket.socket) -> None:
-    import uvicorn
-
     from askaudio.server.app import create_app
+    from askaudio.server.run import make_server
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = uvicorn.Config(
-        create_app(engine, settings),
-        log_config=None,  # no access log: what people search for is theirs
-        access_log=False,
-        proxy_headers=False,  # else any local program could pretend to be another address
-        server_header=False,
-        limit_concurrency=settings.max_connections,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=int(settings.shutdown_grace_s),
-        h11_max_incomplete_event_size=32 * 1024,
-    )
+    server = make_server(create_app(engine, settings), settings)
     # The server catches both signals, finishes what runs, and raises them again at its end: then it is time to return.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])

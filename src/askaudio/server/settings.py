@@ -32,6 +32,7 @@ class ServerSettings:
         decode_timeout_s: Time that decoding one file may take before the decoder is ended.
         decode_memory_bytes: Memory that one decoder process may take.
         decode_workers: Decoder processes at most.
+        head_timeout_s: Time in which a request's first lines must have arrived.
         body_timeout_s: Time in which a request's body must have arrived.
         rate_per_s: Requests a second that one address may make on average; 0 for no limit.
         rate_burst: Requests that one address may make at once.
@@ -52,6 +53,7 @@ class ServerSettings:
     decode_timeout_s: float = 10.0
     decode_memory_bytes: int = 2**30
     decode_workers: int = 2
+    head_timeout_s: float = 15.0
     body_timeout_s: float = 30.0
     rate_per_s: float = 200.0
     rate_burst: int = 600

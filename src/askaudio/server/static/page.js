@@ -231,9 +231,12 @@ function showHits(list) {
   $("shuffle").hidden = $("show-more").hidden = true;
   watcher.disconnect();
   const rows = list.map((hit, place) => row(hit, place));
+  const wasInside = $("results").contains(document.activeElement);
   $("results").replaceChildren(...rows);
   rows[0]?.querySelector("article").setAttribute("tabindex", "0");
   for (const one of rows) watcher.observe(one);
+  if (wasInside && rows.length) rows[Math.min(Math.max(focused, 0), rows.length - 1)].querySelector("article").focus({ preventScroll: true });
+  else focused = -1;
   markPlaying();
 }
 
@@ -297,7 +300,7 @@ function showSpots(place, hit) {
 }
 
 function showTags(place, hit) {
-  const tags = [hit.metadata.tags ?? []].flat().slice(0, 6);
+  const tags = [...new Set([hit.metadata.tags ?? []].flat())].slice(0, 6);
   place.hidden = !tags.length;
   for (const tag of tags) {
     const button = element("button", { type: "button", textContent: tag, title: `Only sounds with the tag ${tag}` });
@@ -317,7 +320,7 @@ function showTwins(place, hit) {
 }
 
 const rowAt = (place) => $("results").children[place];
-let focused = -1;
+let focused = -1; // place of the row that the keys speak of
 
 function focusPlace(place, { move = true } = {}) {
   if (place < 0 || place >= hits.length) return;
@@ -334,6 +337,7 @@ function focusPlace(place, { move = true } = {}) {
 function moreLike(place) {
   const id = hits[place].clip_id;
   remember(hits[place]);
+  focused = 0;
   change({ q: "", sound: "", like: [id], unlike: state.unlike.filter((other) => other !== id) });
   window.scrollTo({ top: 0 });
 }
