@@ -46,7 +46,7 @@ class FrontEnd:
         """Log-mel (F, T) float32 of one window (S,).
 
         Raises:
-            ModelError: The waveform is empty, not one row of numbers, or longer than a window.
+            ModelError: The waveform is empty, not one row of finite numbers, or longer than a window.
         """
         samples = np.asarray(samples, dtype=np.float32)
         longest = round(self.window_s * self.sample_rate_hz)
@@ -56,6 +56,8 @@ class FrontEnd:
                 f"{self.sample_rate_hz} Hz), got {samples.shape}; cut longer ones with "
                 "askaudio.audio.windows.fixed_windows"
             )
+        if not np.isfinite(samples).all():
+            raise ModelError("a waveform holds NaN or infinite samples")
         return self.log_mel(self.lengthen(samples))
 
     def lengthen(self, samples: FloatArray) -> FloatArray:

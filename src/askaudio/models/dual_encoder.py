@@ -38,7 +38,8 @@ class DualEncoder(nn.Module):
         audio_projection: From audio features to D.
         text_projection: From text features to D.
         audio_tower: ``(log_mel (B, F, T), frames (B,)) -> (B, A)``; None where features (B, A) come in.
-        text_tower: ``(ids (B, L), mask (B, L)) -> (B, C)``; None where features (B, C) come in.
+        text_tower: ``(ids (B, L), mask (B, L)) -> (B, C)``, with ``token_ids(texts)`` and ``tokenizer_json()``; None
+            where features (B, C) come in.
         audio_source: Which frozen tower makes the features, for example ``"efficientat:PATH"``.
         text_source: Which frozen tower or tokenizer belongs to the text side, for example ``"minilm"``.
         front_end: How waveforms become log-mel; None for EfficientAT's.

@@ -25,7 +25,7 @@ from askaudio.core.files import sha256_file, write_json
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.efficientat import EfficientATFeatures, tower
-from askaudio.models.minilm import MiniLMFeatures, MiniLMTower, pad_tokens
+from askaudio.models.minilm import MiniLMFeatures, pad_tokens
 from askaudio.models.onnx import AUDIO_FILE, FILES, FORMAT, SETTINGS_FILE, TEXT_FILE, TOKENIZER_FILE, OnnxEncoder
 from askaudio.models.precision import Precision, store_as
 from askaudio.models.sources import audio_features, text_features
@@ -84,13 +84,14 @@ def export(
     folder.parent.mkdir(parents=True, exist_ok=True)
     frozen_audio = None if model.audio_tower else _frozen_audio(model, audio_source or model.audio_source)
     frozen_text = None if model.text_tower else text_features(model.text_source)
+    text_tower: Any = frozen_text.tower if frozen_text else model.text_tower
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         progress(0, 5, "audio")
         (work / AUDIO_FILE).write_bytes(_audio_graph(model, frozen_audio))
         progress(1, 5, "text")
-        (work / TEXT_FILE).write_bytes(_text_graph(model, frozen_text))
-        (work / TOKENIZER_FILE).write_text(MiniLMTower.tokenizer_json(), encoding="utf-8")
+        (work / TEXT_FILE).write_bytes(_text_graph(model, text_tower))
+        (work / TOKENIZER_FILE).write_text(text_tower.tokenizer_json(), encoding="utf-8")
         _write_settings(work, model, name, "fp32")
         progress(2, 5, "check against torch")
         errors, texts = _check(model, OnnxEncoder(work), frozen_audio, frozen_text)
@@ -167,9 +168,8 @@ def _audio_graph(model: DualEncoder, frozen: EfficientATFeatures | None) -> byte
     return _join(tower(frozen.path), head)
 
 
-def _text_graph(model: DualEncoder, frozen: MiniLMFeatures | None) -> bytes:
-    text_tower = model.text_tower if frozen is None else frozen.tower
-    ids = torch.full((1, 6), 100, dtype=torch.int64)
+def _text_graph(model: DualEncoder, text_tower: nn.Module) -> bytes:
+    ids = torch.ones(1, 6, dtype=torch.int64)
     axes = {0: "B", 1: "L"}
     side = _Side(text_tower, model.text_projection).eval()
     return _trace(side, {"ids": ids, "mask": torch.ones_like(ids)}, {"ids": axes, "mask": axes})
@@ -250,5 +250,6 @@ def _torch_audio(model: DualEncoder, frozen: EfficientATFeatures | None, sounds:
 def _torch_text(model: DualEncoder, frozen: MiniLMFeatures | None) -> FloatArray:
     if frozen is not None:
         return model.encode_text(torch.from_numpy(frozen.features(PROBE_TEXTS))).numpy()
-    ids, mask = pad_tokens(MiniLMTower.token_ids(PROBE_TEXTS))
+    text_tower: Any = model.text_tower
+    ids, mask = pad_tokens(text_tower.token_ids(PROBE_TEXTS))
     return model.encode_text((torch.from_numpy(ids), torch.from_numpy(mask))).numpy()
