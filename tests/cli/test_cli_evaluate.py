@@ -126,6 +126,11 @@ def test_a_run_with_judgements_only(capsys, tmp_path):
     assert code == 0
     assert "4 clips, 2 captions" in out
     assert "relevance by graded" in out
+    code, out, _ = call(
+        capsys,
+        *("evaluate", "--run", tmp_path / "r.trec", "--qrels", tmp_path / "q.qrels", "--min-grade", "50", "--json"),
+    )
+    assert json.loads(out)["metrics"]["t2a/R@10"]["value"] == 0.5  # the clip of grade 100 was not retrieved
 
 
 def test_embeddings_are_scored(capsys, library, tmp_path, rng):

@@ -5,7 +5,7 @@ import pytest
 
 from askaudio.core.errors import DataError
 from askaudio.evaluation.evaluate import evaluate
-from askaudio.evaluation.graded import binary, graded, mean_ratings, pairwise_agreement
+from askaudio.evaluation.graded import graded, mean_ratings, pairwise_agreement
 from askaudio.evaluation.run import Run
 
 ROWS = [("q", "a", 100), ("q", "a", 80), ("q", "b", 30), ("q", "c", 0), ("p", "c", 60), ("p", "a", 10)]
@@ -21,9 +21,12 @@ def test_raters_are_averaged():
 def test_grades_and_cuts():
     ratings = mean_ratings(ROWS)
     assert graded(ratings, POOL).relevant("q") == {"a": 90.0, "b": 30.0}
-    assert binary(ratings, POOL).relevant("q") == {"a": 1.0}
-    assert binary(ratings, POOL, threshold=90).query_ids == ("q",)
-    assert binary(ratings, POOL).kind == "rated 50 or more"
+    cut = graded(ratings, POOL).at_least(50)
+    assert {q: cut.relevant(q) for q in cut.query_ids} == {"q": {"a": 1.0}, "p": {"c": 1.0}}
+    assert cut.kind == "grade 50 or more"
+    assert graded(ratings, POOL).at_least(90).query_ids == ("q",)
+    with pytest.raises(DataError, match="no query to score"):
+        graded(ratings, POOL).at_least(99)
 
 
 def test_graded_ndcg_is_right_by_hand():

@@ -161,19 +161,19 @@ def _score_model(args: argparse.Namespace) -> Scored:
 
 
 def _score_embeddings(args: argparse.Namespace) -> Scored:
-    from askaudio.cli.evaluate_inputs import read_data, read_embedding_files
+    from askaudio.cli.evaluate_inputs import read_data, read_embedding_files, read_judgements
     from askaudio.core.errors import ConfigError
     from askaudio.evaluation.evaluate import evaluate_embeddings
     from askaudio.evaluation.relevance import Relevance
     from askaudio.evaluation.run import Run
-    from askaudio.evaluation.run_files import read_embeddings, read_qrels
+    from askaudio.evaluation.run_files import read_embeddings
 
     if not (args.audio_embeddings and args.text_embeddings):
         raise ConfigError("--audio-embeddings and --text-embeddings belong together")
     options = _options(args)
     data = None if args.qrels else read_data(args, need_audio=False)
     if data is None:
-        relevance = read_qrels(args.qrels, read_embeddings(args.audio_embeddings)[0])
+        relevance = read_judgements(args, read_embeddings(args.audio_embeddings)[0])
     else:
         relevance = Relevance.from_clips(data.clips, by=data.by)  # type: ignore[arg-type]
     n_listed = relevance.n_gallery + (len(data.clips.missing) if data else 0)

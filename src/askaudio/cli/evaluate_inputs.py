@@ -30,6 +30,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     add("--relevance", choices=("caption", "text", "label"),
         help="queries: every caption for its own clip (default), every distinct text or label for all its clips")
     add("--qrels", metavar="FILE", help="judgements instead of captions: TREC, .jsonl, .csv, .parquet; grades 0 to 100")
+    add("--min-grade", type=float, metavar="G", help="of --qrels: clips graded G or more are right, others wrong")
     # fmt: on
 
 
@@ -99,7 +100,15 @@ def read_relevance(args: argparse.Namespace, run_file: str) -> tuple[Relevance, 
         pool = [c.clip_id for c in read_data(args, need_audio=False).clips]
     else:
         pool = sorted({*read_qrels(args.qrels).gallery_ids, *read_run(run_file).gallery_ids})
-    return read_qrels(args.qrels, pool), None
+    return read_judgements(args, pool), None
+
+
+def read_judgements(args: argparse.Namespace, pool: Sequence[str]) -> Relevance:
+    """``--qrels`` against a pool, cut at ``--min-grade``."""
+    from askaudio.evaluation.run_files import read_qrels
+
+    judged = read_qrels(args.qrels, pool)
+    return judged if args.min_grade is None else judged.at_least(args.min_grade)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Graded relevance: ratings from 0 to 100 that people gave to (text, clip) pairs.
 
-nDCG@k (``metrics``) reads the grades as they are; ``binary`` cuts them for the other metrics; ``pairwise_agreement``
-asks only about pairs that were rated, so clips that nobody rated do no harm.
+nDCG@k (``metrics``) reads the grades as they are; ``Relevance.at_least`` cuts them for the other metrics;
+``pairwise_agreement`` asks only about pairs that were rated, so clips that nobody rated do no harm.
 
 Source: ratings in percent for text-audio pairs, Xie et al., "Crowdsourcing and evaluating text-based audio retrieval
 relevances" (DCASE 2023).
@@ -39,14 +39,6 @@ def mean_ratings(rows: Iterable[tuple[str, str, float]]) -> Ratings:
 def graded(ratings: Mapping[str, Mapping[str, float]], gallery_ids: Iterable[str]) -> Relevance:
     """Relevance whose grades are the ratings; a rating of 0 and a pair without a rating are the same."""
     return Relevance.from_dict(ratings, gallery_ids, kind="graded")
-
-
-def binary(
-    ratings: Mapping[str, Mapping[str, float]], gallery_ids: Iterable[str], threshold: float = 50.0
-) -> Relevance:
-    """Relevance of the pairs rated ``threshold`` or more; queries without such a pair are left out."""
-    kept = {q: [c for c, r in clips.items() if r >= threshold] for q, clips in ratings.items()}
-    return Relevance.from_dict({q: c for q, c in kept.items() if c}, gallery_ids, kind=f"rated {threshold:g} or more")
 
 
 def pairwise_agreement(

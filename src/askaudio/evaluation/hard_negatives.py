@@ -19,7 +19,7 @@ from askaudio.core.errors import DataError
 from askaudio.core.types import FloatArray, IntArray, Json, Progress, silent
 from askaudio.evaluation.metrics import Values, hit_rate
 from askaudio.evaluation.near_misses import NearMiss
-from askaudio.evaluation.ranks import ranks_from_scores, ranks_of
+from askaudio.evaluation.ranks import ranks_from_embeddings, ranks_of
 from askaudio.evaluation.relevance import Relevance
 from askaudio.evaluation.run import Run
 from askaudio.evaluation.scores import EmbeddingScores
@@ -65,6 +65,7 @@ class NearMissScore:
         preferred: Share for which the clip scores its own caption above the near miss (chance: one half).
         hit_rate: a2t R@k in the gallery of all captions and all near misses of this kind.
         success: HNSR@k there: own caption among the first k, own near misses outside.
+        delta_rank: Mean number of places there between own caption and near miss; negative: the near miss is ahead.
         rank_loss: Mean number of places that the clip loses when the near miss is asked instead of the caption (t2a).
     """
 
@@ -72,6 +73,7 @@ class NearMissScore:
     preferred: float
     hit_rate: float
     success: float
+    delta_rank: float
     rank_loss: float
 
 
@@ -84,11 +86,12 @@ class NearMissReport:
 
     def table(self, style: str = "table") -> str:
         """One row a kind, as ``table``, ``markdown`` or ``latex``."""
-        header = ["near miss", "texts", "caption preferred", f"a2t R@{self.k}", f"HNSR@{self.k}", "t2a places lost"]
+        a2t = (f"a2t R@{self.k}", f"HNSR@{self.k}", "delta rank")
+        header = ["near miss", "texts", "caption preferred", *a2t, "t2a places lost"]
         rows = []
         for kind, s in self.kinds.items():
             shares = (f"{100 * x:.1f}" for x in (s.preferred, s.hit_rate, s.success))
-            rows.append([kind, f"{s.n:,}", *shares, f"{s.rank_loss:+.1f}"])
+            rows.append([kind, f"{s.n:,}", *shares, f"{s.delta_rank:+.1f}", f"{s.rank_loss:+.1f}"])
         return render(header, rows, style)
 
     def to_json(self) -> Json:
@@ -181,12 +184,13 @@ def _score_kind(
 
     # text-to-audio: the clip should fall when the near miss is asked
     target = Relevance.from_owner(clip, len(clips))
-    lost = ranks_from_scores(EmbeddingScores(nears, clips), target).first()
-    kept = ranks_from_scores(EmbeddingScores(captions[query], clips), target).first()
+    lost = ranks_from_embeddings(nears, clips, target).first()
+    kept = ranks_from_embeddings(captions[query], clips, target).first()
     return NearMissScore(
         n=len(nears),
         preferred=float(np.mean(own.astype(np.float32) > wrong.astype(np.float32))),
         hit_rate=float(hit_rate(ranks_of(run, right), k).mean()),
         success=float(hard_negative_success(run, right, wrongs, k).mean()),
+        delta_rank=float(delta_rank(run, right, wrongs).mean()),
         rank_loss=float(np.mean(lost - kept)),
     )

@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from askaudio.core.types import Json
 from askaudio.evaluation.metrics import aggregate, per_query
-from askaudio.evaluation.ranks import Ties, ranks_from_scores
+from askaudio.evaluation.ranks import Ties, ranks_from_embeddings
 from askaudio.evaluation.relevance import Relevance
 from askaudio.evaluation.report import show
-from askaudio.evaluation.scores import EmbeddingScores
 from askaudio.evaluation.tables import render
 from askaudio.evaluation.words import content_words
 
@@ -80,6 +79,6 @@ def score_forms(
     """
     forms = {}
     for form, rows in texts.items():
-        ranks = ranks_from_scores(EmbeddingScores.of(rows, audio), relevance)
+        ranks = ranks_from_embeddings(rows, audio, relevance)
         forms[form] = {m: aggregate(per_query(ranks, m, ties), m) for m in metrics}
     return FormReport(forms)

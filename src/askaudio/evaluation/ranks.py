@@ -19,7 +19,7 @@ from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import FloatArray, IntArray, Progress, silent
 from askaudio.evaluation.relevance import Relevance
 from askaudio.evaluation.run import Run
-from askaudio.evaluation.scores import Scores
+from askaudio.evaluation.scores import EmbeddingScores, Scores
 
 Ties = Literal["pessimistic", "expected"]
 TIES: tuple[Ties, ...] = ("pessimistic", "expected")
@@ -122,6 +122,16 @@ def check_ties(ties: str) -> None:
 def ranks_of(run: Run, relevance: Relevance, progress: Progress = silent) -> Ranks:
     """Ranks of every query's relevant items in a run (aligned to the relevance first)."""
     return ranks_from_scores(run.aligned(relevance).scores, relevance, progress=progress)
+
+
+def ranks_from_embeddings(
+    text: npt.ArrayLike, audio: npt.ArrayLike, relevance: Relevance, progress: Progress = silent
+) -> Ranks:
+    """Ranks from embeddings whose rows stand in the order of ``relevance``: queries (Q, D), gallery (N, D).
+
+    Per-query values follow from them: ``metrics.hit_rate(ranks, k)`` is the (Q,) array of R@k hits.
+    """
+    return ranks_from_scores(EmbeddingScores.of(text, audio), relevance, progress=progress)
 
 
 def ranks_from_scores(

@@ -160,6 +160,23 @@ class Relevance:
             kind=self.kind,
         )
 
+    def at_least(self, grade: float) -> Relevance:
+        """Binary relevance of the items of this grade or more; queries without one are left out."""
+        keep = self.grades >= grade
+        counts = np.bincount(np.repeat(np.arange(self.n_queries), self.counts)[keep], minlength=self.n_queries)
+        rows = np.flatnonzero(counts)
+        return Relevance(
+            query_ids=tuple(self.query_ids[q] for q in rows),
+            gallery_ids=self.gallery_ids,
+            indptr=np.concatenate([[0], np.cumsum(counts[rows])]).astype(np.int64),
+            items=self.items[keep],
+            grades=np.ones(int(keep.sum()), dtype=np.float32),
+            query_units=tuple(self.query_units[q] for q in rows),
+            gallery_units=self.gallery_units,
+            texts=self.texts,
+            kind=f"grade {grade:g} or more",
+        )
+
     @classmethod
     def from_clips(cls, clips: Iterable[CaptionedClip], by: By = "caption") -> Relevance:
         """Text-to-audio relevance of captioned clips.

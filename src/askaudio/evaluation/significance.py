@@ -1,4 +1,4 @@
-"""How sure a number is: paired bootstrap over clips, over seeds, or both; Holm correction; sign-flip permutation.
+"""How sure a number is: paired bootstrap over clips, over seeds, or both; Holm correction.
 
 Captions of one clip rise and fall together, so what is resampled is the clip (the unit), never the caption: treating
 5,225 captions as independent makes intervals up to half too narrow. All systems and metrics share the drawn clips, so
@@ -147,28 +147,6 @@ def p_value(difference: float, samples: Floats) -> float:
     """
     beyond = np.abs(samples - difference) >= abs(difference) - 1e-12
     return float((1 + beyond.sum()) / (1 + len(samples)))
-
-
-def permutation_p(
-    a: npt.ArrayLike, b: npt.ArrayLike, units: IntArray, resamples: int = RESAMPLES, seed: int = 0
-) -> float:
-    """Two-sided p of a paired permutation test: the two systems are exchanged on random clips.
-
-    Args:
-        a: (Q,) values of one system.
-        b: (Q,) values of the other.
-        units: (Q,) row of the clip of each query.
-        resamples: Number of random exchanges.
-        seed: Seed of the exchanges.
-    """
-    gap = np.bincount(units, weights=np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64))  # (C,)
-    rng = np.random.default_rng([seed, 2])
-    beyond = 0
-    step = max(1, _CHUNK // len(gap))
-    for start in range(0, resamples, step):
-        signs = rng.integers(0, 2, size=(min(step, resamples - start), len(gap))) * 2.0 - 1.0
-        beyond += int((np.abs(signs @ gap) >= abs(gap.sum()) - 1e-9).sum())
-    return (1 + beyond) / (1 + resamples)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
