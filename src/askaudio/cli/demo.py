@@ -50,7 +50,7 @@ class Size:
     overrides: tuple[str, ...]
 
 
-FULL = Size({"train": 1600, "val": 200, "test": 400}, 5.0, ())
+FULL = Size({"train": 1200, "val": 120, "test": 300}, 5.0, ())
 QUICK = Size(
     {"train": 96, "val": 16, "test": 24}, 4.0, ("train.epochs=2", "train.batch_size=32", "model.embed_dim=64")
 )  # fmt: skip

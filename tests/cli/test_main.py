@@ -1,0 +1,90 @@
+"""The dispatcher: instant help, one file a command, and how faults leave the house."""
+
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from askaudio import __version__
+from askaudio.cli import COMMANDS, main
+from askaudio.core.errors import DataError
+
+HEAVY = ("numpy", "torch", "lightning", "lancedb", "onnxruntime", "rich", "yaml", "fastapi")
+
+
+def test_help_is_instant_and_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom askaudio.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.strip().endswith("[]")
+    assert all(command in done.stdout for command in COMMANDS)
+    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent_s < 0.3, f"{spent_s:.2f} s of CPU"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(name, capsys):
+    module = importlib.import_module(f"askaudio.cli.{name}")
+    assert module.HELP and callable(module.run)
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    told = capsys.readouterr().out
+    assert f"askaudio {name}" in told and "--json" in told
+
+
+def test_no_command_shows_the_overview(capsys):
+    assert main([]) == 0
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_unknown_commands_are_refused(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["serch"])
+    assert caught.value.code == 2
+    assert "serch" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "told"),
+    [(DataError("x.csv is empty"), 2, "x.csv is empty"), (KeyboardInterrupt(), 130, "interrupted")],
+)
+def test_faults_become_exit_codes(fault, code, told, monkeypatch, capsys):
+    def fail(args):
+        raise fault
+
+    monkeypatch.setattr("askaudio.cli.train.run", fail)
+    assert main(["train", "demo"]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_faults_are_json_where_json_is_asked_for(monkeypatch, capsys):
+    def fail(args):
+        raise DataError("x.csv is empty")
+
+    monkeypatch.setattr("askaudio.cli.train.run", fail)
+    assert main(["train", "demo", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {"error": "DataError", "message": "x.csv is empty"}
+
+
+def test_errors_that_are_ours_to_mend_are_not_hidden(monkeypatch):
+    def fail(args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("askaudio.cli.train.run", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["train", "demo"])
