@@ -10,7 +10,7 @@ from askaudio.knowledge import locality
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.drift import measure_drift, neighbor_overlap, row_drift
 from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.graph import GraphAttention, message_pass, propagate, sparse_graph
+from askaudio.knowledge.graph import GraphAttention, fit_attention, message_pass, propagate, sparse_graph
 from askaudio.knowledge.queue import MomentumEncoder, QueueMemory, stable_codes
 from askaudio.knowledge.refinement import (
     Clock,
@@ -110,6 +110,25 @@ def test_attention_layer_starts_as_the_given_weights_and_can_be_trained():
     mixed = F.normalize(base.text + (edge.unsqueeze(-1) * base.text[rows]).sum(1), dim=1)
     (-(mixed * base.audio).sum()).backward()
     assert layer.query.weight.grad is not None and layer.query.weight.grad.abs().sum() > 0
+
+
+def test_attention_layer_learns_to_pick_the_telling_neighbors():
+    g = torch.Generator().manual_seed(0)
+    group = torch.arange(200) % 20
+    centers = torch.randn(20, 12, generator=g)
+    audio, text = (F.normalize(centers[group] + 0.3 * torch.randn(200, 12, generator=g), dim=1) for _ in range(2))
+    base = KnowledgeBase.from_pairs(range(200), audio, text, dtype=torch.float32)
+    good = torch.stack([(torch.arange(1, 4) * 20 + i) % 200 for i in range(200)])  # same group, 20 apart
+    rows = torch.cat([good, torch.randint(200, (200, 3), generator=g)], dim=1)  # half of the edges mean nothing
+    weights = torch.full((200, 6), 1 / 6)
+    layer = GraphAttention(24)
+    before = fit_attention(layer, base, rows, weights, steps=1, lr=0.0)
+    after = fit_attention(layer, base, rows, weights, steps=60, lr=1e-2)
+    assert after < before - 0.2
+    edge = layer(torch.cat([base.audio, base.text], 1), rows, weights)
+    assert edge[:, :3].sum(1).mean() > 0.7
+    nothing = fit_attention(layer, base, rows[:, :0], weights[:, :0])
+    assert nothing != nothing  # NaN: there is nothing to train on
 
 
 def test_queue_is_a_ring_and_knows_stale_copies():

@@ -13,6 +13,7 @@ from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.candidates import CandidateSampling
 from askaudio.knowledge.coarse import CoarseGrainedInjection
 from askaudio.knowledge.fine import FineGrainedInjection
+from askaudio.knowledge.graph import GraphAttention
 from askaudio.knowledge.queue import QueueMemory
 from askaudio.knowledge.refinement import (
     GraphRefinement,
@@ -221,6 +222,9 @@ RESUMED = {
     "steps and write-through": lambda: {"refine": RefineEverySteps(7), "write_through": True},
     "drift": lambda: {"refine": RefineOnDrift(1e-4, every_steps=2), "reliability": AgreementGate(k=8)},
     "graph": lambda: {"refine": GraphRefinement(RefineEveryEpochs(1), alpha=0.3)},
+    "learned graph": lambda: {
+        "refine": GraphRefinement(RefineEveryEpochs(1), alpha=0.3, layer=GraphAttention(2 * D), fit_steps=3)
+    },
     "queue": lambda: {"queue": QueueMemory(32, D), "fine_weight": 0.0, "coarse_weight": 0.0},
     "candidates": lambda: {"candidates": CandidateSampling(hard=8, random=16, cells=4), "coarse_weight": 0.0},
     "blend": lambda: {"inject": "blend"},

@@ -47,8 +47,7 @@ class GraphAttention(nn.Module):
         dim: D.
         hidden: Width of queries and keys.
 
-    ``forward`` is differentiable, so the layer can be trained, for instance by asking its output for an entry's own
-    partner; it starts as the parameter-free layer (equal attention, hence the given weights).
+    It starts as the parameter-free layer (equal attention, hence the given weights); ``fit_attention`` trains it.
     """
 
     def __init__(self, dim: int, hidden: int = 64) -> None:
@@ -59,11 +58,76 @@ class GraphAttention(nn.Module):
 
     def forward(self, x: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         """Edge weights (N, K), rows sum to 1 (to 0 without neighbors), from nodes (N, D) and given weights (N, K)."""
-        q, k = self.query(x), self.key(x)  # (N, H)
-        score = (q[:, None, :] * k[rows]).sum(-1) / q.shape[1] ** 0.5  # (N, K)
+        return self._attend(self.query(x), self.key(x)[rows], weights)
+
+    def edges(self, nodes: Tensor, neighbors: Tensor, weights: Tensor) -> Tensor:
+        """The same for some nodes (n, D) and their neighbors' rows (n, K, D)."""
+        return self._attend(self.query(nodes), self.key(neighbors), weights)
+
+    @staticmethod
+    def _attend(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
+        """Queries (n, H), keys (n, K, H), given weights (n, K) -> edge weights (n, K)."""
+        score = (q[:, None, :] * k).sum(-1) / q.shape[1] ** 0.5
         score = score + weights.clamp_min(1e-12).log()
         attention = torch.softmax(score, dim=1) * (weights > 0)
         return attention / attention.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def fit_attention(
+    layer: GraphAttention,
+    base: KnowledgeBase,
+    rows: Tensor,
+    weights: Tensor,
+    steps: int = 50,
+    batch: int = 256,
+    lr: float = 1e-3,
+    temperature: float = 0.1,
+    seed: int = 0,
+) -> float:
+    """Train the layer on a snapshot: neighbors alone must tell an entry's own partner among a batch of others.
+
+    The mean of an entry's neighbors' texts (weighted by the layer) has to pick out its audio, and the mirror. The entry
+    itself is not among its neighbors, so copying is no way out.
+
+    Args:
+        layer: Changed in place.
+        base: N entries; those with audio are used.
+        rows: (N, K) neighbors.
+        weights: (N, K) given edge weights.
+        steps: Optimizer steps (Adam).
+        batch: Entries a step.
+        lr: Learning rate.
+        temperature: Of the contrast.
+        seed: Of the batches.
+
+    Returns:
+        Loss of the last step, in nats; log(batch) is chance. NaN where there is nothing to train on.
+    """
+    paired = base.index.has_audio.nonzero()[:, 0].to(rows.device)
+    if steps < 1 or len(paired) < 2 or rows.shape[1] == 0:
+        return float("nan")
+    audio, text = base.audio.float(), base.text.float()
+    joint = torch.cat([audio, text], dim=1)
+    generator = torch.Generator().manual_seed(seed)
+    layer.requires_grad_(True)
+    optimizer = torch.optim.Adam(layer.parameters(), lr)
+    value = torch.zeros(())
+    for _ in range(steps):
+        chosen = paired[torch.randperm(len(paired), generator=generator)[:batch].to(paired.device)]  # (b,)
+        near = rows[chosen]  # (b, K)
+        with torch.enable_grad():
+            edge = layer.edges(joint[chosen], joint[near], weights[chosen].float()).unsqueeze(-1)  # (b, K, 1)
+            of_text = F.normalize((edge * text[near]).sum(dim=1), dim=1)  # (b, D)
+            of_audio = F.normalize((edge * audio[near]).sum(dim=1), dim=1)
+            own = torch.arange(len(chosen), device=chosen.device)
+            value = F.cross_entropy(of_text @ audio[chosen].T / temperature, own)
+            value = value + F.cross_entropy(of_audio @ text[chosen].T / temperature, own)
+            optimizer.zero_grad()
+            value.backward()
+        optimizer.step()
+    optimizer.zero_grad()
+    layer.requires_grad_(False)  # an objective's optimizer must not touch it between two refreshes
+    return value.item() / 2
 
 
 def propagate(

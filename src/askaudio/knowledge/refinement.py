@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from askaudio.core.errors import ConfigError
 from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.graph import propagate
+from askaudio.knowledge.graph import GraphAttention, fit_attention, propagate
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,27 @@ class GraphRefinement:
         when: The policy that decides.
         alpha: Share of the neighbors' message, 0 (none) to 1.
         depth: Rounds of messages.
-        layer: A learned attention layer (``graph.GraphAttention``) instead of the parameter-free mean.
+        layer: A learned attention layer instead of the parameter-free mean; of width 2 D.
+        fit_steps: Steps by which the layer is trained on each fresh base before it is used.
     """
 
     needs_neighbors = True
 
     def __init__(
-        self, when: RefinementPolicy, alpha: float = 0.2, depth: int = 1, layer: nn.Module | None = None
-    ) -> None:  # fmt: skip
+        self,
+        when: RefinementPolicy,
+        alpha: float = 0.2,
+        depth: int = 1,
+        layer: GraphAttention | None = None,
+        fit_steps: int = 50,
+    ) -> None:
         if not 0.0 <= alpha <= 1.0:
             raise ConfigError(f"alpha must be in [0, 1], got {alpha}")
         self.when = when
         self.alpha = alpha
         self.depth = _positive("depth", depth)
         self.layer = layer
+        self.fit_steps = fit_steps
 
     def due(self, clock: Clock) -> bool:
         """When the inner policy says so."""
@@ -139,6 +146,8 @@ class GraphRefinement:
 
     def transform(self, base: KnowledgeBase, rows: Tensor, weights: Tensor) -> KnowledgeBase:
         """The base after ``depth`` rounds of messages over (N, K) neighbors with reliabilities in the weights."""
+        if self.layer is not None:
+            fit_attention(self.layer, base, rows, weights, self.fit_steps, seed=base.version)
         return propagate(base, rows, weights, self.alpha, self.depth, self.layer)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 PIECE = 8192  # rows of the table read at once where no fused kernel serves
-ROWS_A_SHARD = 2048  # the fused kernel runs shards of the table in parallel; their number depends on N alone
+ROWS_A_SHARD = 1024  # the fused kernel runs shards of the table in parallel; their number depends on N alone
 MOST_SHARDS = 16  # so that the same input gives the same bits whatever the number of threads
 LEFT_OUT = -1e4  # a bias that takes a row out; finite, so that a piece with no row left in gives no NaN
 FUSED = (torch.bfloat16, torch.float32)
@@ -46,7 +46,7 @@ def _merge(means: Tensor, log_sums: Tensor) -> tuple[Tensor, Tensor]:
 
 def _read_fused(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     n = keys.shape[0]
-    shards = max(1, min(MOST_SHARDS, n // ROWS_A_SHARD))
+    shards = min(MOST_SHARDS, 1 << max(0, (n // ROWS_A_SHARD).bit_length() - 1))  # a power of 2: even over threads
     whole = n - n % shards
     q = queries.to(keys.dtype)
     mask = None if bias is None else bias.to(keys.dtype)

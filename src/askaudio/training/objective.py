@@ -127,6 +127,7 @@ class ASK(nn.Module):
         self.fine_weight, self.coarse_weight, self.batch_weight = fine_weight, coarse_weight, batch_weight
         self._temperature = temperature
         self.refine = refine or RefineEveryEpochs(1)
+        self.graph_layer = getattr(self.refine, "layer", None)  # a learned layer's weights belong to the state
         self.inject = inject
         self.candidates = candidates
         self.queue, self.queue_weight = queue, queue_weight
