@@ -183,3 +183,35 @@ def test_check_names_faults_and_repair_mends_them(tmp_path: Path) -> None:
         assert repair(store, check(store)) == {"removed_entries": 2, "rebuilt_cache": True}
         assert check(store) == []
         assert store.count() == 6
+
+
+_FULL_DISK = """
+import resource, signal, sys
+from stored_entries import IDENTITY, make_entries
+from askaudio.core.errors import IndexStoreError
+from askaudio.index.open import open_store
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with open_store(sys.argv[1], "w", IDENTITY) as store:
+    store.add(make_entries(30))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # from here on every larger write fails
+    try:
+        store.add(make_entries(900, seed=1))
+    except IndexStoreError as error:
+        print(error)
+        sys.exit(7)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of POSIX")
+def test_full_disk_while_adding_loses_nothing_and_adds_nothing(tmp_path: Path) -> None:
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path / "c")],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": here},
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert "is still there; mend: free disk space" in done.stdout
+    with open_store(tmp_path / "c", "w") as store:
+        assert store.count() == 30
+        store.add(make_entries(60))
+        assert store.count() == 60

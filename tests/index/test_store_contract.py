@@ -63,6 +63,7 @@ def agree(store: VectorStore, true: VectorStore, thorough: bool = False) -> None
     for where in filters[:4]:
         same(list(store.iterate(where)), list(true.iterate(where)))
         assert store.clips(where) == true.clips(where), where
+        assert store.clips(where, 2, 3) == true.clips(where)[2:5] == true.clips(where, 2, 3)
         for text in ("metal door slams", "the RAIN", "kit 3 window", "nowhere"):
             assert store.find_words(text, 5, where) == true.find_words(text, 5, where), (where, text)
     ids = [e.entry_id for e in true.iterate()][::-2]

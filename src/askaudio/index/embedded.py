@@ -99,8 +99,8 @@ class EmbeddedStore(VectorStore):
     def _count(self, where: Filter | None) -> int:
         return self._current().count(where)
 
-    def _clips(self, where: Filter | None) -> list[StoredClip]:
-        return self._current().clips(where)
+    def _clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
+        return self._current().clips(where, offset, limit)
 
     def sample(self, count: int) -> FloatArray:
         """Up to ``count`` stored vectors (M, D), spread evenly over the ids."""

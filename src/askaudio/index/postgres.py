@@ -166,12 +166,15 @@ class PostgresStore(VectorStore):
                 return
             last = rows[-1][0]
 
-    def _clips(self, where: Filter | None) -> list[StoredClip]:
+    def _clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
         condition, values = _where(where)
-        rows = self._all(f"SELECT doc, count(*) FROM {self._table} {condition} GROUP BY doc", values)
-        found = [(json.loads(doc), doc, int(windows)) for doc, windows in rows]
-        found.sort(key=lambda item: (item[0][0], item[1]))
-        return [StoredClip(clip, path, metadata, windows) for (clip, path, metadata), _, windows in found]
+        rows = self._all(
+            f"SELECT doc, count(*) FROM {self._table} {condition} GROUP BY clip_id, doc "
+            'ORDER BY clip_id, doc COLLATE "C" LIMIT %s OFFSET %s',
+            [*values, limit, offset],
+        )
+        found = [(json.loads(doc), int(windows)) for doc, windows in rows]
+        return [StoredClip(clip, path, metadata, windows) for (clip, path, metadata), windows in found]
 
     def _find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         total = int(self._all(f"SELECT count(DISTINCT clip_id) FROM {self._table}")[0][0])

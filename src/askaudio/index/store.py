@@ -275,21 +275,27 @@ class VectorStore(ABC):
         found = {clip: [w for w in wanted if w in carried[clip]] for clip in kept}
         return rank_words(found, having, len(carried), top_k)
 
-    def clips(self, where: str | Filter | None = None) -> list[StoredClip]:
+    def clips(self, where: str | Filter | None = None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
         """The recordings behind the entries, or behind those that a filter names, sorted by clip_id.
 
         Entries of one clip that differ in path or metadata give one item for each difference.
+
+        Args:
+            where: A filter.
+            offset: Items to leave out at the beginning.
+            limit: Most items to return; None for all.
         """
         with self.lock:
-            return self._clips(parse_filter(where))
+            return self._clips(parse_filter(where), offset, limit)
 
-    def _clips(self, where: Filter | None) -> list[StoredClip]:
+    def _clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
         found: dict[str, StoredClip] = {}
         for e in self._iterate(where, vectors=False):
             key = doc_text(e.clip_id, e.path, e.metadata)
             windows = found[key].windows + 1 if key in found else 1
             found[key] = StoredClip(e.clip_id, e.path, e.metadata, windows)
-        return [found[key] for key in sorted(found, key=lambda k: (found[k].clip_id, k))]
+        order = sorted(found, key=lambda k: (found[k].clip_id, k))
+        return [found[key] for key in page(order, offset, limit)]
 
     def update(self, where: str | Filter, metadata: Mapping[str, Any]) -> int:
         """Merge new metadata into the entries that a filter names (None removes a key); vectors stay.
@@ -361,6 +367,11 @@ class VectorStore(ABC):
             replace(e, vector=v, start_s=float(e.start_s), end_s=float(e.end_s), metadata=_plain(e))
             for e, v in zip(entries, vectors, strict=True)
         ]
+
+
+def page(items: Any, offset: int, limit: int | None) -> Any:
+    """A piece of a list."""
+    return items[offset:] if limit is None else items[offset : offset + limit]
 
 
 def doc_text(clip_id: str, path: str, metadata: Mapping[str, Any]) -> str:

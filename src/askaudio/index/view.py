@@ -16,7 +16,7 @@ from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.accelerator import Accelerator
 from askaudio.index.filters import Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
-from askaudio.index.store import Entry, Match, StoredClip
+from askaudio.index.store import Entry, Match, StoredClip, page
 from askaudio.index.table import Table
 from askaudio.index.words import WordMatch, rank_words
 
@@ -174,18 +174,23 @@ class View:
         rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(np.int64))
         return table.rows_of_vectors(rows)
 
-    def clips(self, where: Filter | None) -> list[StoredClip]:
-        """Recordings, sorted by clip_id."""
+    def clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
+        """Recordings, sorted by clip_id; without a delta only those of the page are read."""
         found: dict[str, StoredClip] = {}
         keeps = (self._keep(where), None if where is None else self.delta.mask(where))
+        sorted_already = len(self.delta) == 0
         for table, keep in zip((self.base, self.delta), keeps, strict=True):
             counts = np.bincount(table.doc_of if keep is None else table.doc_of[keep], minlength=len(table.docs))
-            for doc in np.flatnonzero(counts):
+            docs = np.flatnonzero(counts)
+            for doc in page(docs, offset, limit) if sorted_already else docs:
                 text = table.docs[int(doc)]
                 clip, path, metadata = table.doc(int(doc))
                 windows = int(counts[doc]) + (found[text].windows if text in found else 0)
                 found[text] = StoredClip(clip, path, metadata, windows)
-        return [found[key] for key in sorted(found, key=lambda k: (found[k].clip_id, k))]
+        if sorted_already:
+            return list(found.values())
+        order = sorted(found, key=lambda k: (found[k].clip_id, k))
+        return [found[key] for key in page(order, offset, limit)]
 
 
 def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) -> IntArray:

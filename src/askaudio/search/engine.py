@@ -53,7 +53,8 @@ class SearchEngine:
         check_identity(store.identity, Identity(encoder.fingerprint, encoder.embed_dim, encoder.name), store.url)
         self.store = store
         self.encoder = encoder
-        self._sample: tuple[str, FloatArray] | None = None
+        self._sample: tuple[str, FloatArray] | None = None  # of a version of the store
+        self._clips: tuple[str, int] | None = None  # number of clips of a version
 
     @classmethod
     def open(cls, collection: str | Path, encoder: Encoder | None = None) -> SearchEngine:
@@ -166,7 +167,7 @@ class SearchEngine:
 
     def clips(self, offset: int = 0, limit: int = 100, where: str | None = None) -> list[ClipInfo]:
         """Stored recordings in the order of their ids."""
-        found = self.store.clips(where)[offset : offset + limit]
+        found = self.store.clips(where, offset, limit)
         return [ClipInfo(c.clip_id, c.path, c.windows, c.metadata) for c in found]
 
     def info(self) -> Json:
@@ -174,7 +175,7 @@ class SearchEngine:
         identity = self.store.identity
         return {
             "url": self.store.url,
-            "clips": len({c.clip_id for c in self.store.clips()}),
+            "clips": self._count_clips(),
             "entries": self.store.count(),
             "model": identity.model or self.encoder.name,
             "fingerprint": identity.fingerprint,
@@ -300,6 +301,12 @@ class SearchEngine:
     def _vectors(self, candidates: Sequence[Candidate]) -> dict[str, FloatArray]:
         """clip_id -> vector (D,) of the best window."""
         return {e.clip_id: e.vector for e in self.store.get([c.best.entry_id for c in candidates])}
+
+    def _count_clips(self) -> int:
+        version = self.store.version()
+        if self._clips is None or self._clips[0] != version:
+            self._clips = version, len({c.clip_id for c in self.store.clips()})
+        return self._clips[1]
 
     def _background_sample(self) -> FloatArray:
         version = self.store.version()

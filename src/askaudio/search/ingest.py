@@ -197,8 +197,7 @@ class _Run:
         entries = list(self.store.iterate(clips_are([old])))
         facts = {**_renamed_facts(entries[0].metadata, path, captions), "stamp": with_captions(stamp, captions)}
         self.store.add(
-            replace(e, entry_id=clip + e.entry_id[len(old) :], clip_id=clip, path=path, metadata=facts)
-            for e in entries
+            replace(e, entry_id=clip + e.entry_id[len(old) :], clip_id=clip, path=path, metadata=facts) for e in entries
         )
         self.store.delete(clips_are([old]))
         del self.gone[old]
