@@ -115,6 +115,13 @@ def test_every_kind_of_knowledge_trains(library, inputs, tmp_path, kind):
     assert all(np.isfinite(v) for v in result.history[0]["losses"].values())
 
 
+@pytest.mark.parametrize("kind", ["sigmoid", "triplet", "transport"])
+def test_every_loss_trains_with_knowledge(library, inputs, tmp_path, kind):
+    recipe = recipe_of(library, f"loss={kind}", "knowledge=ask", "knowledge.prototypes=4", "train.epochs=1")
+    losses = run(recipe, assemble(recipe, inputs), tmp_path).history[0]["losses"]
+    assert set(losses) == {"total", "batch", "fine", "coarse"} and np.isfinite(list(losses.values())).all()
+
+
 def test_a_run_repeats_from_its_saved_recipe(library, tmp_path, monkeypatch):
     exported = []
     monkeypatch.setattr(assemble_room, "export", lambda model, folder, **_: exported.append(folder))

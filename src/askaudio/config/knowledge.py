@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from askaudio.config.schema import KnowledgeRecipe, LossRecipe
 from askaudio.data.dataset import PairDataset
@@ -17,6 +17,9 @@ from askaudio.knowledge.queue import MomentumEncoder, QueueMemory
 from askaudio.knowledge.refinement import NeverRefine, RefineEveryEpochs
 from askaudio.knowledge.reliability import estimate_reliability
 from askaudio.losses.ntxent import NTXent
+from askaudio.losses.sigmoid import SigmoidLoss
+from askaudio.losses.transport import TransportLoss
+from askaudio.losses.triplet import Triplet
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.objective import ASK
 from askaudio.training.retrieval import entry_encoder
@@ -44,7 +47,7 @@ def build_objective(
         pairs: The training pairs; a base holds all of them.
         seed: Of prototypes and random bases.
     """
-    batch = NTXent(loss.temperature, loss.learn_temperature)
+    batch = build_loss(loss)
     if knowledge.kind == "none":
         return Objective(ASK(None, batch))
     if knowledge.kind in ("xbm", "queue"):
@@ -69,6 +72,17 @@ def build_objective(
         inject="blend" if knowledge.kind == "blend" else "contrast",
     )
     return Objective(ask)
+
+
+def build_loss(loss: LossRecipe) -> nn.Module:
+    """The loss of the batch; all are called in the same way."""
+    if loss.kind == "sigmoid":
+        return SigmoidLoss(loss.temperature, learn=loss.learn_temperature)
+    if loss.kind == "triplet":
+        return Triplet(loss.margin)
+    if loss.kind == "transport":
+        return TransportLoss()
+    return NTXent(loss.temperature, loss.learn_temperature)
 
 
 def _reliability(knowledge: KnowledgeRecipe, pairs: PairDataset) -> Tensor | None:

@@ -50,9 +50,10 @@ class ModelRecipe:
 class LossRecipe:
     """The contrastive loss of a batch."""
 
-    kind: Literal["ntxent"] = "ntxent"
-    temperature: float = field(default=0.07, metadata=POSITIVE)
+    kind: Literal["ntxent", "sigmoid", "triplet", "transport"] = "ntxent"
+    temperature: float = field(default=0.07, metadata=POSITIVE)  # of ntxent and sigmoid
     learn_temperature: bool = True
+    margin: float = field(default=0.2, metadata=POSITIVE)  # of triplet
 
 
 @dataclass
