@@ -11,7 +11,7 @@ corpus) show how wrong pairs score, so that
 - r becomes the weight of each pair as a neighbor, and all is repeated.
 
 Nothing is set by hand but K and the sharpness of the neighbor weights. Cost: two (N, N) products in pieces, and
-``rounds`` times N x K rows gathered (N = 7,000 pairs, 1,024 numbers each: 4 s on 2 cores).
+``rounds`` times N x K rows gathered (N = 7,000 pairs, 384 numbers a side: 7 s of one core).
 
 Source: ours; `docs/method.md`, section 4. The density-ratio posterior is the textbook two-component mixture with a
 known null (Efron 2004, local false discovery rate).
