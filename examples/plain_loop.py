@@ -1,6 +1,6 @@
 """ASK in a plain PyTorch loop: the five lines that are added are marked with numbers.
 
-    python examples/plain_loop.py            # about 20 s on one core; prints the plain loss and ASK side by side
+    python examples/plain_loop.py            # about 12 s of one core; prints the plain loss and ASK side by side
 
 The pairs are made up (two noisy views of a hidden cause, 1,500 pairs, a batch of 8), so that the file needs no data and
 shows only how the plug-in is used. What ASK does on real recordings is measured in benchmarks/knowledge.
