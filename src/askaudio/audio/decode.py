@@ -3,7 +3,7 @@
 libsndfile reads wav, flac, ogg, opus and mp3 (soundfile, in blocks); soxr resamples the stream; channels are
 averaged. What libsndfile does not open (m4a, wma, video) goes to PyAV if the extra ``codec`` is installed.
 One path serves ``decode`` and ``stream_windows``, so that both give the same samples bit for bit.
-Cost on one core: about 600 x real time for wav, 450 flac, 330 ogg, 540 mp3, 130 opus.
+Cost on one core, stereo at 44.1 kHz to 32 kHz: 660 x real time for wav, 300 flac, 210 ogg, 350 mp3, 80 opus (48 kHz).
 
 Quirks met and handled: the frame count in a header may be wrong or "unknown" (2**63 - 1), so reading goes on until
 nothing comes; soundfile seeks after every read, which changes the samples of short opus files; a file named ``.raw``
@@ -113,7 +113,7 @@ def _mono_blocks(source: Source, sample_rate_hz: int) -> Iterator[FloatArray]:
         same_rate = stream.sample_rate_hz == sample_rate_hz
         resampler = None if same_rate else soxr.ResampleStream(stream.sample_rate_hz, sample_rate_hz, 1, "float32")
         for block in stream.blocks:  # (n, C)
-            mono = np.ascontiguousarray(block[:, 0]) if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            mono = _mean_of_channels(block)  # (n,)
             if not np.isfinite(mono).all():
                 raise AudioDecodeError(name, "holds samples that are NaN or infinite; write the file anew")
             np.clip(mono, -1.0, 1.0, out=mono)
@@ -128,6 +128,14 @@ def _mono_blocks(source: Source, sample_rate_hz: int) -> Iterator[FloatArray]:
             out = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
             if len(out) or not produced:
                 yield np.clip(out, -1.0, 1.0) if len(out) else first
+
+
+def _mean_of_channels(block: FloatArray) -> FloatArray:
+    """(n, C) -> (n,). Channel by channel: numpy's mean over a short last axis is 20 times slower."""
+    total = block[:, 0].copy()
+    for channel in range(1, block.shape[1]):
+        total += block[:, channel]
+    return total / np.float32(block.shape[1])
 
 
 @contextlib.contextmanager

