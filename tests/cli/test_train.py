@@ -49,9 +49,9 @@ def test_training_ends_in_an_encoder_that_serves(library, tmp_path, capsys):
 
 
 def test_faults_come_together_before_any_work(capsys):
-    assert main(["train", "sounds", "train.lr=no", "train.epoch=3", "--out", "/nonexistent/x"]) == 2
+    assert main(["train", "sounds", "train.lr=fast", "train.epoch=3", "--out", "/nonexistent/x"]) == 2
     error = capsys.readouterr().err
-    assert "train.lr: got 'no'" in error and "train.epoch: no such key; did you mean epochs?" in error
+    assert "train.lr: got 'fast'" in error and "train.epoch: no such key; did you mean epochs?" in error
     assert main(["train"]) == 2
     assert "which recipe?" in capsys.readouterr().err
 
