@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from askaudio.core.errors import IndexStoreError
+
 PROBLEM = "application/problem+json"
 
 
@@ -143,3 +145,28 @@ def test_no_path_of_this_machine_can_be_searched_by(client, sounds):
 def test_bytes_that_are_no_json_are_refused(client):
     answer = client.post("/v1/search", content=b"\xff{", headers={"Content-Type": "application/json"})
     assert answer.status_code == 400 and answer.headers["content-type"] == PROBLEM
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c: c.get("/v1/similar?clip_id=unknown"),
+        lambda c: c.get("/v1/search?q=bell&unlike=unknown"),
+        lambda c: c.get("/v1/search?like=unknown"),
+        lambda c: c.post("/v1/search", json={"parts": [{"kind": "clip", "value": "unknown"}]}),
+    ],
+)
+def test_an_unknown_clip_is_a_404(client, ask):
+    answer = ask(client)
+    assert answer.status_code == 404 and "no clip of this id" in answer.json()["detail"]
+
+
+def test_a_fault_of_the_store_is_a_503_and_tells_nothing(make_client, monkeypatch):
+    client = make_client()
+
+    def fail(*_, **__):
+        raise IndexStoreError("/secret/place is damaged")
+
+    monkeypatch.setattr(client.app.state.service.engine, "search", fail)
+    answer = client.get("/v1/search?q=bell")
+    assert answer.status_code == 503 and "secret" not in answer.text and answer.headers["retry-after"] == "5"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import time
@@ -12,6 +13,7 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
 
+from askaudio.core.errors import IndexStoreError
 from askaudio.search.hits import Hit
 from askaudio.search.query import Part
 from askaudio.server.problems import Problem
@@ -43,23 +45,22 @@ async def search(
 ) -> JSONResponse:
     """Find clips. Several ``q`` and ``like`` are looked for together; ``avoid`` and ``unlike`` push hits down."""
     parts = _parts(q, avoid, like, unlike)
-    return await _answer(service, "text", lambda: service.engine.search(more=parts, top_k=top_k, where=where or None))
+    work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
+    return await _answer(service, "text", work, [*like, *unlike])
 
 
 @router.post("/search", response_model=SearchAnswer, summary="Search by weighted parts")
 async def search_parts(service: ServiceDep, request: SearchRequest) -> JSONResponse:
     """Find clips by several words and stored clips, each with a weight; a negative weight avoids."""
-
-    def work() -> list[Hit]:
-        return service.engine.search(
-            more=request.to_parts(),
-            top_k=request.top_k,
-            where=request.where or None,
-            words=request.words,
-            fold_twins=request.fold_twins,
-        )
-
-    return await _answer(service, "parts", work)
+    work = functools.partial(
+        service.engine.search,
+        more=request.to_parts(),
+        top_k=request.top_k,
+        where=request.where or None,
+        words=request.words,
+        fold_twins=request.fold_twins,
+    )
+    return await _answer(service, "parts", work, [part.value for part in request.parts if part.kind == "clip"])
 
 
 @router.get("/similar", response_model=SearchAnswer, summary="Clips that sound like a stored clip")
@@ -70,7 +71,8 @@ async def similar(
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> JSONResponse:
     """Find clips that sound like a stored one; itself is left out."""
-    return await _answer(service, "similar", lambda: service.engine.similar(clip_id, top_k=top_k, where=where or None))
+    work = functools.partial(service.engine.similar, clip_id, top_k=top_k, where=where or None)
+    return await _answer(service, "similar", work, [clip_id])
 
 
 @router.post("/search/audio", response_model=SearchAnswer, summary="Search by a sound that is sent")
@@ -91,11 +93,8 @@ async def search_audio(
     with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
         wav = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
         service.metrics.decodes.labels("upload").inc()
-        return await _answer(
-            service,
-            "audio",
-            lambda: service.engine.search(audio=wav, more=more, top_k=top_k, where=where or None),
-        )
+        work = functools.partial(service.engine.search, audio=wav, more=more, top_k=top_k, where=where or None)
+        return await _answer(service, "audio", work, [*like, *unlike])
 
 
 def _parts(q: list[str], avoid: list[str], like: list[str], unlike: list[str]) -> list[Part]:
@@ -118,9 +117,15 @@ def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
     return wav
 
 
-async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) -> JSONResponse:
+async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]], clip_ids: list[str]) -> JSONResponse:
+    """Search; an unknown one of the caller's ``clip_ids`` is a 404, any other fault of the store is the server's."""
     started = time.perf_counter()
-    hits = await service.searches.run(work)
+    try:
+        hits = await service.searches.run(work)
+    except IndexStoreError:
+        for clip_id in clip_ids:
+            await service.clip(clip_id)
+        raise
     service.metrics.searches.labels(kind).inc()
     took_ms = round((time.perf_counter() - started) * 1000, 2)
     # the shape is documented by response_model; checking our own objects again would double the time of a request
