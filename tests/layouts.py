@@ -1,6 +1,7 @@
 """Small corpora in their official layouts, with real (synthesised) audio, for tests of readers and recipes."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,22 @@ def tone(frequency_hz: float, seed: int, duration_s: float = 1.0) -> np.ndarray:
     swell = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(0.5, 3.0) * t + rng.uniform(0, 6))
     wave = 0.4 * swell * np.sin(2 * np.pi * frequency_hz * t + rng.uniform(0, 6))
     return (wave + 0.02 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+def texture(seed: int, duration_s: float = 2.0, n_bands: int = 12) -> np.ndarray:
+    """Noise whose bands swell and fade on their own, like rain, traffic or a crowd: (S,) float32."""
+    rng = np.random.default_rng(seed)
+    n = int(duration_s * RATE_HZ)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    frequency = np.fft.rfftfreq(n, 1 / RATE_HZ)
+    edges = np.geomspace(150, 7000, n_bands + 1)
+    steps = np.linspace(0, duration_s, max(2, int(duration_s * 6)))
+    out = np.zeros(n)
+    for low, high in itertools.pairwise(edges):
+        band = np.fft.irfft(np.where((frequency >= low) & (frequency < high), spectrum, 0), n)
+        swell = np.interp(np.arange(n) / RATE_HZ, steps, rng.uniform(0.05, 1.0, len(steps)))
+        out += swell * band / np.abs(band).max()
+    return (0.5 * out / np.abs(out).max()).astype(np.float32)
 
 
 def write_table(path: Path, header: list[str], rows: list[list], encoding: str = "utf-8") -> None:

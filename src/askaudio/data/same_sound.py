@@ -7,6 +7,7 @@ Cost: 8,000 clips of 4 s against each other in about 20 s on one core; memory ab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ import numpy as np
 from askaudio.core.types import IntArray, Progress, silent
 from askaudio.data.fingerprints import HOP_S, NO_WORD, WEAK, Fingerprint, Words
 
-MIN_VOTES = 2
+MIN_VOTES = 2  # hits at one offset; one is enough for a clip of less than SHORT words
+SHORT = 64
 MAX_OWNERS = 256  # a word that occurs more often (hum, near silence) proposes nothing
 TRIES = 3  # offsets that are tried for one pair
 _SPAN = 1 << 19  # frames; offsets lie within +- half of it (70 minutes)
@@ -41,8 +43,12 @@ class Overlap:
 
 
 def largest_bit_error(n_words: int) -> float:
-    """Largest share of differing bits that still means the same sound, for an overlap of ``n_words`` words."""
-    return 0.30
+    """Largest share of differing bits that still means the same sound, for an overlap of ``n_words`` words.
+
+    Bits of unrelated sounds differ with mean 0.5 and a standard deviation of 0.17 / sqrt(n_words) (measured; words
+    overlap, so it is larger than for independent bits). Seven of these are asked for, and never more than 0.35.
+    """
+    return min(0.35, 0.5 - 7 * 0.17 / math.sqrt(n_words))
 
 
 class _Table:
@@ -84,7 +90,8 @@ def _candidates(table: _Table, fingerprint: Fingerprint, me: int) -> Iterator[tu
     other = owner != me
     pair = owner[other] * _SPAN + (offset[other] + _SPAN // 2) // 2
     keys, votes = np.unique(pair, return_counts=True)
-    keys, votes = keys[votes >= MIN_VOTES], votes[votes >= MIN_VOTES]
+    enough = votes >= (MIN_VOTES if len(fingerprint.words) >= SHORT else 1)
+    keys, votes = keys[enough], votes[enough]
     tried: dict[int, int] = {}
     for k in np.argsort(-votes, kind="stable"):
         clip = int(keys[k] // _SPAN)
@@ -124,7 +131,7 @@ def find_overlaps(prints: Sequence[Fingerprint], progress: Progress = silent) ->
     best: dict[tuple[int, int], Overlap] = {}
     for me, fingerprint in enumerate(prints):
         for other, offset in _candidates(table, fingerprint, me):
-            for shift in (offset, offset + 1):
+            for shift in range(offset - 1, offset + 3):
                 error, n = _compare(prints[other].words, fingerprint.words, shift)
                 if n and error <= largest_bit_error(n):
                     pair = (min(me, other), max(me, other))
