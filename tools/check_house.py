@@ -30,6 +30,8 @@ TORCH_FREE_FILES = {
     "models/toy.py",
     "models/onnx.py",
     "models/build.py",
+    "models/session.py",
+    "models/efficientat.py",
 }
 # heavy packages that the torch-free rooms may import only inside functions, so that --help and import stay fast
 HEAVY_IN_CLI = {
