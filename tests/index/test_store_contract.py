@@ -54,13 +54,13 @@ def agree(store: VectorStore, true: VectorStore, thorough: bool = False) -> None
     first = next(true.iterate(), None)
     if first is not None:
         queries[0] = first.vector
-    filters = FILTERS if thorough else FILTERS[:2]
+    filters = FILTERS if thorough else FILTERS[:2]  # the rest once an engine: a server takes its time
     for where in filters:
         assert store.count(where) == true.count(where), where
         assert store.search(queries[:2], 7, where) == true.search(queries[:2], 7, where), where
     for top_k in (1, 500):
         assert store.search(queries, top_k) == true.search(queries, top_k), top_k
-    for where in filters[:4]:
+    for where in filters[:3]:
         same(list(store.iterate(where)), list(true.iterate(where)))
         assert store.clips(where) == true.clips(where), where
         assert store.clips(where, 2, 3) == true.clips(where)[2:5] == true.clips(where, 2, 3)
@@ -227,22 +227,22 @@ def test_missing_collection_says_how_to_make_one(url: str) -> None:
         open_store(url, "r")
 
 
-@pytest.mark.parametrize(
-    ("entries", "says"),
-    [
-        ([Entry("a", "a", np.zeros(DIM - 1, np.float32))], "expected \\(16,\\)"),
-        ([Entry("a", "a", np.full(DIM, np.nan, np.float32))], "NaN"),
-        ([Entry("", "a", np.zeros(DIM, np.float32))], "empty id"),
-        ([Entry("a", "a", np.zeros(DIM, np.float32))] * 2, "twice"),
-        ([Entry("a", "a", np.zeros(DIM, np.float32), metadata={"x": object()})], "not JSON"),
-        ([Entry("a", "a", np.zeros(DIM, np.float32), metadata={"x": "a\0b"})], "NUL"),
-    ],
-)
-def test_bad_entries_are_refused_and_nothing_is_added(opened: Opener, entries: list[Entry], says: str) -> None:
+BAD_ENTRIES = [
+    ([Entry("a", "a", np.zeros(DIM - 1, np.float32))], r"expected \(16,\)"),
+    ([Entry("a", "a", np.full(DIM, np.nan, np.float32))], "NaN"),
+    ([Entry("", "a", np.zeros(DIM, np.float32))], "empty id"),
+    ([Entry("a", "a", np.zeros(DIM, np.float32))] * 2, "twice"),
+    ([Entry("a", "a", np.zeros(DIM, np.float32), metadata={"x": object()})], "not JSON"),
+    ([Entry("a", "a", np.zeros(DIM, np.float32), metadata={"x": "a\0b"})], "NUL"),
+]
+
+
+def test_bad_entries_are_refused_and_nothing_is_added(opened: Opener) -> None:
     with opened() as store:
         store.add(make_entries(3))
-        with pytest.raises(IndexStoreError, match=says):
-            store.add([*make_entries(2, seed=9), *entries])
+        for entries, says in BAD_ENTRIES:
+            with pytest.raises(IndexStoreError, match=says):
+                store.add([*make_entries(2, seed=9), *entries])
         agree(store, truth(make_entries(3)))
 
 

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,8 @@ from askaudio.core.types import FloatArray
 from askaudio.index.open import open_store
 from askaudio.index.store import Identity, VectorStore
 from askaudio.models.toy import ToyEncoder
-from askaudio.search.ingest import Report, ingest, read_broken, write_broken
-from askaudio.search.walk import clip_id_of
+from askaudio.search.ingest import Report, ingest, read_broken, wait_for_change, write_broken
+from askaudio.search.walk import clip_id_of, sound_files, stamp_of
 
 
 class CountingEncoder(ToyEncoder):
@@ -186,6 +187,30 @@ def test_captions_of_a_manifest_are_stored_and_followed(
     captions[str(library / "tone_400.wav")] = ["a car horn"]
     assert numbers(ingest([library], store, encoder, captions=captions)) == (0, 1, 5, 0, 0)
     assert store.count("caption='a car horn'") == 1
+
+
+def test_a_whole_folder_is_renamed_in_few_commits(
+    library: Path, store: VectorStore, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest([library], store, encoder)
+    (library / "deep").mkdir()
+    for path in sorted(library.glob("*.wav")):
+        path.rename(library / "deep" / path.name)
+    adds: list[int] = []
+    upsert = store._upsert
+    monkeypatch.setattr(store, "_upsert", lambda entries: (adds.append(len(entries)), upsert(entries)))
+    assert numbers(ingest([library], store, encoder)) == (0, 0, 1, 5, 0)
+    assert adds == [5]
+    assert (encoder.calls, store.count()) == (6, 6)
+
+
+def test_waiting_for_a_change_returns_when_the_folder_stands_still(library: Path) -> None:
+    before = {path: stamp_of(path) for path in sound_files([library])}
+    timer = threading.Timer(0.15, write_tone, (library / "late.wav", 440))
+    timer.start()
+    now = wait_for_change([library], before, every_s=0.02)
+    timer.join()
+    assert set(now) - set(before) == {str(library / "late.wav")}
 
 
 def test_hidden_files_links_to_folders_and_the_collection_are_left_out(

@@ -145,6 +145,7 @@ class _Run:
         self.todo: list[str] = []
         self.gone: dict[str, Known] = {}
         self._batch: list[Entry] = []
+        self._moved: list[str] = []  # clip ids under their old paths
         self._replaced: dict[str, str] = {}  # clip_id -> content hash of its new entries
         self._done = 0
         self._started = self._committed_at = self._saved_at = time.monotonic()
@@ -181,11 +182,12 @@ class _Run:
         if _content_hash(path) != known.content_hash:
             return False
         if known.stamp != stamp:
-            self.store.update(clips_are([clip_id_of(path)]), {"stamp": stamp})
+            entries = self.store.iterate(clips_are([clip_id_of(path)]))
+            self._gather([replace(e, metadata={**e.metadata, "stamp": stamp}) for e in entries])
         return True
 
     def _rename(self, path: str, vanished: dict[str, str], sizes: set[str]) -> bool:
-        """Give the entries of a vanished file with the same content a new path; new entries first, old ones after."""
+        """Give the entries of a vanished file with the same content a new path."""
         clip = clip_id_of(path)
         stamp = stamp_of(path)
         if not vanished or clip in self.known or stamp.split(":")[0] not in sizes:
@@ -196,10 +198,11 @@ class _Run:
         captions = self.captions.get(path, ())
         entries = list(self.store.iterate(clips_are([old])))
         facts = {**_renamed_facts(entries[0].metadata, path, captions), "stamp": with_captions(stamp, captions)}
-        self.store.add(
+        moved = [
             replace(e, entry_id=clip + e.entry_id[len(old) :], clip_id=clip, path=path, metadata=facts) for e in entries
-        )
-        self.store.delete(clips_are([old]))
+        ]
+        self._gather(moved)
+        self._moved.append(old)
         del self.gone[old]
         self.report.renamed += 1
         return True
@@ -214,10 +217,10 @@ class _Run:
         clip = clip_id_of(sound.path)
         if sound.reason:
             self.report.broken[sound.path] = Broken(sound.reason, sound.stamp)
-            if clip in self.known:  # its old sound is no longer what the file holds
+            if clip in self.known and sound.stamp:  # its old sound is no longer what the file holds
                 self.gone[clip] = self.known[clip]
         else:
-            self._batch += sound.entries()
+            self._gather(sound.entries())
             self.report.audio_s += sound.seconds
             if clip in self.known:
                 self._replaced[clip] = sound.content_hash
@@ -225,7 +228,7 @@ class _Run:
             else:
                 self.report.added += 1
         now = time.monotonic()
-        if len(self._batch) >= _COMMIT_ENTRIES or now - self._committed_at >= _COMMIT_S:
+        if now - self._committed_at >= _COMMIT_S:
             self.commit()
         if now - self._saved_at >= _SAVE_S:
             self.store.save()
@@ -234,8 +237,13 @@ class _Run:
         broken = f", {len(self.report.broken)} broken" if self.report.broken else ""
         self.progress(self._done, len(self.todo), f"{speed:.0f} x real time{broken}")
 
+    def _gather(self, entries: list[Entry]) -> None:
+        self._batch += entries
+        if len(self._batch) >= _COMMIT_ENTRIES:
+            self.commit()
+
     def commit(self) -> None:
-        """Add the gathered entries in one piece, then remove what they replace."""
+        """Add the gathered entries in one piece, then remove what they replace (a kill between is mended next time)."""
         if self._batch:
             self.store.add(self._batch)
             self._batch = []
@@ -243,6 +251,9 @@ class _Run:
             fresh = Compare("content_hash", "in", tuple(self._replaced.values()))
             self.store.delete(All((clips_are(list(self._replaced)), Not(fresh))))
             self._replaced = {}
+        if self._moved:
+            self.store.delete(clips_are(self._moved))
+            self._moved = []
         self._committed_at = time.monotonic()
 
     def remove_gone(self) -> None:
