@@ -28,11 +28,11 @@ EXAMPLES = """examples:
   askaudio demo --json > demo.json
 
 afterwards:
-  askaudio search "a bell rings twice" --collection demo/collection
+  askaudio search "a bell rings" --collection demo/collection
   askaudio serve --collection demo/collection
 """
 
-QUERIES = ("rain is falling", "a siren wails", "a bird sings and then a bell rings")
+QUERIES = ("a telephone is ringing", "a dog is barking", "an owl hoots in the distance")
 
 
 @dataclass(frozen=True)
