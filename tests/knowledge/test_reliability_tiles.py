@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from askaudio.core.errors import AskAudioError
 from askaudio.knowledge import agreement
 from askaudio.knowledge.base import KnowledgeBase
+from askaudio.knowledge.crossfit import FOLDS, crossfit, folds_of, ridge_scores
 from askaudio.knowledge.reliability import (
     ReliabilityWeighting,
     density_ratio,
@@ -56,17 +56,71 @@ def slow_predict(values, queries, codes, k, tau, r):
     return torch.stack(out)
 
 
+def slow_standard(x):
+    x = x / x.norm(dim=1, keepdim=True)
+    out = torch.empty_like(x)
+    for j in range(x.shape[1]):
+        mean = sum(x[:, j].tolist()) / len(x)
+        out[:, j] = (x[:, j] - mean) / (math.sqrt(sum((v - mean) ** 2 for v in x[:, j].tolist()) / (len(x) - 1)) + 1e-3)
+    return out / out.norm(dim=1, keepdim=True)
+
+
+def slow_ridge(source, target, codes, r, strength=0.03):
+    """Normal equations summed pair by pair in float64, solved for one row at a time, the row's whole part left out."""
+    source, target = (x.double() - x.double().mean(0) for x in (source, target))
+    part = {c: i % FOLDS for i, c in enumerate(sorted(set(codes.tolist())))}
+    n, d = source.shape
+    out = []
+    for i in range(n):
+        rest = [j for j in range(n) if part[int(codes[j])] != part[int(codes[i])]]
+        assert int(codes[i]) not in {int(codes[j]) for j in rest}
+        penalty = strength * n / d * sum(float(source[j] @ source[j]) for j in rest) / len(rest)
+        gram = penalty * torch.eye(d, dtype=torch.float64)
+        cross = torch.zeros(d, target.shape[1], dtype=torch.float64)
+        for j in rest:
+            gram += float(r[j]) * torch.outer(source[j], source[j])
+            cross += float(r[j]) * torch.outer(source[j], target[j])
+        out.append(torch.linalg.solve(gram, cross).T @ source[i])
+    return torch.stack(out)
+
+
+def test_ridge_scores_equal_the_slow_loop():
+    audio, text, _ = corpus(n=40, exchanged=0.2, d=6)
+    audio, text, codes = slow_standard(audio), slow_standard(text[:, :5]), torch.arange(40) // 2
+    weight, partner = torch.linspace(0, 1, 40), mismatched(codes)
+    real, null = ridge_scores(audio, text, codes, partner, weight)
+    to_text, to_audio = slow_ridge(audio, text, codes, weight), slow_ridge(text, audio, codes, weight)
+    a, t = ((x - x.mean(0)).double() for x in (audio, text))
+    cosine = torch.nn.functional.cosine_similarity
+    want = torch.stack([cosine(to_text, t), cosine(to_audio, a)], 1)
+    want_null = torch.stack([cosine(to_text, t[partner]), cosine(to_audio[partner], a)], 1)
+    torch.testing.assert_close(real.double(), want, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(null.double(), want_null, rtol=1e-4, atol=1e-5)
+
+
+def test_no_caption_of_a_clip_helps_to_predict_the_clip():
+    audio, text, _ = corpus(n=100)
+    codes = torch.arange(100) // 5 * 7 - 3  # any integers, five captions a clip
+    fold = folds_of(codes)
+    assert all(len(fold[codes == c].unique()) == 1 for c in codes.unique()) and len(fold.unique()) == FOLDS
+    before = crossfit(audio, text, fold, torch.ones(100))
+    own = fold == fold[0]
+    text[own] = torch.randn(int(own.sum()), text.shape[1])
+    after = crossfit(audio, text, fold, torch.ones(100))
+    assert torch.equal(before[own], after[own]) and not torch.allclose(before[~own], after[~own])
+
+
 def test_one_round_equals_the_slow_loop():
     audio, text, _ = corpus(n=80, exchanged=0.3)
-    codes = torch.arange(80) // 2
+    codes, ones = torch.arange(80) // 2, torch.ones(80)
     estimate = estimate_reliability(audio, text, codes, k=5, rounds=1)
-    a, t, ones = F.normalize(audio, dim=1), F.normalize(text, dim=1), torch.ones(80)
-    predicted_text, predicted_audio = slow_predict(t, a, codes, 5, 0.1, ones), slow_predict(a, t, codes, 5, 0.1, ones)
-    torch.testing.assert_close(estimate.scores[:, 0], (predicted_text * t).sum(1), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(estimate.scores[:, 1], (predicted_audio * a).sum(1), rtol=1e-4, atol=1e-5)
-    other = mismatched(codes)
-    torch.testing.assert_close(estimate.null_scores[:, 0], (predicted_text * t[other]).sum(1), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(estimate.null_scores[:, 1], (predicted_audio[other] * a).sum(1), rtol=1e-4, atol=1e-5)
+    a, t, other = slow_standard(audio), slow_standard(text), mismatched(codes)
+    to_text, to_audio = slow_predict(t, a, codes, 5, 0.1, ones), slow_predict(a, t, codes, 5, 0.1, ones)
+    near = torch.stack([(to_text * t).sum(1), (to_audio * a).sum(1)], 1)
+    near_null = torch.stack([(to_text * t[other]).sum(1), (to_audio[other] * a).sum(1)], 1)
+    linear, linear_null = ridge_scores(a, t, codes, other, ones)
+    torch.testing.assert_close(estimate.scores, torch.cat([near, linear], 1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(estimate.null_scores, torch.cat([near_null, linear_null], 1), rtol=1e-4, atol=1e-5)
     odds, null_odds = density_ratio(estimate.scores, estimate.null_scores)
     share = min(1.0, 2 * float((odds < null_odds.median()).double().mean()))
     assert estimate.share == share

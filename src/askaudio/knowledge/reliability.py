@@ -1,17 +1,17 @@
 """Is this pair right? The posterior of every pair, calibrated on mismatched pairs that can be made at will.
 
-In a space where nothing was trained on the pairs (raw features of frozen towers), a pair's text is predicted from the
-texts of its audio neighbors and its audio from the audio of its text neighbors, its own clip left out. Two scores:
-cosine of predicted and real text, cosine of predicted and real audio. Mismatched pairs (texts shifted by half the
-corpus) show how wrong pairs score, so that
+In a space where nothing was trained on the pairs (raw features of frozen towers, standardised), each half of a pair is
+foretold from other clips in two ways: from its K neighbors on the other side, and by a ridge regression over all
+(`crossfit.py`). That gives four scores: cosine of predicted and real text, and of predicted and real audio, by each
+way. Mismatched pairs (texts shifted by half the corpus) show how wrong pairs score, so that
 
 - the share of unreliable pairs is twice the share of real pairs below the mismatched pairs' median;
 - a quadratic logistic regression of real against mismatched gives the density ratio f_real / f_null = e^d;
 - the posterior of a pair is r = 1 - share f_null / f_real = 1 - share e^(-d), cut to [0, 1];
-- r becomes the weight of each pair as a neighbor, and all is repeated.
+- r becomes the weight of each pair, as a neighbor and in the regression, and all is repeated.
 
-Nothing is set by hand but K and the sharpness of the neighbor weights. Cost: two (N, N) products in pieces, and
-``rounds`` times N x K rows gathered (N = 7,000 pairs, 384 numbers a side: 7 s of one core).
+Set by hand are K, the sharpness of the neighbor weights and the ridge. Cost: two (N, N) products in pieces, and
+``rounds`` times N x K rows gathered and ten ridge regressions (N = 7,000 pairs, 384 numbers a side: 9 s of one core).
 
 Source: ours; `docs/method.md`, section 4. The density-ratio posterior is the textbook two-component mixture with a
 known null (Efron 2004, local false discovery rate).
@@ -28,6 +28,7 @@ from torch import Tensor
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import Progress, silent
 from askaudio.knowledge.base import KnowledgeBase
+from askaudio.knowledge.crossfit import ridge_scores, standardise
 from askaudio.knowledge.neighbors import nearest, neighbor_weights
 
 LEAST_PAIRS = 64  # fewer pairs than this cannot show how a wrong one looks
@@ -42,8 +43,8 @@ class ReliabilityEstimate:
         posterior: (N,) probability that each pair is right, float32.
         share: Estimated share of unreliable pairs, 0 to 1.
         log_odds: (N,) log density ratio of real against mismatched; the finest order of suspicion.
-        scores: (N, 2) cosine of predicted and real text, and of predicted and real audio.
-        null_scores: (N, 2) the same of mismatched pairs.
+        scores: (N, 4) cosine of predicted and real text, and of predicted and real audio: by neighbors, by ridge.
+        null_scores: (N, 4) the same of mismatched pairs.
     """
 
     posterior: Tensor
@@ -79,7 +80,7 @@ def estimate_reliability(
         codes: (N,) integer clip codes; pairs of one clip are never each other's neighbors.
         k: Neighbors per prediction.
         temperature: Sharpness of the neighbor weights.
-        rounds: How often the posterior is fed back as neighbor weight.
+        rounds: How often all is done; after the first round the posterior weighs every pair.
         progress: Called once per stage.
 
     Returns:
@@ -95,19 +96,21 @@ def estimate_reliability(
         raise ConfigError(f"reliability needs rounds >= 1 and k >= 1, got rounds={rounds}, k={k}")
     if n < LEAST_PAIRS:
         raise DataError(f"reliability needs at least {LEAST_PAIRS} pairs to learn from, got {n}; leave it out")
-    audio, text = F.normalize(audio.detach().float(), dim=1), F.normalize(text.detach().float(), dim=1)
+    audio, text = standardise(audio), standardise(text)
     steps = rounds + 2
     by_audio = nearest(audio, audio, k, query_codes=codes, key_codes=codes)  # scores, rows: (N, K)
     progress(1, steps, "audio neighbors")
     by_text = nearest(text, text, k, query_codes=codes, key_codes=codes)
     progress(2, steps, "text neighbors")
-    shifted = mismatched(codes)
+    partner = mismatched(codes)
     posterior = torch.ones(n)
     for number in range(rounds):
-        predicted_text = predict(text, *by_audio, posterior, temperature)  # (N, Dt)
-        predicted_audio = predict(audio, *by_text, posterior, temperature)  # (N, Da)
-        real = torch.stack([(predicted_text * text).sum(1), (predicted_audio * audio).sum(1)], dim=1)  # (N, 2)
-        null = torch.stack([(predicted_text * text[shifted]).sum(1), (predicted_audio[shifted] * audio).sum(1)], dim=1)
+        to_text = predict(text, *by_audio, posterior, temperature)  # (N, Dt)
+        to_audio = predict(audio, *by_text, posterior, temperature)  # (N, Da)
+        near = torch.stack([(to_text * text).sum(1), (to_audio * audio).sum(1)], dim=1)  # (N, 2)
+        near_null = torch.stack([(to_text * text[partner]).sum(1), (to_audio[partner] * audio).sum(1)], dim=1)
+        linear, linear_null = ridge_scores(audio, text, codes, partner, posterior)
+        real, null = torch.cat([near, linear], dim=1), torch.cat([near_null, linear_null], dim=1)  # (N, 4)
         log_odds, null_odds = density_ratio(real, null)
         share = min(1.0, 2.0 * float((log_odds < null_odds.median()).double().mean()))
         posterior = (1.0 - share * torch.exp(-log_odds)).clamp(0.0, 1.0).float()
@@ -140,18 +143,18 @@ def predict(values: Tensor, score: Tensor, rows: Tensor, reliability: Tensor, te
 
 
 def _quadratic(scores: Tensor, center: Tensor, spread: Tensor) -> Tensor:
-    """Scores (n, 2) -> (n, 6): 1, x, y, x^2, y^2, xy of the standardised scores."""
+    """Scores (n, S) -> 1, the standardised scores, and all their products of two: (n, 1 + S + S (S + 1) / 2)."""
     z = (scores.double() - center) / spread
-    x, y = z[:, 0], z[:, 1]
-    return torch.stack([torch.ones_like(x), x, y, x * x, y * y, x * y], dim=1)
+    i, j = torch.triu_indices(z.shape[1], z.shape[1])
+    return torch.cat([torch.ones_like(z[:, :1]), z, z[:, i] * z[:, j]], dim=1)
 
 
 def density_ratio(real: Tensor, null: Tensor, ridge: float = 1e-3, steps: int = 50) -> tuple[Tensor, Tensor]:
     """Log density ratio log(f_real / f_null) by quadratic logistic regression (Newton steps, float64).
 
     Args:
-        real: (n, 2) scores of real pairs.
-        null: (n, 2) scores of mismatched pairs, equally many.
+        real: (n, S) scores of real pairs.
+        null: (n, S) scores of mismatched pairs, equally many.
         ridge: Small penalty that keeps separable data finite.
         steps: Most Newton steps.
 
@@ -160,14 +163,16 @@ def density_ratio(real: Tensor, null: Tensor, ridge: float = 1e-3, steps: int = 
     """
     both = torch.cat([real, null]).double()
     center, spread = both.mean(dim=0), both.std(dim=0).clamp_min(1e-9)
-    x = torch.cat([_quadratic(real, center, spread), _quadratic(null, center, spread)])  # (2n, 6)
+    x = torch.cat([_quadratic(real, center, spread), _quadratic(null, center, spread)])  # (2n, C)
     y = torch.cat([torch.ones(len(real)), torch.zeros(len(null))]).double()
-    beta = torch.zeros(6, dtype=torch.float64)
-    penalty = ridge * len(y) * torch.diag(torch.tensor([0.0, 1, 1, 1, 1, 1], dtype=torch.float64))
+    eye = torch.eye(x.shape[1], dtype=torch.float64)
+    beta = torch.zeros_like(eye[0])
+    penalty = ridge * len(y) * eye
+    penalty[0, 0] = 0.0  # the constant is free
     for _ in range(steps):
         p = torch.sigmoid(x @ beta)
         gradient = x.T @ (p - y) + penalty @ beta
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + penalty + 1e-9 * torch.eye(6, dtype=torch.float64)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + penalty + 1e-9 * eye
         step = torch.linalg.solve(hessian, gradient)
         beta = beta - step
         if float(step.abs().max()) < 1e-8:
