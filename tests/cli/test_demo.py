@@ -10,14 +10,14 @@ def test_quick_demo_from_nothing_and_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--quick", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
-    assert first["library"]["clips"] == 136 and first["library"]["captions"] == 5 * 136
+    assert first["library"]["clips"] == 68 and first["library"]["captions"] == 5 * 68
     assert first["library"]["kinds"] >= 30
     assert first["train"]["epochs"] == 2
-    assert first["evaluate"]["counts"]["clips"] == 24 and first["index"]["added"] == 24
+    assert first["evaluate"]["counts"]["clips"] == 12 and first["index"]["added"] == 12
     for query in QUERIES:
         assert 0 < len(first[query]) <= 3
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "demo" / "library").rglob("*.flac")}
-    assert len(made) == 136
+    assert len(made) == 68
 
     assert main(["demo", "--quick"]) == 0
     out = capsys.readouterr().out

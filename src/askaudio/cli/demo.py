@@ -52,7 +52,7 @@ class Size:
 
 FULL = Size({"train": 1200, "val": 120, "test": 300}, 5.0, ())
 QUICK = Size(
-    {"train": 96, "val": 16, "test": 24}, 4.0, ("train.epochs=2", "train.batch_size=32", "model.embed_dim=64")
+    {"train": 48, "val": 8, "test": 12}, 4.0, ("train.epochs=2", "train.batch_size=16", "model.embed_dim=64")
 )  # fmt: skip
 
 
