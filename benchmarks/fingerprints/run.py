@@ -120,6 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     clips = list(read_manifest(args.manifest))
     figures: dict[str, object] = {"recall": recall(random.Random(1).sample(clips, min(args.clips, len(clips))))}
+    print(json.dumps(figures, indent=1), flush=True)  # the rest takes longer
     if args.all:
         figures["precision"] = precision(clips, args.cache, args.judged)
     text = json.dumps(figures, indent=1)
