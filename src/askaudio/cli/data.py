@@ -10,6 +10,7 @@ Examples:
   askaudio data scenes library                        make a library of scenes with captions
   askaudio data info audiocaps:/data/AudioCaps        what is there, what is missing
   askaudio data check clotho:/data/clotho             errors, odd captions, leaks between splits
+  askaudio data suspects my.csv --tower mn04_as.onnx  captions that probably belong to another sound
   askaudio data convert my.csv clean/manifest.jsonl --without no_clotho_test=clotho:/data/clotho
 
 askaudio data VERB --help says more.
@@ -22,7 +23,7 @@ import importlib
 from types import ModuleType
 
 HELP = "make, check and clean captioned sound libraries"
-VERBS = ("scenes", "info", "check", "convert")
+VERBS = ("scenes", "info", "check", "suspects", "convert")
 
 
 def _module(verb: str) -> ModuleType:
