@@ -40,9 +40,9 @@ class StringColumn(Sequence[str]):
     @classmethod
     def load(cls, folder: Path, name: str) -> StringColumn:
         """Map what ``save`` wrote."""
-        offsets = np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
+        offsets = np.asarray(np.load(folder / f"{name}.offsets.npy", mmap_mode="r"))  # asarray: memmap is slow to index
         path = folder / f"{name}.bytes"
-        data = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+        data = np.asarray(np.memmap(path, np.uint8, "r")) if path.stat().st_size else np.zeros(0, np.uint8)
         if offsets[-1] != len(data):
             raise ValueError(f"{path} has {len(data)} bytes, its offsets say {offsets[-1]}")
         return cls(data, offsets)

@@ -14,6 +14,7 @@ import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ class Table:
             name: StringColumn.load(folder, name) for name in ("ids", "docs", "doc_clips", "terms")
         }
         arrays: dict[str, Any] = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
             for name in ("doc_of", "numbers", "seq", "doc_numbers", "starts", "postings")
         }
         vectors = VectorFile(folder / "vectors.npy")
@@ -243,16 +244,28 @@ class VectorFile:
         return self._rows
 
     def rows(self, rows: IntArray) -> FloatArray:
-        """(K,) row numbers -> (K, D)."""
+        """(K,) row numbers -> (K, D); rows that follow each other are read in one go."""
         out = np.empty((len(rows), self.dim), np.float32)
         size, descriptor = 4 * self.dim, self._file.fileno()
-        for place, row in enumerate(rows.tolist()):
-            os.preadv(descriptor, [out[place].data], self._offset + row * size)
+        bytes_out = memoryview(out).cast("B") if len(rows) else memoryview(b"")
+        starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist()]
+        for first, last in pairwise([*starts, len(rows)]):
+            place = self._offset + int(rows[first]) * size if len(rows) else 0
+            _read_fully(descriptor, bytes_out[first * size : last * size], place)
         return out
 
     def all(self) -> FloatArray:
         """Everything -> (N, D)."""
         return np.load(self._path, allow_pickle=False)
+
+
+def _read_fully(descriptor: int, target: memoryview, place: int) -> None:
+    """One call reads at most 2 GiB, and the system may give less than was asked for."""
+    while len(target):
+        count = os.preadv(descriptor, [target], place)
+        if count <= 0:
+            raise OSError("a file of vectors ends too early")
+        target, place = target[count:], place + count
 
 
 def compare_numbers_of(column: Float64Array, compare: Compare) -> BoolArray:

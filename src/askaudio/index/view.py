@@ -83,7 +83,8 @@ class View:
         if self.accelerator is None:
             return [_scan(self.base, query, top_k, kept) for query in queries]
         if kept is not None and len(kept) <= max(_SCAN, top_k):
-            return [kept] * len(queries)
+            matrix = self.base.rows_of_vectors(kept)
+            return [kept[best_rows(matrix @ query, top_k, MARGIN_F32)] for query in queries]
         total = len(self.base) if kept is None else len(kept)
         count = min(total, 4 * top_k + 40)
         scores, rows = self.accelerator.candidates(queries, count, keep)
