@@ -195,6 +195,22 @@ def test_a_path_with_colon_and_question_mark(tmp_path):
     assert len(open_dataset(str(folder))) == 1
 
 
+def test_home_folder_and_odd_letters_in_options(sounds, monkeypatch):
+    monkeypatch.setenv("HOME", str(sounds))
+    (sounds / "a+b %20").mkdir()
+    write_table(sounds / "a+b %20" / "t.csv", ["file_name", "caption"], [["bell.ogg", "A bell"]])
+    assert len(open_dataset("~/a+b %20/t.csv?audio=~")) == 1
+    assert len(open_dataset("folder:~?names=no")) == 3
+    with pytest.raises(DataError, match="option 'audio' has no value"):
+        open_dataset(f"{sounds}/a+b %20/t.csv?audio")
+
+
+def test_recording_ids_in_columns_become_groups(sounds):
+    for column, group in (("freesound-id", "freesound:12"), ("ytid", "youtube:12")):
+        write_table(sounds / "t.csv", ["name", column, "text"], [["bell.ogg", 12, "A bell"]])
+        assert open_dataset(f"{sounds / 't.csv'}?path=name").clips[0].group == group
+
+
 def test_read_dataset_does_not_refuse_an_empty_pool(tmp_path):
     make_audiocaps(tmp_path, dead=tuple(range(24)))
     manifest = read_dataset(f"audiocaps:{tmp_path}?split=test")

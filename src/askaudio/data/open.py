@@ -17,10 +17,10 @@ clotho is, if elsewhere; ``cache=FOLDER`` where the sounds of hf and wds are ext
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import SPLITS, Progress, Split, silent
@@ -123,19 +123,32 @@ def parse_spec(spec: str) -> Spec:
     Raises:
         DataError: An unknown kind or option, or nothing at that place.
     """
-    if Path(spec).exists():  # a path may hold a colon or a question mark
-        return Spec(*_plain(Path(spec)), {})
+    if (path := Path(spec).expanduser()).exists():  # a path may hold a colon or a question mark
+        return Spec(*_plain(path), {})
     head, _, query = spec.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
+    options = _options(spec, query)
     kind, colon, place = head.partition(":")
-    if not colon or kind not in READERS:
-        kind, place = _plain(Path(head))
+    if colon and kind in READERS:
+        place = os.path.expanduser(place)
+    else:
+        kind, place = _plain(Path(head).expanduser())
     if not place:
         raise DataError(f"{spec!r} names no folder; expected for example {kind}:/data/{kind}")
     known = READERS[kind][1] | _COMMON
     if unknown := sorted(set(options) - known):
         raise DataError(f"{spec}: unknown option {', '.join(unknown)}; {kind} knows {', '.join(sorted(known))}")
     return Spec(kind, place, options)
+
+
+def _options(spec: str, query: str) -> Options:
+    """``a=1&b=2``; letters stand for themselves, so that paths need no quoting, and ~ is the home folder."""
+    options: Options = {}
+    for part in filter(None, query.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals or not value:
+            raise DataError(f"{spec}: option {part!r} has no value; expected for example split=test")
+        options[name] = os.path.expanduser(value)
+    return options
 
 
 def _plain(path: Path) -> tuple[str, str]:

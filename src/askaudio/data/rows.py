@@ -22,6 +22,13 @@ from askaudio.data.tables import Row, split_of
 PATH_COLUMNS = ("path", "file_name", "filename", "file", "audio_path", "audio_filepath", "audio", "wav", "location")
 TEXT_COLUMNS = ("captions", "caption", "text", "description", "title")
 ID_COLUMNS = ("clip_id", "id")
+# column -> corpus of the recording ids in it
+RECORDING_COLUMNS = {
+    "freesound_id": "freesound",
+    "freesound-id": "freesound",
+    "youtube_id": "youtube",
+    "ytid": "youtube",
+}
 _PLAIN = (str, int, float, bool)
 _NUMBERED = re.compile(r"(?:caption|text)_?(\d+)")
 
@@ -89,13 +96,21 @@ def _clip(row: Row, path: Path, default_id: str, captions: list[str], used: tupl
         str(path),
         captions_of(clip_id, captions),
         split,
-        group=str(values.get("group") or ""),
+        group=str(values.get("group") or "") or _recording(values),
         label=str(values.get("label") or ""),
         duration_s=duration,
         licence=str(values.get("licence") or ""),
         source=str(values.get("source") or ""),
         extra={k: v for k, v in values.items() if k not in known and isinstance(v, _PLAIN) and v != ""},
     )
+
+
+def _recording(values: Mapping[str, Any]) -> str:
+    """The recording behind a row, where a column says so: what finds it again in other corpora."""
+    for column, corpus in RECORDING_COLUMNS.items():
+        if values.get(column) not in (None, ""):
+            return f"{corpus}:{str(values[column]).strip()}"
+    return ""
 
 
 def manifest_from_rows(
