@@ -84,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collection", required=True)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
-    parser.add_argument("--query", default="rain on a window")
+    parser.add_argument("--query", default="washing dishes")
     args = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import psutil
 from serving import make_collection, resident_mb, served
 
 WORDS = ["low hum", "high whistle", "bell", "engine rumble", "bird", "siren", "thunder", "cricket", "alarm", "hiss"]
@@ -99,12 +100,17 @@ def summary(note: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     }
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 def measure(collection: Path | str, args: argparse.Namespace) -> dict:
     think_s = 0.0 if args.flood else args.think
     with served(collection, rate_per_s=0) as (port, process):
         asyncio.run(run_clients(port, 2, 3.0, 0.0))  # warm
         alone, first_errors, _ = asyncio.run(run_clients(port, 1, min(args.seconds, 20.0), min(think_s, 0.1)))
-        before = resident_mb(process)
+        before, cpu_before = resident_mb(process), cpu_seconds(process)
         many, errors, took_s = asyncio.run(run_clients(port, args.clients, args.seconds, think_s))
         ratio = float(np.quantile(many["search"], 0.99) / np.median(alone["search"]))
         return {
@@ -114,6 +120,9 @@ def measure(collection: Path | str, args: argparse.Namespace) -> dict:
             "one": summary(alone),
             "many": summary(many),
             "requests_per_s": round(sum(map(len, many.values())) / took_s, 1),
+            "server_cpu_ms_per_request": round(
+                1000 * (cpu_seconds(process) - cpu_before) / sum(map(len, many.values())), 2
+            ),
             "errors": len(errors) + len(first_errors),
             "first_errors": (first_errors + errors)[:5],
             "p99_over_single_p50": round(ratio, 2),

@@ -140,7 +140,7 @@ async function showFound(signal) {
   $("show-more").hidden = answer.hits.length < shown || shown >= MAX_HITS;
   if (!found.length) return showNothing();
   say(`${found.length} ${found.length === 1 ? "sound" : "sounds"}, the nearest first`);
-  if (found[0].match < 20) showNotice("Nothing stands out. These are the nearest sounds there are.", "", null, true);
+  if (found[0].match < 20 && !found[0].words.length) showNotice("Nothing stands out. These are the nearest sounds there are.", "", null, true);
 }
 
 /** Nothing is asked: show what there is, from a random place, or what the filters leave. */
@@ -249,7 +249,7 @@ function row(hit, place) {
   if (kind) find("h3").append(element("small", { textContent: kind }));
   find("h3").id = `hit-${place}`;
   find("article").setAttribute("aria-labelledby", `hit-${place}`);
-  find(".where").textContent = hit.metadata.caption || hit.metadata.description || folderOf(hit.path);
+  find(".where").textContent = [hit.metadata.caption ?? []].flat()[0] || hit.metadata.description || folderOf(hit.path);
   find(".where").title = hit.path;
   find(".facts").textContent = factsOf(hit.metadata);
   find(".play").setAttribute("aria-label", `Play ${name}`);
@@ -282,8 +282,9 @@ function showMatch(place, hit) {
   place.hidden = hit.match === undefined;
   if (place.hidden) return;
   const [, level, word] = LEVELS.find(([from]) => hit.match >= from);
+  const byName = hit.match < 50 && hit.words.length > 0; // it stands here for its words, not for its sound
   place.dataset.level = level;
-  place.querySelector(".word").textContent = word;
+  place.querySelector(".word").textContent = byName ? "By its name" : word;
   place.title = `${Math.round(hit.match)} of 100; cosine ${hit.score.toFixed(3)}`;
 }
 
