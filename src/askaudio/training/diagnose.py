@@ -154,10 +154,10 @@ class _Trial:
         self.random = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            sides = [Projection(x.shape[1], embed_dim, 256, dropout=0.0, residual=True) for x in (audio, text)]
-        for side, x in zip(sides, (audio, text), strict=True):
-            side.standardise(x)
-        self.model = DualEncoder(*sides, temperature=temperature, learn_temperature=False)
+            of_audio, of_text = (Projection(x.shape[1], embed_dim, 256, 0.0, residual=True) for x in (audio, text))
+        of_audio.standardise(audio)
+        of_text.standardise(text)
+        self.model = DualEncoder(of_audio, of_text, temperature=temperature, learn_temperature=False)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=lr, weight_decay=0.01)
         self.past: list[tuple[Tensor, Tensor]] = [self.tables()]  # of every half epoch, newest last
 
