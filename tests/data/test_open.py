@@ -153,6 +153,15 @@ def test_list_option_reads_text_json_and_csv(tmp_path):
         open_dataset(f"clotho:{root}?list={tmp_path / 'd.txt'}")
 
 
+def test_a_list_of_clip_ids_is_taken_letter_by_letter(tmp_path):
+    for folder in ("rain", "wind"):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "01.wav", tone(440, 0, 0.1), RATE_HZ)
+    for text, named in (("rain/01\n", ["rain/01"]), ("01.wav\n", ["rain/01", "wind/01"])):
+        (tmp_path / "list.txt").write_text(text)
+        assert [c.clip_id for c in open_dataset(f"{tmp_path}?list={tmp_path / 'list.txt'}")] == named
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

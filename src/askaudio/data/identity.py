@@ -45,7 +45,7 @@ def _values(value: Any) -> Iterator[str]:
 def read_id_list(path: Path | str) -> frozenset[str]:
     """Names of clips from a list file: one a line (.txt), a column of a CSV, or any texts of a JSON file.
 
-    Reads the 957-clip CSV, a list of 883 files, and the blacklists of WavCaps alike; audio suffixes are dropped.
+    Reads the 957-clip CSV, a list of 883 files, and the blacklists of WavCaps alike.
 
     Raises:
         DataError: The file is missing, empty, or a CSV without a column of names.
@@ -66,7 +66,18 @@ def read_id_list(path: Path | str) -> frozenset[str]:
         names = (str(row.values[column]) for row in table.rows)
     else:
         names = read_text(path).splitlines()
-    found = frozenset(stem(name) for name in names if name.strip())
+    found = frozenset(name.strip() for name in names if name.strip())
     if not found:
         raise DataError(f"{path} names no clip; expected one file name or id a line")
     return found
+
+
+def named_in(clips: Iterable[Clip], names: frozenset[str]) -> set[str]:
+    """Ids of the clips that a list names: by clip_id where a name is one, else by any of the clip's names.
+
+    A list of "rain/01" does not name "wind/01"; a list of "01.wav" names both.
+    """
+    clips = list(clips)
+    exact = names & {clip.clip_id for clip in clips}
+    loose = {stem(name) for name in names - exact}
+    return {clip.clip_id for clip in clips if clip.clip_id in exact or not loose.isdisjoint(aliases(clip))}

@@ -16,7 +16,7 @@ from askaudio.core.errors import DataError
 from askaudio.core.types import Progress, Split, silent
 from askaudio.data.findings import Finding, Level, some
 from askaudio.data.fingerprints import Fingerprint, make_fingerprints
-from askaudio.data.identity import aliases, read_id_list
+from askaudio.data.identity import named_in, read_id_list
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.same_sound import Overlap, find_overlaps
 
@@ -194,8 +194,8 @@ def without_listed(manifest: Manifest, path: Path | str) -> Filtered:
     Raises:
         DataError: As ``read_id_list``.
     """
-    names = read_id_list(path)
-    keep = [not (aliases(clip) & names) for clip in manifest]
+    named = named_in(manifest, read_id_list(path))
+    keep = [clip.clip_id not in named for clip in manifest]
     return Filtered(manifest.where(keep), {"recording": 0, "name": keep.count(False), "sound": 0})
 
 

@@ -30,7 +30,7 @@ from askaudio.data.clotho import read_clotho
 from askaudio.data.csv_file import read_csv_file, read_jsonl_file
 from askaudio.data.folder import read_folder
 from askaudio.data.huggingface import read_huggingface
-from askaudio.data.identity import aliases, read_id_list
+from askaudio.data.identity import named_in, read_id_list
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.tables import split_of
 from askaudio.data.webdataset import read_webdataset
@@ -233,7 +233,8 @@ def _keep(manifest: Manifest, keep: Callable[[Clip], bool]) -> Manifest:
 
 def _keep_listed(manifest: Manifest, path: Path) -> Manifest:
     names = read_id_list(path)
-    kept = _keep(manifest, lambda clip: bool(aliases(clip) & names))
+    wanted = named_in((*manifest.clips, *manifest.missing), names)
+    kept = _keep(manifest, lambda clip: clip.clip_id in wanted)
     if not kept.clips and not kept.missing:
         raise DataError(f"{path}: none of its {len(names)} names is a clip of {manifest.name}")
     version = ", ".join(filter(None, (manifest.about.version, f"list {path.name}")))
