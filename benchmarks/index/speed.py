@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from askaudio.index.entries import Entry, Identity
 from askaudio.index.open import open_store
-from askaudio.index.store import Entry, Identity, VectorStore
+from askaudio.index.store import VectorStore
 from askaudio.models.toy import ToyEncoder
 from askaudio.search.engine import SearchEngine
 

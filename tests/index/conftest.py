@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from stored_entries import IDENTITY
 
+from askaudio.index.entries import Identity
 from askaudio.index.open import open_store
-from askaudio.index.store import Identity, VectorStore
+from askaudio.index.store import VectorStore
 
 ENGINES = ["exact", "lance", "s3", "postgresql"]
 Opener = Callable[..., VectorStore]

@@ -16,8 +16,9 @@ from askaudio.core.errors import IndexStoreError
 from askaudio.index import accelerator, cache
 from askaudio.index.check import check, repair
 from askaudio.index.embedded import EmbeddedStore
+from askaudio.index.entries import Entry, Identity
 from askaudio.index.open import open_store
-from askaudio.index.store import Entry, Identity, VectorStore
+from askaudio.index.store import VectorStore
 
 
 def filled(folder: Path, n: int = 60) -> EmbeddedStore:

@@ -9,8 +9,7 @@ from stored_entries import DIM, make_entries
 
 from askaudio.core.errors import ConfigError
 from askaudio.index.filters import All, Any_, Compare, Filter, Not, clips_are, holds, parse_filter, terms_of
-from askaudio.index.lance import lance_sql
-from askaudio.index.postgres import postgres_sql
+from askaudio.index.sql import lance_sql, postgres_sql
 from askaudio.index.table import Table
 
 ENTRIES = make_entries(60)

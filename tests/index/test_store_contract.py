@@ -11,8 +11,9 @@ import pytest
 from stored_entries import DIM, IDENTITY, make_entries
 
 from askaudio.core.errors import ConfigError, IndexStoreError
+from askaudio.index.entries import Entry, Identity
 from askaudio.index.open import open_store
-from askaudio.index.store import Entry, Identity, VectorStore
+from askaudio.index.store import VectorStore
 
 Opener = Callable[..., VectorStore]
 FILTERS = [

@@ -11,8 +11,8 @@ import soundfile
 from tones import RATE_HZ, write_tone
 
 from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError
+from askaudio.index.entries import Entry, Identity
 from askaudio.index.open import open_store
-from askaudio.index.store import Entry, Identity
 from askaudio.models.toy import ToyEncoder
 from askaudio.search.engine import SearchEngine
 from askaudio.search.ingest import ingest

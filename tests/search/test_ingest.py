@@ -19,11 +19,14 @@ from tones import write_tone
 from askaudio.audio.decode import decode
 from askaudio.core.errors import ConfigError
 from askaudio.core.types import FloatArray
+from askaudio.index.entries import Identity
 from askaudio.index.open import open_store
-from askaudio.index.store import Identity, VectorStore
+from askaudio.index.store import VectorStore
 from askaudio.models.toy import ToyEncoder
-from askaudio.search.ingest import Report, ingest, read_broken, wait_for_change, write_broken
-from askaudio.search.walk import clip_id_of, sound_files, stamp_of
+from askaudio.search.ingest import ingest
+from askaudio.search.report import Report, read_broken, write_broken
+from askaudio.search.walk import clip_id_of
+from askaudio.search.watch import look, wait_for_change
 
 
 class CountingEncoder(ToyEncoder):
@@ -205,7 +208,7 @@ def test_a_whole_folder_is_renamed_in_few_commits(
 
 
 def test_waiting_for_a_change_returns_when_the_folder_stands_still(library: Path) -> None:
-    before = {path: stamp_of(path) for path in sound_files([library])}
+    before = look([library])
     timer = threading.Timer(0.15, write_tone, (library / "late.wav", 440))
     timer.start()
     now = wait_for_change([library], before, every_s=0.02)

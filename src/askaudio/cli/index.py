@@ -23,9 +23,10 @@ from askaudio.cli.output import emit_json, progress_bar, say
 from askaudio.core.errors import ConfigError, IndexStoreError
 
 if TYPE_CHECKING:
-    from askaudio.index.store import Identity, VectorStore
+    from askaudio.index.entries import Identity
+    from askaudio.index.store import VectorStore
     from askaudio.models.encoder import Encoder
-    from askaudio.search.ingest import Report
+    from askaudio.search.report import Report
 
 HELP = "add the sounds of folders to a collection"
 
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Index; 0 when every file could be read, 1 when some are broken."""
     from askaudio.index.open import default_collection, open_store
+    from askaudio.search.watch import look, wait_for_change
 
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; expected 1 or more")
@@ -56,16 +58,8 @@ def run(args: argparse.Namespace) -> int:
             _tell(args, report, broken_file, store)
             if not args.watch:
                 return 1 if report.broken else 0
-            from askaudio.search.ingest import wait_for_change
-
-            seen = _now(args.folders) if seen is None else wait_for_change(args.folders, seen)
-
-
-def _now(folders: Sequence[str]) -> dict[str, str]:
-    """The folders as they are; what changed during the first run shows at the next look."""
-    from askaudio.search.walk import absolute_roots, sound_files, stamp_of
-
-    return {path: stamp_of(path) for path in sound_files(absolute_roots(folders))}
+            # what changed during the first run shows at its first look
+            seen = look(args.folders) if seen is None else wait_for_change(args.folders, seen)
 
 
 def choose_model(model: str | None, collection: str) -> tuple[str, Encoder, Identity]:
@@ -74,8 +68,8 @@ def choose_model(model: str | None, collection: str) -> tuple[str, Encoder, Iden
     Returns:
         Its spec (absolute when it is a folder), the encoder, and the identity that a new collection remembers.
     """
+    from askaudio.index.entries import Identity
     from askaudio.index.open import open_store
-    from askaudio.index.store import Identity
     from askaudio.models.build import load
 
     spec = model
@@ -103,7 +97,8 @@ def broken_list(collection: str) -> Path:
 
 
 def _ingest(args: argparse.Namespace, store: VectorStore, encoder: Encoder, spec: str, broken_file: Path) -> Report:
-    from askaudio.search.ingest import ingest, read_broken, write_broken
+    from askaudio.search.ingest import ingest
+    from askaudio.search.report import read_broken, write_broken
 
     with progress_bar("indexing", "files") as bar:
         report = ingest(

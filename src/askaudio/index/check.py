@@ -14,9 +14,10 @@ import numpy as np
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import Json, Progress, silent
 from askaudio.index.embedded import EmbeddedStore
+from askaudio.index.entries import Entry
 from askaudio.index.filters import Compare
 from askaudio.index.open import check_identity
-from askaudio.index.store import Entry, VectorStore
+from askaudio.index.store import VectorStore
 
 _BATCH = 1000
 

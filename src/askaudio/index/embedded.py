@@ -15,10 +15,11 @@ from askaudio.core.errors import IndexStoreError
 from askaudio.core.files import read_json, write_json
 from askaudio.core.types import FloatArray
 from askaudio.index.cache import Cache, empty_view, newest_version
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip
 from askaudio.index.filters import Filter
 from askaudio.index.lance import LanceTable
 from askaudio.index.lock import WriterLock
-from askaudio.index.store import Capabilities, Entry, Identity, Match, Mode, StoredClip, VectorStore
+from askaudio.index.store import VectorStore
 from askaudio.index.view import View
 from askaudio.index.words import WordMatch
 

@@ -18,10 +18,11 @@ import numpy as np
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.core.types import FloatArray
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
 from askaudio.index.filters import Filter, holds
 from askaudio.index.lock import WriterLock
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
-from askaudio.index.store import Capabilities, Entry, Identity, Match, Mode, VectorStore, match_of
+from askaudio.index.store import VectorStore
 
 _NO_VECTOR = np.zeros(0, np.float32)
 

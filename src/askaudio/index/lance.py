@@ -15,8 +15,9 @@ import numpy as np
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray
-from askaudio.index.filters import DOC_NUMBERS, ENTRY_NUMBERS, IDS, NUMBERS, Compare, Filter, fold, number_of, terms_of
-from askaudio.index.store import Entry, Identity, doc_text
+from askaudio.index.entries import Entry, Identity, doc_text
+from askaudio.index.filters import DOC_NUMBERS, ENTRY_NUMBERS, Compare, Filter, number_of, terms_of
+from askaudio.index.sql import lance_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,35 +25,6 @@ if TYPE_CHECKING:
 TABLE = "entries"
 PLAIN = ["entry_id", "clip_id", "start_s", "end_s", "doc", "seq"]
 T = TypeVar("T")
-
-
-def lance_sql(tree: Filter) -> str:
-    """A filter as a LanceDB condition that is never NULL; every value is quoted."""
-
-    def leaf(compare: Compare) -> str:
-        name, values = compare.field, compare.values
-        if name in IDS:
-            return f"{name} IN ({', '.join(_quoted(str(v)) for v in values)})"
-        if name in NUMBERS:
-            tests = (f"{name} {'=' if compare.op == 'in' else compare.op} {float(v)!r}" for v in values)
-            return f"coalesce({' OR '.join(tests)}, false)"
-        if compare.op == "~":
-            pattern = f"(^|\n){_escaped(name)}=[^\n]*{_escaped(str(values[0]))}"
-            return f"regexp_like(array_to_string(terms, '\n'), {_quoted(pattern)})"
-        return "(" + " OR ".join(f"array_has(terms, {_quoted(f'{name}={v}')})" for v in values) + ")"
-
-    return fold(
-        tree, leaf, lambda xs: f"({' AND '.join(xs)})", lambda xs: f"({' OR '.join(xs)})", lambda x: f"(NOT {x})"
-    )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _escaped(text: str) -> str:
-    """A text as a regular expression that means itself, in any dialect."""
-    return "".join(c if c.isalnum() or c in " =/_" else f"\\{c}" if c in "\\^[]-&~" else f"[{c}]" for c in text)
 
 
 def guarded(url: str, work: Callable[[], T]) -> T:

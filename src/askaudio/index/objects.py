@@ -16,10 +16,12 @@ import numpy as np
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
 from askaudio.index.filters import Filter
-from askaudio.index.lance import PLAIN, LanceTable, entries_of_batch, lance_sql
+from askaudio.index.lance import PLAIN, LanceTable, entries_of_batch
 from askaudio.index.ranking import MARGIN_F32, exact_scores, rank
-from askaudio.index.store import Capabilities, Entry, Identity, Match, Mode, VectorStore, match_of
+from askaudio.index.sql import lance_sql
+from askaudio.index.store import VectorStore
 
 _PAGE = 2000
 _OPTIONS = {

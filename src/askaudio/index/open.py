@@ -14,7 +14,8 @@ from pathlib import Path
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.index.embedded import EmbeddedStore, read_identity
-from askaudio.index.store import Identity, Mode, VectorStore
+from askaudio.index.entries import Identity, Mode
+from askaudio.index.store import VectorStore
 
 OBJECT_SCHEMES = ("s3://", "gs://", "az://", "abfss://")
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")

@@ -20,51 +20,16 @@ import numpy as np
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray
-from askaudio.index.filters import DOC_NUMBERS, IDS, NUMBERS, Compare, Filter, fold, number_of, terms_of
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text, match_of
+from askaudio.index.filters import DOC_NUMBERS, Filter, number_of, terms_of
 from askaudio.index.ranking import MARGIN_F32, exact_scores, rank
-from askaudio.index.store import (
-    Capabilities,
-    Entry,
-    Identity,
-    Match,
-    Mode,
-    StoredClip,
-    VectorStore,
-    doc_text,
-    match_of,
-)
+from askaudio.index.sql import Sql, postgres_sql
+from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch, rank_words, words_of
 
 HNSW_ROWS = 50_000
 _PAGE = 2000
 _COLUMNS = ("entry_id", "clip_id", "doc", "start_s", "end_s", *DOC_NUMBERS, "terms", "words", "embedding")
-Sql = tuple[str, list[Any]]
-
-
-def postgres_sql(tree: Filter) -> Sql:
-    """A filter as a condition that is never NULL, and its parameters; values are never part of the text."""
-
-    def leaf(compare: Compare) -> Sql:
-        name, values = compare.field, list(compare.values)
-        if name in IDS:
-            return f"{name} = ANY(%s)", [values]
-        if name in NUMBERS and compare.op in ("=", "in"):
-            return f"coalesce({name} = ANY(%s), false)", [[float(v) for v in values]]
-        if name in NUMBERS:
-            return f"coalesce({name} {compare.op} %s, false)", [float(values[0])]
-        if compare.op == "~":
-            inside = "SELECT 1 FROM unnest(terms) t WHERE starts_with(t, %s) AND strpos(substr(t, %s), %s) > 0"
-            # strpos finds an empty text at place 1, as Python does
-            return f"EXISTS ({inside})", [f"{name}=", len(name) + 2, str(values[0])]
-        return "terms && %s::text[]", [[f"{name}={value}" for value in values]]
-
-    def join(word: str) -> Any:
-        def joined(parts: list[Sql]) -> Sql:
-            return f"({f' {word} '.join(p[0] for p in parts)})", [v for p in parts for v in p[1]]
-
-        return joined
-
-    return fold(tree, leaf, join("AND"), join("OR"), lambda part: (f"(NOT {part[0]})", part[1]))
 
 
 class PostgresStore(VectorStore):

@@ -11,132 +11,19 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray, Json
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
 from askaudio.index.filters import Filter, parse_filter
 from askaudio.index.ranking import unit_rows
 from askaudio.index.words import WordMatch, rank_words, split_words, words_of
-
-FORMAT_VERSION = 1
-Mode = Literal["r", "w"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One window of one clip.
-
-    Attributes:
-        entry_id: Unique in the store; adding it again replaces the old entry.
-        clip_id: The recording it was cut from.
-        vector: (D,) float32; stores keep it scaled to length 1.
-        start_s: Start of the window in the recording, in seconds.
-        end_s: End of the window, in seconds.
-        path: The file.
-        metadata: JSON-able facts about the recording: numbers, texts, lists of texts.
-    """
-
-    entry_id: str
-    clip_id: str
-    vector: FloatArray
-    start_s: float = 0.0
-    end_s: float = 0.0
-    path: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One found window: its score and the entry (without vector)."""
-
-    entry_id: str
-    clip_id: str
-    score: float
-    start_s: float
-    end_s: float
-    path: str
-    metadata: Mapping[str, Any]
-
-
-def match_of(entry: Entry, score: float) -> Match:
-    """A match from an entry."""
-    return Match(entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredClip:
-    """A recording as its entries describe it; ``windows`` of them carry exactly this path and metadata."""
-
-    clip_id: str
-    path: str
-    metadata: Mapping[str, Any]
-    windows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a store remembers of the encoder whose vectors it holds.
-
-    Attributes:
-        fingerprint: Hex name of the encoder's weights and settings.
-        embed_dim: D.
-        model: How to load that encoder again (a spec for ``models.build.load``), empty when unknown.
-        format_version: Of the store on disk; a newer one than ours is refused.
-    """
-
-    fingerprint: str
-    embed_dim: int
-    model: str = ""
-    format_version: int = FORMAT_VERSION
-
-    def to_json(self) -> Json:
-        """A JSON-able dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Any, url: str) -> Identity:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            IndexStoreError: Not an identity, or written by a newer version.
-        """
-        try:
-            version = int(value["format_version"])
-            if version > FORMAT_VERSION:
-                raise IndexStoreError(
-                    f"{url} was written by a newer askaudio (format {version}, this one reads up to {FORMAT_VERSION}); "
-                    "mend: pip install --upgrade askaudio"
-                )
-            return cls(str(value["fingerprint"]), int(value["embed_dim"]), str(value.get("model", "")), version)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise IndexStoreError(
-                f"{url} holds no readable identity ({error}); mend: askaudio index it anew"
-            ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an engine can do.
-
-    Attributes:
-        durable_add: An entry is safe on disk when ``add`` returns (else when ``save`` returns).
-        snapshots: ``snapshot`` and ``restore`` work.
-        readers_while_writing: Others may read while one writes.
-        writers: How many may write at the same time; 0 for any number.
-        approximate: ``search`` may miss a little on large collections (scores are always exact).
-    """
-
-    durable_add: bool
-    snapshots: bool
-    readers_while_writing: bool
-    writers: int
-    approximate: bool
 
 
 class VectorStore(ABC):
@@ -372,11 +259,6 @@ class VectorStore(ABC):
 def page(items: Any, offset: int, limit: int | None) -> Any:
     """A piece of a list."""
     return items[offset:] if limit is None else items[offset : offset + limit]
-
-
-def doc_text(clip_id: str, path: str, metadata: Mapping[str, Any]) -> str:
-    """What all windows of one recording share, as one line of JSON in ASCII: equal facts, equal text."""
-    return json.dumps([clip_id, path, dict(metadata)], separators=(",", ":"), sort_keys=True)
 
 
 def _plain(entry: Entry) -> Json:

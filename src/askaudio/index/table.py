@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
+from askaudio.index.entries import Entry, Match, doc_text
 from askaudio.index.filters import (
     DOC_NUMBERS,
     ENTRY_NUMBERS,
@@ -32,7 +33,6 @@ from askaudio.index.filters import (
     number_of,
     terms_of,
 )
-from askaudio.index.store import Entry, Match, doc_text
 from askaudio.index.strings import StringColumn
 from askaudio.index.words import words_of
 
@@ -247,7 +247,7 @@ class VectorFile:
         """(K,) row numbers -> (K, D); rows that follow each other are read in one go."""
         out = np.empty((len(rows), self.dim), np.float32)
         size, descriptor = 4 * self.dim, self._file.fileno()
-        bytes_out = memoryview(out).cast("B") if len(rows) else memoryview(b"")
+        bytes_out = out.data.cast("B") if len(rows) else memoryview(b"")
         starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist()]
         for first, last in pairwise([*starts, len(rows)]):
             place = self._offset + int(rows[first]) * size if len(rows) else 0

@@ -14,9 +14,10 @@ import numpy as np
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.accelerator import Accelerator
+from askaudio.index.entries import Entry, Match, StoredClip
 from askaudio.index.filters import Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
-from askaudio.index.store import Entry, Match, StoredClip, page
+from askaudio.index.store import page
 from askaudio.index.table import Table
 from askaudio.index.words import WordMatch, rank_words
 

@@ -20,7 +20,7 @@ from askaudio.audio.decode import probe, stream_windows
 from askaudio.core.errors import AskAudioError
 from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray, Json
-from askaudio.index.store import Entry
+from askaudio.index.entries import Entry
 from askaudio.models.build import load
 from askaudio.models.encoder import Encoder
 from askaudio.search.metadata import read_metadata

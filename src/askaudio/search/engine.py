@@ -22,10 +22,11 @@ from askaudio.audio.decode import stream_windows
 from askaudio.core.errors import ConfigError, IndexStoreError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
+from askaudio.index.entries import Identity, Match
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
 from askaudio.index.open import check_identity, open_store
 from askaudio.index.ranking import exact_scores
-from askaudio.index.store import Identity, Match, VectorStore
+from askaudio.index.store import VectorStore
 from askaudio.models.build import load
 from askaudio.models.encoder import Encoder, pool_windows
 from askaudio.search.background import SAMPLE, Background, as_match, background_of

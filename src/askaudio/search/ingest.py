@@ -7,22 +7,23 @@ again; nothing is encoded twice and nothing is missed. Memory does not grow with
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from askaudio.audio.decode import probe
 from askaudio.core.errors import AudioDecodeError
-from askaudio.core.files import atomic_path, sha256_file
+from askaudio.core.files import sha256_file
 from askaudio.core.types import Json, Progress, silent
+from askaudio.index.entries import Entry
 from askaudio.index.filters import All, Compare, Not, clips_are
-from askaudio.index.store import Entry, VectorStore
+from askaudio.index.store import VectorStore
 from askaudio.models.encoder import Encoder
 from askaudio.search.encode import Sound, with_captions
 from askaudio.search.metadata import read_metadata
 from askaudio.search.pool import Task, encode_here, encode_in_pool
+from askaudio.search.report import Broken, Report
 from askaudio.search.walk import absolute_roots, clip_id_of, sound_files, stamp_of
 
 _COMMIT_S = 2.0  # a commit at least so often: what a kill can cost
@@ -38,45 +39,6 @@ class Known:
     stamp: str
     content_hash: str
     whole: bool  # all its windows, of one content
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Why a file could not be read, and its stamp when that was found."""
-
-    reason: str
-    stamp: str
-
-
-@dataclass
-class Report:
-    """What a run did.
-
-    Attributes:
-        added: New files encoded.
-        changed: Files whose content changed.
-        unchanged: Files that were skipped.
-        renamed: Files found under a new path; their vectors were kept.
-        removed: Files that are gone.
-        kept: Gone files that were kept because their whole folder looks empty (an unplugged disk?).
-        broken: path -> why it could not be read, and its stamp then.
-        audio_s: Seconds of sound encoded.
-        took_s: Seconds the run took.
-    """
-
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    renamed: int = 0
-    removed: int = 0
-    kept: int = 0
-    broken: dict[str, Broken] = field(default_factory=dict)
-    audio_s: float = 0.0
-    took_s: float = 0.0
-
-    def to_json(self) -> Json:
-        """A JSON-able dict."""
-        return asdict(self)
 
 
 def ingest(
@@ -289,39 +251,3 @@ def _renamed_facts(old: Mapping[str, object], path: str, captions: Sequence[str]
         return dict(old)
     content = ("content_hash", "size_bytes", "modified_s", "windows", "duration_s")
     return {**fresh, **{key: old[key] for key in content if key in old}}
-
-
-def write_broken(report: Report, target: Path) -> None:
-    """Write the broken files of a run as JSON lines; a run without any leaves an empty file."""
-    with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for path in sorted(report.broken):
-            file.write(json.dumps({"path": path, **asdict(report.broken[path])}) + "\n")
-
-
-def read_broken(source: Path) -> dict[str, Broken]:
-    """What ``write_broken`` wrote; nothing when the file is missing or damaged."""
-    try:
-        with source.open(encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file]
-        return {row["path"]: Broken(row["reason"], row["stamp"]) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def wait_for_change(folders: Sequence[str | Path], seen: Mapping[str, str], every_s: float = 2.0) -> dict[str, str]:
-    """Look at folders until their sound files differ from ``seen`` and have stood still for one look.
-
-    Polling needs no service of the operating system and works on network drives; a look costs about 10 microseconds a
-    file, and looks never take more than a tenth of the time.
-
-    Returns:
-        path -> stamp of all sound files now.
-    """
-    last = dict(seen)
-    while True:
-        started = time.monotonic()
-        now = {path: stamp_of(path) for path in sound_files(absolute_roots(folders))}
-        if now != seen and now == last:
-            return now
-        last = now
-        time.sleep(max(every_s, 10 * (time.monotonic() - started)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from askaudio.index.store import Match
+from askaudio.index.entries import Match
 from askaudio.index.words import WordMatch
 from askaudio.search.hits import Segment
 

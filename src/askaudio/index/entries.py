@@ -1,0 +1,130 @@
+"""What stores hold and give back: entries, matches, recordings, and what a store remembers of its encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from askaudio.core.errors import IndexStoreError
+from askaudio.core.types import FloatArray, Json
+
+FORMAT_VERSION = 1
+Mode = Literal["r", "w"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One window of one clip.
+
+    Attributes:
+        entry_id: Unique in the store; adding it again replaces the old entry.
+        clip_id: The recording it was cut from.
+        vector: (D,) float32; stores keep it scaled to length 1.
+        start_s: Start of the window in the recording, in seconds.
+        end_s: End of the window, in seconds.
+        path: The file.
+        metadata: JSON-able facts about the recording: numbers, texts, lists of texts.
+    """
+
+    entry_id: str
+    clip_id: str
+    vector: FloatArray
+    start_s: float = 0.0
+    end_s: float = 0.0
+    path: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One found window: its score and the entry (without vector)."""
+
+    entry_id: str
+    clip_id: str
+    score: float
+    start_s: float
+    end_s: float
+    path: str
+    metadata: Mapping[str, Any]
+
+
+def match_of(entry: Entry, score: float) -> Match:
+    """A match from an entry."""
+    return Match(entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A recording as its entries describe it; ``windows`` of them carry exactly this path and metadata."""
+
+    clip_id: str
+    path: str
+    metadata: Mapping[str, Any]
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a store remembers of the encoder whose vectors it holds.
+
+    Attributes:
+        fingerprint: Hex name of the encoder's weights and settings.
+        embed_dim: D.
+        model: How to load that encoder again (a spec for ``models.build.load``), empty when unknown.
+        format_version: Of the store on disk; a newer one than ours is refused.
+    """
+
+    fingerprint: str
+    embed_dim: int
+    model: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> Json:
+        """A JSON-able dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any, url: str) -> Identity:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            IndexStoreError: Not an identity, or written by a newer version.
+        """
+        try:
+            version = int(value["format_version"])
+            if version > FORMAT_VERSION:
+                raise IndexStoreError(
+                    f"{url} was written by a newer askaudio (format {version}, this one reads up to {FORMAT_VERSION}); "
+                    "mend: pip install --upgrade askaudio"
+                )
+            return cls(str(value["fingerprint"]), int(value["embed_dim"]), str(value.get("model", "")), version)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise IndexStoreError(
+                f"{url} holds no readable identity ({error}); mend: askaudio index it anew"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do.
+
+    Attributes:
+        durable_add: An entry is safe on disk when ``add`` returns (else when ``save`` returns).
+        snapshots: ``snapshot`` and ``restore`` work.
+        readers_while_writing: Others may read while one writes.
+        writers: How many may write at the same time; 0 for any number.
+        approximate: ``search`` may miss a little on large collections (scores are always exact).
+    """
+
+    durable_add: bool
+    snapshots: bool
+    readers_while_writing: bool
+    writers: int
+    approximate: bool
+
+
+def doc_text(clip_id: str, path: str, metadata: Mapping[str, Any]) -> str:
+    """What all windows of one recording share, as one line of JSON in ASCII: equal facts, equal text."""
+    return json.dumps([clip_id, path, dict(metadata)], separators=(",", ":"), sort_keys=True)
