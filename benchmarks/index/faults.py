@@ -91,6 +91,8 @@ def main() -> int:
             child.send_signal(signal.SIGKILL)
             child.wait()
             kills += 1
+            if kills % 20 == 0:
+                print(f"{kills} kills", file=sys.stderr, flush=True)
         if (collection / "collection.json").exists():
             with open_store(collection) as store:
                 store.search(ToyEncoder().encode_text(["bell"])[0], 5)
