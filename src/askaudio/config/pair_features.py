@@ -1,6 +1,6 @@
 """A captioned set as raw features: what reliability and diagnosis need, from frozen towers or from any encoder.
 
-Computed once and kept in the feature cache. Cost for a clip of 10 s on one core: about 50 ms with EfficientAT mn04.
+Computed once and kept in the feature cache. Cost: one pass of the audio tower over every window of every sound.
 """
 
 from __future__ import annotations
