@@ -1,6 +1,7 @@
 """Search by words, parts, a stored clip and a sound that is sent; and what wrong queries are told."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import soundfile
 
 from askaudio.core.errors import IndexStoreError
+from askaudio.server.schemas import HitModel, hit_json, json_safe
 
 PROBLEM = "application/problem+json"
 
@@ -170,3 +172,18 @@ def test_a_fault_of_the_store_is_a_503_and_tells_nothing(make_client, monkeypatc
     monkeypatch.setattr(client.app.state.service.engine, "search", fail)
     answer = client.get("/v1/search?q=bell")
     assert answer.status_code == 503 and "secret" not in answer.text and answer.headers["retry-after"] == "5"
+
+
+def test_a_hit_on_the_wire_has_every_field_of_a_hit(engine):
+    hit = engine.search("siren", top_k=1)[0]
+    assert hit_json(hit) == json.loads(json.dumps(hit.to_json()))
+    assert HitModel(**hit_json(hit)).clip_id == hit.clip_id
+
+
+def test_numbers_that_json_cannot_say_become_null():
+    assert json_safe({"a": float("nan"), "b": [float("inf"), 1.5], "c": ("x", None), "d": {3: True}}) == {
+        "a": None,
+        "b": [None, 1.5],
+        "c": ["x", None],
+        "d": {"3": True},
+    }
