@@ -50,7 +50,7 @@ class Size:
     overrides: tuple[str, ...]
 
 
-FULL = Size({"train": 1200, "val": 120, "test": 300}, 5.0, ())
+FULL = Size({"train": 1000, "val": 100, "test": 250}, 5.0, ())
 QUICK = Size(
     {"train": 48, "val": 8, "test": 12}, 4.0, ("train.epochs=2", "train.batch_size=16", "model.embed_dim=64")
 )  # fmt: skip

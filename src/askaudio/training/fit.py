@@ -2,7 +2,7 @@
 
 Run folder: ``weights.safetensors`` and ``dual_encoder.json`` (the best epoch by validation), ``metrics.json`` (its
 scores and every epoch's), ``state/`` (for resuming). Lightning's own loggers, bars and checkpoints are switched off:
-what is left costs about 0.4 ms a step.
+what is left is about half a step of bare torch for small projections (measured at B = 8: 5.4 against 3.5 ms).
 """
 
 from __future__ import annotations
