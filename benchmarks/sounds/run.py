@@ -4,7 +4,7 @@ Protocol: the sounds of ../shared/data/sounds without urbansound8k, dealt out 70
 are the distinct texts of the test groups, and every test clip that carries a text answers it (R@k: any of them). The
 validation split picks the checkpoint; the test split is scored once a seed, after training.
 
-    python benchmarks/sounds/run.py                                 # 20 minutes the first time, 4 afterwards (2 busy cores)
+    python benchmarks/sounds/run.py                                 # 20 minutes the first time, 4 afterwards
     python benchmarks/sounds/run.py --seeds 0 1 2 --out /tmp/x.json train.lr=0.0005 knowledge=ask
 
 Towers are run once, their features cached. Results go to benchmarks/sounds/results.json, tries to benchmarks/LOG.md.

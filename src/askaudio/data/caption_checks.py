@@ -55,7 +55,7 @@ OFFICIAL: dict[tuple[str, str, Split], str] = {
 
 
 def official_state(manifest: Manifest, split: Split | None, checksum: str) -> str:
-    """ "as published", "not as published", or "" where no published checksum is known."""
+    """One of "as published", "not as published", or "" where no published checksum is known."""
     known = OFFICIAL.get((manifest.name.split(":")[0], manifest.about.version.split(",")[0], split)) if split else None
     if known is None or "list" in manifest.about.version:
         return ""
@@ -79,10 +79,12 @@ def check_captions(clips: Sequence[Clip], where: str, split: Split | None) -> It
     n_captions = sum(len(clip.captions) for clip in clips)
     bare = [clip.clip_id for clip in clips if not clip.captions]
     if bare:
-        yield Finding("warning", "no caption", where, len(bare), "clips without any caption are never a query", some(bare))
+        text = "clips without any caption are never a query"
+        yield Finding("warning", "no caption", where, len(bare), text, some(bare))
     empty = [c.caption_id for clip in clips for c in clip.captions if not c.text.strip()]
     if empty:
-        yield Finding("error", "empty caption", where, len(empty), "empty texts are queries nobody can answer", some(empty))
+        text = "empty texts are queries nobody can answer"
+        yield Finding("error", "empty caption", where, len(empty), text, some(empty))
     for what, is_odd in _ODD:
         odd = [f"{c.caption_id}: {c.text[:80]}" for clip in clips for c in clip.captions if c.text and is_odd(c.text)]
         if odd:
