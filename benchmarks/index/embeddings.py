@@ -75,18 +75,23 @@ def encode(manifest: Manifest, tower: EfficientATFeatures, total: int, seed: int
     return np.concatenate(rows)[:total], np.array(clips)[:total]
 
 
-def fill(real: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
-    """More rows between real ones and their neighbours -> (rows, D)."""
+def fill(real: np.ndarray, rows: int, rng: np.random.Generator, target: Path) -> None:
+    """Write the real rows and more between them and their neighbours -> (rows, D) in ``target``."""
     import faiss
 
     index = faiss.IndexFlatIP(real.shape[1])
     index.add(real)
     _, near = index.search(real, 11)
-    start = rng.integers(0, len(real), rows - len(real))
-    end = near[start, rng.integers(1, 11, len(start))]
-    share = rng.uniform(0.1, 0.9, (len(start), 1)).astype(np.float32)
-    noise = rng.standard_normal((len(start), real.shape[1])).astype(np.float32) * (0.1 / real.shape[1] ** 0.5)
-    return np.concatenate([real, normalise_rows(real[start] * (1 - share) + real[end] * share + noise)])
+    out = np.lib.format.open_memmap(target, "w+", np.float32, (rows, real.shape[1]))
+    out[: len(real)] = real[:rows]
+    for first in range(len(real), rows, 50_000):
+        size = min(50_000, rows - first)
+        start = rng.integers(0, len(real), size)
+        end = near[start, rng.integers(1, 11, size)]
+        share = rng.uniform(0.1, 0.9, (size, 1)).astype(np.float32)
+        noise = rng.standard_normal((size, real.shape[1])).astype(np.float32) * (0.1 / real.shape[1] ** 0.5)
+        out[first : first + size] = normalise_rows(real[start] * (1 - share) + real[end] * share + noise)
+    out.flush()
 
 
 def main() -> None:
@@ -114,7 +119,7 @@ def main() -> None:
     real, asked = normalise_rows((real - centre) @ wide), normalise_rows((asked - centre) @ wide)
     gap = normalise_rows(rng.standard_normal((1, DIM)))
     blur = normalise_rows(rng.standard_normal(asked.shape)) * BLUR
-    np.save(out / "rows.npy", fill(real, args.rows, rng))
+    fill(real, args.rows, rng, out / "rows.npy")
     np.save(out / "sound_queries.npy", asked)
     np.save(out / "text_queries.npy", normalise_rows(asked + blur + GAP * gap))
     np.save(out / "clips.npy", clips)
