@@ -7,7 +7,7 @@ import soundfile
 
 from askaudio.cli import main
 from askaudio.data.open import open_dataset
-from layouts import RATE_HZ, make_audiocaps, make_clotho, tone
+from layouts import RATE_HZ, make_audiocaps, make_clotho, texture, tone
 
 
 @pytest.fixture
@@ -83,6 +83,18 @@ def test_convert_deals_out_splits(audiocaps, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["pool"]["clips"] == 23
     manifest = open_dataset(str(out))
     assert [len(manifest.split(s)) for s in ("train", "val", "test")] == [16, 2, 5]
+
+
+def test_convert_deals_out_by_sound(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # fingerprints are kept below it
+    (tmp_path / "in").mkdir()
+    for k in range(8):  # four sounds, each twice
+        soundfile.write(tmp_path / "in" / f"sound {'ab'[k % 2]}{k}.wav", texture(k // 2, 1.0), RATE_HZ)
+    out = tmp_path / "m.jsonl"
+    assert main(["data", "convert", str(tmp_path / "in"), str(out), "--split-by-group", "--by-sound", "--json"]) == 0
+    capsys.readouterr()
+    splits = {clip.clip_id[-1]: clip.split for clip in open_dataset(str(out))}
+    assert all(splits[str(k)] == splits[str(k + 1)] for k in range(0, 8, 2))
 
 
 @pytest.mark.parametrize(

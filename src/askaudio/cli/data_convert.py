@@ -10,6 +10,7 @@ A knowledge base is training data: filter it too.
 Examples:
   askaudio data convert wds:/data/shards manifest.jsonl
   askaudio data convert ~/sounds ~/sounds/manifest.jsonl --split-by-group
+  askaudio data convert ~/sounds ~/sounds/manifest.jsonl --split-by-group --by-sound      one sound, one split
   askaudio data convert wavcaps.csv train.jsonl --without no_clotho_test=clotho:/data/clotho --without ids=black.json
   askaudio data convert my.csv train.jsonl --without any=test.csv --by-sound
 """
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help="what to read, as `askaudio data --help` names it")
     parser.add_argument("out", help="manifest to write (.jsonl)")
     parser.add_argument("--without", action="append", default=[], metavar="NAME=DATASET", help="leak filter, see above")
-    parser.add_argument("--by-sound", action="store_true", help="the filters compare the audio too (decodes all of it)")
+    parser.add_argument("--by-sound", action="store_true", help="filters and splits compare the audio too (decodes it)")
     parser.add_argument("--split-by-group", action="store_true", help="70/10/20 train, val, test; no recording cut")
     parser.add_argument("--seed", type=int, default=0, help="of --split-by-group")
     parser.add_argument("--captions-only", action="store_true", help="do not look for audio")
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, filter, deal out, write."""
-    from askaudio.data.manifest import split_by_group, write_manifest
+    from askaudio.data.manifest import write_manifest
     from askaudio.data.open import open_dataset
 
     if not args.out.endswith(".jsonl"):
@@ -55,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         for name, place in filters:
             left = _without(manifest, name, place, args.by_sound, progress)
             manifest, dropped[f"{name}={place}"] = left.manifest, left.dropped
-    if args.split_by_group:
-        manifest = split_by_group(manifest, seed=args.seed)
+        if args.split_by_group:
+            manifest = _deal_out(manifest, args, progress)
     write_manifest(manifest, args.out)
     if args.json:
         emit_json({"manifest": args.out, "pool": manifest.pool.to_json(), "dropped": dropped})
@@ -66,6 +67,16 @@ def run(args: argparse.Namespace) -> int:
         say(f"{name}: {sum(reasons.values()):,} clips taken out ({counts})")
     say(f"{args.out}: {manifest.pool}")
     return 0
+
+
+def _deal_out(manifest: Manifest, args: argparse.Namespace, progress: Progress) -> Manifest:
+    from askaudio.data.cache import default_root
+    from askaudio.data.manifest import split_by_group
+    from askaudio.data.sound_groups import split_by_sound
+
+    if not args.by_sound:
+        return split_by_group(manifest, seed=args.seed)
+    return split_by_sound(manifest, seed=args.seed, cache=default_root(), progress=progress)
 
 
 def _filter(text: str) -> tuple[str, str]:

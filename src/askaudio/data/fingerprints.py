@@ -3,7 +3,7 @@
 A clip becomes one 32-bit word every 16 ms. Each bit says whether the energy difference of two neighbouring bands grew
 or shrank over 64 ms. ``same_sound.py`` compares the words of clips.
 
-Cost: about 250 times real time on one core, decoding included, and 250 bytes a second of sound.
+Cost: about 400 times real time on one core, decoding of opus included, and 500 bytes a second of sound.
 
 Source: J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002, sections 4 and 5.
 Differs: bands up to 5.5 kHz instead of 2 kHz (sounds, not music), logarithmic energies with a floor (quiet noise is
