@@ -7,6 +7,8 @@ import pytest
 import soundfile
 
 from askaudio.cli import main
+from askaudio.data.scenes.library import synthesised_scenes
+from askaudio.data.scenes.write import write_scenes
 from askaudio.evaluation.run_files import read_embeddings, write_embeddings
 
 HZ = {"hum": 100, "horn": 400, "siren": 900, "alarm": 2000, "bird": 4000, "hiss": 7000}
@@ -82,6 +84,15 @@ def test_everything_that_was_asked_for_is_written(scored):
     assert json.loads((scored / "report.json").read_text())["metrics"]["t2a/R@5"]["value"] == 1.0
     kinds = json.loads((scored / "near_misses.json").read_text())["kinds"]
     assert {"attribute", "count", "negation"} == set(kinds)
+
+
+def test_near_misses_of_generated_scenes_are_minimal_pairs(capsys, tmp_path):
+    scenes = synthesised_scenes({"test": 12}, seed=1, duration_s=4.0, sample_rate_hz=16000)
+    write_scenes(scenes, tmp_path)
+    _, out, _ = call(capsys, "evaluate", "toy", "--data", tmp_path / "manifest.jsonl", "--near-misses", "--json")
+    kinds = json.loads(out)["near_misses"]["kinds"]
+    assert {"order", "label", "negation"} <= set(kinds)  # "label" is made from the truth, never by rule
+    assert all(0 <= kind["accuracy"] <= 1 for kind in kinds.values() if "accuracy" in kind)
 
 
 def test_exact_near_misses_of_the_manifest_are_used(capsys, library, tmp_path):

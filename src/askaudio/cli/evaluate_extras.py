@@ -54,7 +54,7 @@ def _training_clips(args: argparse.Namespace, data: Data) -> Manifest:
 
 
 def near_misses(scored: Scored) -> NearMissReport:
-    """Near misses by rule, or the exact ones that a generated scene carries in its manifest's ``near_misses``.
+    """Near misses: exact for generated scenes, those of the manifest's ``near_misses`` where given, else by rule.
 
     Raises:
         ConfigError: No model, or queries that are not captions.
@@ -65,6 +65,8 @@ def near_misses(scored: Scored) -> NearMissReport:
 
     if scored.encoder is None or scored.encoded is None or scored.text is None:
         raise ConfigError("--near-misses makes new texts, so it needs a model that can encode them")
+    if all("events" in clip.extra for clip in scored.encoded.clips):
+        return _of_scenes(scored)
     relevance = scored.relevance
     exact = {k: v for clip in scored.encoded.clips for k, v in _exact(clip).items()}
     texts = [relevance.texts[q] for q in relevance.query_ids]
@@ -73,6 +75,23 @@ def near_misses(scored: Scored) -> NearMissReport:
         raise ConfigError("no rule finds a near miss of these captions; they are all too short")
     near = encode_texts(scored.encoder, made.texts, "encoding near misses")
     return score_near_misses(scored.encoded.audio, scored.text, near, made, relevance)
+
+
+def _of_scenes(scored: Scored) -> NearMissReport:
+    """Minimal pairs of generated scenes: each wrong text differs from a true one in one thing."""
+    from askaudio.data.scenes.library import wordings_of
+    from askaudio.data.scenes.near_miss import near_miss_set
+    from askaudio.evaluation.hard_negatives import NearMissTexts, score_near_misses
+    from askaudio.evaluation.relevance import Relevance
+
+    assert scored.encoder is not None and scored.encoded is not None  # near_misses has refused the rest
+    scenes = scored.encoded.clips
+    pairs, lists = near_miss_set(scenes, wordings_of(scenes))
+    relevance = Relevance.from_clips(pairs)
+    made = NearMissTexts.of(lists)
+    true = encode_texts(scored.encoder, [relevance.texts[q] for q in relevance.query_ids], "encoding true texts")
+    near = encode_texts(scored.encoder, made.texts, "encoding near misses")
+    return score_near_misses(scored.encoded.audio, true, near, made, relevance)
 
 
 def _exact(clip: Clip) -> dict[str, list[tuple[str, str]]]:
