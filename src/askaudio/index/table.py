@@ -38,6 +38,7 @@ from askaudio.index.words import words_of
 
 WORD = "\x01word="  # a field name that no filter can spell
 IN_MEMORY = 20_000  # up to so many rows the vectors are read whole on opening: 40 MB at D = 512
+COLUMNS = ("doc_of", "numbers", "seq", "clip_of", "doc_numbers", "starts", "postings")
 Float64Array = npt.NDArray[np.float64]
 
 
@@ -52,6 +53,7 @@ class Table:
         seq: (N,) write number of each entry.
         docs: (M,) JSON ``[clip_id, path, metadata]``.
         doc_clips: (M,) clip ids, sorted.
+        clip_of: (M,) number of each doc's clip, counted from 0 in the order of clip ids.
         doc_numbers: (numbers, M), NaN where missing.
         terms: (V,) facts and words.
         postings: docs of term v are ``postings[starts[v]:starts[v + 1]]``.
@@ -64,6 +66,7 @@ class Table:
     seq: IntArray
     docs: StringColumn
     doc_clips: StringColumn
+    clip_of: npt.NDArray[np.int32]
     doc_numbers: Float64Array
     terms: StringColumn
     starts: IntArray
@@ -140,10 +143,23 @@ class Table:
         """Docs of a recording: one, or several when its entries differ in path or metadata."""
         return slice(bisect_left(self.doc_clips, clip_id), bisect_right(self.doc_clips, clip_id))
 
-    def docs_with_word(self, word: str) -> IntArray:
-        """Docs that carry a word."""
+    def clips_with_word(self, word: str, docs: BoolArray) -> BoolArray:
+        """Which clips carry a word in one of the docs (M,) that count -> (number of clips,)."""
+        carry = np.zeros(self.n_clips, np.bool_)
         row = self.terms.find(WORD + word)
-        return self._docs_with(row) if row >= 0 else np.zeros(0, np.int64)
+        if row >= 0:
+            having = self._docs_with(row)
+            carry[self.clip_of[having[docs[having]]]] = True
+        return carry
+
+    @property
+    def n_clips(self) -> int:
+        """Number of clips."""
+        return int(self.clip_of[-1]) + 1 if len(self.clip_of) else 0
+
+    def clip_id(self, clip: int) -> str:
+        """Id of a clip by its number."""
+        return self.doc_clips[int(np.searchsorted(self.clip_of, clip))]
 
     def _docs_with(self, row: int) -> IntArray:
         return self.postings[self.starts[row] : self.starts[row + 1]].astype(np.int64)
@@ -167,7 +183,7 @@ class Table:
         """Write all columns but the vectors (whoever made those wrote them) into an existing folder."""
         for name in ("ids", "docs", "doc_clips", "terms"):
             getattr(self, name).save(folder, name)
-        for name in ("doc_of", "numbers", "seq", "doc_numbers", "starts", "postings"):
+        for name in COLUMNS:
             np.save(folder / f"{name}.npy", getattr(self, name))
         if isinstance(self.vectors, np.ndarray):
             np.save(folder / "vectors.npy", self.vectors)
@@ -179,8 +195,7 @@ class Table:
             name: StringColumn.load(folder, name) for name in ("ids", "docs", "doc_clips", "terms")
         }
         arrays: dict[str, Any] = {
-            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-            for name in ("doc_of", "numbers", "seq", "doc_numbers", "starts", "postings")
+            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in COLUMNS
         }
         vectors = VectorFile(folder / "vectors.npy")
         if len(vectors) != len(strings["ids"]) or len(arrays["doc_of"]) != len(vectors):
@@ -205,6 +220,7 @@ def make_table(
     distinct = sorted(set(doc_texts), key=lambda text: (json.loads(text)[0], text))
     row_of = {text: row for row, text in enumerate(distinct)}
     docs = [json.loads(text) for text in distinct]
+    clips = [d[0] for d in docs]
     having: dict[str, list[int]] = {}
     for row, (_, path, metadata) in enumerate(docs):
         for term in terms_of(path, metadata) | {WORD + word for word in words_of(path, metadata)}:
@@ -219,7 +235,8 @@ def make_table(
         numbers=numbers,
         seq=seq,
         docs=StringColumn.of(distinct),
-        doc_clips=StringColumn.of([d[0] for d in docs]),
+        doc_clips=StringColumn.of(clips),
+        clip_of=np.cumsum([0, *(a != b for a, b in pairwise(clips))], dtype=np.int32)[: len(clips)],
         doc_numbers=np.array([[np.nan if v is None else v for v in row] for row in values], np.float64),
         terms=StringColumn.of(terms),
         starts=starts,

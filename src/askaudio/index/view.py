@@ -9,8 +9,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.accelerator import Accelerator
@@ -19,7 +21,7 @@ from askaudio.index.filters import Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
 from askaudio.index.store import page
 from askaudio.index.table import Table
-from askaudio.index.words import WordMatch, rank_words
+from askaudio.index.words import WordMatch, rank_words, word_weight
 
 _SCAN = 5_000  # a filter that leaves so few rows of a large base is answered by reading just those
 _BLOCK = 2_000
@@ -111,39 +113,60 @@ class View:
 
     def find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Rank recordings by the words they carry, from the inverted indexes of both tables."""
-        keep = self._keep(where)
-        alive = [
-            self._docs_alive(self.base, keep),
-            self._docs_alive(self.delta, None if where is None else self.delta.mask(where)),
-        ]
+        tables = (self.base, self.delta)
         stored = [self._docs_alive(self.base, self._keep(None)), self._docs_alive(self.delta, None)]
-        having: dict[str, int] = {}
+        kept = stored
+        if where is not None:
+            kept = [
+                self._docs_alive(self.base, self._keep(where)),
+                self._docs_alive(self.delta, self.delta.mask(where)),
+            ]
+        carried = [{w: t.clips_with_word(w, docs) for w in wanted} for t, docs in zip(tables, stored, strict=True)]
+        having = {w: int(sum(c[w].sum() for c in carried)) - int(self._both(carried, w).sum()) for w in wanted}
+        weights = {w: word_weight(self._clip_count, having[w]) for w in wanted}
         found: dict[str, list[str]] = {}
-        for word in wanted:
-            clips: set[str] = set()
-            for table, keeps, stays in zip((self.base, self.delta), alive, stored, strict=True):
-                docs = table.docs_with_word(word)
-                clips.update(table.doc_clips[int(d)] for d in docs[stays[docs]])
-                for doc in docs[keeps[docs]]:
-                    carried = found.setdefault(table.doc_clips[int(doc)], [])
-                    if word not in carried:
-                        carried.append(word)
-            having[word] = len(clips)
-        return rank_words(found, having, self._count_clips(stored), top_k)
+        for table, docs in zip(tables, kept, strict=True):
+            carry = {w: table.clips_with_word(w, docs) for w in wanted}
+            score = np.zeros(table.n_clips)
+            for word in wanted:
+                score[carry[word]] += weights[word]
+            # a clip that is in both tables may gain there: take as many more
+            for clip in _first(score, top_k + len(self._shared)):
+                words = found.setdefault(table.clip_id(clip), [])
+                words += [w for w in wanted if carry[w][clip] and w not in words]
+        in_order = {clip: [w for w in wanted if w in words] for clip, words in found.items()}
+        return rank_words(in_order, having, self._clip_count, top_k)
+
+    def _both(self, carried: Sequence[dict[str, BoolArray]], word: str) -> BoolArray:
+        """Which of the shared clips carry a word in both tables: they count once."""
+        base, delta = self._shared.T
+        return np.asarray(carried[0][word][base] & carried[1][word][delta], np.bool_)
 
     @staticmethod
     def _docs_alive(table: Table, keep: BoolArray | None) -> BoolArray:
         """Docs of which some row is kept -> (M,)."""
+        if keep is None:
+            return np.ones(len(table.docs), np.bool_)
         alive = np.zeros(len(table.docs), np.bool_)
-        alive[table.doc_of if keep is None else table.doc_of[keep]] = True
+        alive[table.doc_of[keep]] = True
         return alive
 
-    def _count_clips(self, stored: list[BoolArray]) -> int:
-        if not len(self.delta):
-            return int(stored[0].sum())
-        clips = {self.delta.doc_clips[int(d)] for d in np.flatnonzero(stored[1])}
-        new = sum(not stored[0][self.base.docs_of_clip(clip)].any() for clip in clips)
-        return int(stored[0].sum()) + new
+    @cached_property
+    def _shared(self) -> IntArray:
+        """Clips with live entries in both tables -> (number of them, 2): their numbers in base and delta."""
+        alive = self._docs_alive(self.base, self._keep(None))
+        pairs = []
+        for clip in range(self.delta.n_clips):
+            docs = self.base.docs_of_clip(self.delta.clip_id(clip))
+            if alive[docs].any():
+                pairs.append((int(self.base.clip_of[docs.start]), clip))
+        return np.array(pairs, np.int64).reshape(-1, 2)
+
+    @cached_property
+    def _clip_count(self) -> int:
+        """Number of recordings."""
+        alive = self._docs_alive(self.base, self._keep(None))
+        return len(np.unique(self.base.clip_of[alive])) + self.delta.n_clips - len(self._shared)
 
     def get(self, entry_ids: Sequence[str]) -> list[Entry]:
         """Entries of these ids in this order; unknown ids are left out."""
@@ -193,6 +216,16 @@ class View:
             return list(found.values())
         order = sorted(found, key=lambda k: (found[k].clip_id, k))
         return [found[key] for key in page(order, offset, limit)]
+
+
+def _first(score: npt.NDArray[np.float64], top_k: int) -> list[int]:
+    """Numbers of the first top_k clips by (higher score, smaller id) among those that have any."""
+    rows = np.flatnonzero(score > 0)
+    if len(rows) > top_k:
+        kth = np.partition(score[rows], len(rows) - top_k)[len(rows) - top_k]
+        above = rows[score[rows] > kth]
+        rows = np.concatenate([above, rows[score[rows] == kth][: top_k - len(above)]])
+    return [int(row) for row in rows]
 
 
 def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) -> IntArray:
