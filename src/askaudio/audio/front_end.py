@@ -12,10 +12,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from askaudio.audio.logmel import LogMel
+from askaudio.audio.slaney_mel import SlaneyMel
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Json
 
-ShortRule = Literal["keep", "zeros", "repeat"]
+ShortRule = Literal["keep", "zeros", "repeat", "tile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ class FrontEnd:
         window_s: Longest sound that the tower hears at once, in seconds.
         hop_s: Step between the windows of a long recording, in seconds.
         short: What happens to a sound below ``short_s``: ``"keep"`` as it is, ``"zeros"`` appended, ``"repeat"``
-            it from its start.
+            it from its start, ``"tile"`` it as often as it fits whole, then zeros.
         short_s: Length in seconds that a short sound is brought to; at most ``window_s`` counts.
     """
 
-    log_mel: LogMel = field(default_factory=LogMel)
+    log_mel: LogMel | SlaneyMel = field(default_factory=LogMel)
     window_s: float = 10.0
     hop_s: float = 10.0
     short: ShortRule = "repeat"
@@ -67,11 +68,13 @@ class FrontEnd:
             return samples
         if self.short == "repeat":
             return np.resize(samples, wanted)
+        if self.short == "tile":
+            samples = np.tile(samples, wanted // len(samples))
         return np.pad(samples, (0, wanted - len(samples)))
 
     def to_json(self) -> Json:
         """Settings as a JSON object."""
-        return asdict(self)
+        return {**asdict(self), "log_mel": self.log_mel.to_json()}
 
     @classmethod
     def from_json(cls, value: Json) -> FrontEnd:
@@ -81,8 +84,10 @@ class FrontEnd:
             ModelError: A field that this version does not know.
         """
         try:
-            front_end = cls(**{**value, "log_mel": LogMel.from_json(value["log_mel"])})
-        except (TypeError, KeyError) as error:
+            log_mel = value["log_mel"]
+            kind: type[LogMel] | type[SlaneyMel] = SlaneyMel if log_mel.get("kind") == "slaney" else LogMel
+            front_end = cls(**{**value, "log_mel": kind.from_json(log_mel)})
+        except (TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"unknown front-end settings {value!r} ({error}); update askaudio") from error
         if front_end.short not in get_args(ShortRule):
             raise ModelError(f"unknown rule {front_end.short!r} for short sounds; update askaudio")
