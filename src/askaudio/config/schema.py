@@ -81,6 +81,7 @@ class TrainRecipe:
     weight_decay: float = field(default=0.01, metadata=AT_LEAST_0)
     warmup_share: float = field(default=0.05, metadata=SHARE)  # of all steps; then half a cosine down to zero
     feature_dropout: float = field(default=0.0, metadata=SHARE)  # share of a frozen tower's features dropped
+    gradient_cache_chunk: int = field(default=0, metadata=AT_LEAST_0)  # pairs encoded at once for a large batch; 0: all
     clip_grad: float = field(default=1.0, metadata=AT_LEAST_0)  # largest gradient norm; 0: not clipped
     patience: int = field(default=0, metadata=AT_LEAST_0)  # epochs without a better validation; 0: never stop early
     save_every_steps: int = field(default=0, metadata=AT_LEAST_0)  # state for resuming, besides each epoch's end

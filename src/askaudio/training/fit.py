@@ -60,6 +60,7 @@ def fit(
     warmup_share: float = 0.05,
     clip_grad: float = 1.0,
     feature_dropout: float = 0.0,
+    gradient_cache_chunk: int = 0,
     patience: int = 0,
     save_every_steps: int = 0,
     seed: int = 0,
@@ -83,6 +84,7 @@ def fit(
         warmup_share: Share of the steps over which the rate rises.
         clip_grad: Largest norm of the gradient; 0: not clipped.
         feature_dropout: Share of a frozen tower's features dropped from each input.
+        gradient_cache_chunk: Pairs encoded at once, so that memory does not grow with the batch; 0: all.
         patience: Epochs without a better validation after which training stops; 0: it never does.
         save_every_steps: Write the state so often, besides each epoch's end.
         seed: Of order, draws and dropout.
@@ -112,6 +114,7 @@ def fit(
         seed=seed,
         feature_dropout=feature_dropout,
         momentum=momentum,
+        gradient_cache_chunk=gradient_cache_chunk,
     )
     keeper = RunFolder(folder, data, validation, patience, save_every_steps, progress)
     with _quiet():

@@ -13,8 +13,9 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from askaudio.data.collate import Batch
+from askaudio.data.collate import Batch, Inputs
 from askaudio.knowledge.queue import MomentumEncoder
+from askaudio.losses.gradient_cache import GradientCache
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.objective import ASK
 
@@ -32,6 +33,7 @@ class RetrievalModule(pl.LightningModule):
         seed: Of dropout.
         feature_dropout: Share of a frozen tower's features that are dropped from each input in training.
         momentum: A slowly following copy of the model, for a momentum queue.
+        gradient_cache_chunk: Pairs that are encoded at once, so that memory does not grow with the batch; 0: all.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class RetrievalModule(pl.LightningModule):
         seed: int = 0,
         feature_dropout: float = 0.0,
         momentum: MomentumEncoder | None = None,
+        gradient_cache_chunk: int = 0,
     ) -> None:
         super().__init__()
         self.model = model
@@ -54,6 +57,8 @@ class RetrievalModule(pl.LightningModule):
         self.total_steps = total_steps
         self.seed = seed
         self.feature_dropout = feature_dropout
+        self.gradient_cache_chunk = gradient_cache_chunk
+        self._cache: GradientCache[tuple[Inputs, Tensor]] | None = None
         self._sums: dict[str, Tensor] = {}  # of each part of the loss since the epoch began; read once an epoch
         self._steps = 0
 
@@ -63,11 +68,39 @@ class RetrievalModule(pl.LightningModule):
         audio_in, text_in = batch.audio, self._drop(batch.text)
         if isinstance(audio_in, Tensor):
             audio_in = self._drop(audio_in)
-        audio, text = self.model(audio_in, text_in)  # (B, D), (B, D)
-        keys = None if self.momentum is None else self.momentum(batch.audio, batch.text)
+        audio, text = self._embed(audio_in, text_in)  # (B, D), (B, D)
+        keys = self._keys(batch)
         outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys)
         self._note({"total": outcome.total, **outcome.parts})
         return outcome.total
+
+    def _embed(self, audio: Inputs, text: Tensor) -> tuple[Tensor, Tensor]:
+        if not 0 < self.gradient_cache_chunk < len(text):
+            return self.model(audio, text)
+        self._cache = GradientCache(lambda piece: self.model(*piece), self._pieces(audio, text), self.model)
+        return self._cache.embed()
+
+    def _keys(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """The batch as the momentum copy sees it."""
+        if self.momentum is None:
+            return None
+        pairs = [self.momentum(*piece) for piece in self._pieces(batch.audio, batch.text)]
+        return torch.cat([a for a, _ in pairs]), torch.cat([t for _, t in pairs])
+
+    def _pieces(self, audio: Inputs, text: Tensor) -> list[tuple[Inputs, Tensor]]:
+        size = self.gradient_cache_chunk or len(text)
+        texts = text.split(size)
+        if isinstance(audio, Tensor):
+            return list(zip(audio.split(size), texts, strict=True))
+        sounds = zip(*(part.split(size) for part in audio), strict=True)  # (log-mels, frames) of each piece
+        return list(zip(sounds, texts, strict=True))  # type: ignore[arg-type]
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """From the loss to the embeddings, and piece by piece on to the weights where the gradient is cached."""
+        super().backward(loss, *args, **kwargs)
+        if self._cache is not None:
+            self._cache.backward()
+            self._cache = None
 
     def _seed_draws(self) -> None:
         """Seed this step's dropout; torch.manual_seed would queue a call with a stack trace for every absent device."""
