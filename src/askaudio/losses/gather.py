@@ -10,35 +10,31 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from askaudio.core.processes import objects_over, rank, stack_over, sum_over, world
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+        return torch.cat(stack_over(rows))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].contiguous()
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]
+        return sum_over(grads[0]).chunk(world())[rank()]
 
 
 def gather_rows(rows: Tensor) -> Tensor:
     """Rows (B, D) of this process -> (world x B, D) of all, in order of rank; B must be the same everywhere."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return rows
-    return _Gather.apply(rows)
+    return rows if world() == 1 else _Gather.apply(rows)
 
 
 def gather_ids(ids: list[Any]) -> list[Any]:
     """Clip ids of this process -> those of all, in order of rank."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return ids
-    parts: list[list[Any]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(parts, ids)
-    return [one for part in parts for one in part]
+    return [one for part in objects_over(ids) for one in part]
+
+
+def gather_numbers(numbers: Tensor) -> Tensor:
+    """Whole numbers (B,) of this process -> (world x B,) of all, in order of rank, without gradient."""
+    return torch.cat(stack_over(numbers))

@@ -6,7 +6,8 @@ log-sum-exp as a by-product. So one fused attention call gives loss and gradient
 Measured on 2 busy cores with AMX, bfloat16, one side: B = 24, N = 7,000, D = 256: 1.2 ms against 5.9 ms for two matrix
 products and a softmax in place; B = 32, N = 50,000, D = 512: 61 ms against 149 ms (float32: 115 against 244).
 
-No gradient flows into the table. Elsewhere than on a CPU (or in float16 there, which has no fast kernel) the table is
+A table may be divided among processes, each holding some rows: every process reads its own for all anchors, and the
+parts (one row and one number an anchor) are put together. No gradient flows into the table. Elsewhere than on a CPU (or in float16 there, which has no fast kernel) the table is
 read in pieces with two matrix products each.
 """
 
@@ -17,7 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from askaudio.core.processes import stack_over
+
 PIECE = 8192  # rows of the table read at once where no fused kernel serves
+DEVICE_CELLS = 1 << 25  # scores made at once elsewhere than on a CPU: 128 MiB, a few launches for a million rows
 ROWS_A_SHARD = 1024  # the fused kernel runs shards of the table in parallel; their number depends on N alone
 MOST_SHARDS = 16  # so that the same input gives the same bits whatever the number of threads
 LEFT_OUT = -1e4  # a bias that takes a row out; finite, so that a piece with no row left in gives no NaN
@@ -60,11 +64,12 @@ def _read_fused(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Ten
 def _read_pieces(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     means, log_sums = [], []
     q = queries.to(keys.dtype)
-    for start in range(0, keys.shape[0], PIECE):
-        piece = keys[start : start + PIECE]  # (n, D)
+    step = PIECE if keys.device.type == "cpu" else max(PIECE, DEVICE_CELLS // max(1, queries.shape[0]))
+    for start in range(0, keys.shape[0], step):
+        piece = keys[start : start + step]  # (n, D)
         logits = (q @ piece.T).to(queries.dtype)  # (B, n)
         if bias is not None:
-            logits += bias[start : start + PIECE].to(logits.dtype)
+            logits += bias[start : start + step].to(logits.dtype)
         log_sum = logits.logsumexp(dim=1)  # (B,)
         probability = logits.sub_(log_sum[:, None]).exp_()
         means.append((probability.to(keys.dtype) @ piece).to(queries.dtype))
@@ -91,19 +96,31 @@ def read_table(queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> tup
     return _read_pieces(queries, keys, bias)
 
 
+def _read_shards(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``read_table`` of a table whose rows are divided among processes; ``keys`` (n, D) are this one's, n may be 0."""
+    if len(keys):
+        mean, log_sum = read_table(queries, keys, bias)
+    else:
+        mean, log_sum = torch.zeros_like(queries), queries.new_full(queries.shape[:1], float("-inf"))
+    return _merge(torch.stack(stack_over(mean)), torch.stack(stack_over(log_sum)))
+
+
 class _LogPartition(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
-        mean, log_sum = read_table(queries, keys, bias)
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> Tensor:
+        mean, log_sum = (_read_shards if sharded else read_table)(queries, keys, bias)
         ctx.save_for_backward(mean)
         return log_sum
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (mean,) = ctx.saved_tensors
-        return grads[0][:, None] * mean, None, None
+        return grads[0][:, None] * mean, None, None, None
 
 
-def log_partition(queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Log sum_j exp(queries_i . keys_j + bias_j) -> (B,); gradients reach the queries only. See ``read_table``."""
-    return _LogPartition.apply(queries, keys, bias)
+def log_partition(queries: Tensor, keys: Tensor, bias: Tensor | None = None, sharded: bool = False) -> Tensor:
+    """Log sum_j exp(queries_i . keys_j + bias_j) -> (B,); gradients reach the queries only. See ``read_table``.
+
+    With ``sharded`` the table is divided among the processes, which hold the same queries; all get the same result.
+    """
+    return _LogPartition.apply(queries, keys, bias, sharded)

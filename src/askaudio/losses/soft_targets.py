@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from askaudio.core.errors import DataError
+from askaudio.core.processes import sum_over
 from askaudio.losses.partition import log_partition
 from askaudio.losses.positives import check_batch
 from askaudio.losses.reduce import log_reliability, weighted_mean, working
@@ -81,6 +82,7 @@ def table_contrast(
     temperature: float | Tensor,
     bias: Tensor | None = None,
     own: Tensor | None = None,
+    start: int | None = None,
 ) -> Tensor:
     """Contrast anchors with a constant table, with a few target rows each.
 
@@ -93,19 +95,17 @@ def table_contrast(
         bias: (N,) log-reliability (or log importance) of the candidates; minus infinity leaves one out.
         own: (B, D) live partner of each anchor: a further candidate for the anchors whose mass is below 1 (their
             pair is not in the table); None where every anchor has its whole target in the table.
+        start: Where the table is divided among processes: number of the first row that this one holds in ``table``
+            and ``bias``; ``rows`` counts over all of them. All other arguments are the same everywhere.
 
     Returns:
         (B,) losses.
     """
     u = working(anchors) / temperature  # (B, D)
     mass = mass.to(u.dtype)
-    gathered = table[rows].to(u.dtype)  # (B, M, D)
-    goal = (mass.unsqueeze(-1) * gathered).sum(dim=1)  # (B, D): the mean row that the targets ask for
-    log_sum = log_partition(u, table, bias)  # (B,)
-    aim = (u * goal).sum(dim=1)  # (B,)
-    if bias is not None:
-        at_rows = bias[rows].to(u.dtype)
-        aim = aim + torch.where(mass > 0, mass * at_rows, 0.0).sum(dim=1)
+    log_sum = log_partition(u, table, bias, start is not None)  # (B,)
+    goal, at_rows = _asked_for(table, rows, mass, bias, start)
+    aim = (u * goal).sum(dim=1) + at_rows  # (B,)
     if own is not None:
         rest = 1.0 - mass.sum(dim=1)  # (B,)
         absent = rest > 1e-6
@@ -113,6 +113,23 @@ def table_contrast(
         log_sum = torch.where(absent, torch.logaddexp(log_sum, logit), log_sum)
         aim = aim + torch.where(absent, rest * logit, 0.0)
     return log_sum - aim
+
+
+def _asked_for(
+    table: Tensor, rows: Tensor, mass: Tensor, bias: Tensor | None, start: int | None
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The mean row (B, D) and the mean bias (B,) that the targets ask for."""
+    if start is not None:  # each process adds up what it holds
+        held = (rows >= start) & (rows < start + len(table))
+        mass, rows = mass * held, torch.where(held, rows - start, 0)
+    if len(table):
+        goal = (mass.unsqueeze(-1) * table[rows].to(mass.dtype)).sum(dim=1)  # (B, D)
+    else:
+        goal = mass.new_zeros(len(rows), table.shape[1])
+    share = mass.new_zeros(len(rows))
+    if bias is not None and len(table):
+        share = torch.where(mass > 0, mass * bias[rows].to(mass.dtype), 0.0).sum(dim=1)  # (B,)
+    return (goal, share) if start is None else (sum_over(goal), sum_over(share))
 
 
 def small_table_contrast(
