@@ -1,0 +1,231 @@
+"""Distil the audio tower: random mixtures, heard by teacher and student; stops and goes on at any time.
+
+    python recipes/small/audio.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx --examples 200000
+
+The student copies the teacher's embedding, its class logits and, through layers that are thrown away, its inner maps:
+every cell of a map is a target, so few clips teach much. One core does about 40 examples of 5 s a second.
+State is kept in ``runs/small/audio`` (safetensors and JSON); ``curve.jsonl`` has the losses and what held-out
+recordings say, ``audio.safetensors`` the running mean of the weights, which is what is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from corpus import Corpus, clips, open_corpus
+from held_out import HeldOut
+from mixing import mixture
+from safetensors.torch import load_file, save_file
+from teacher import MAPS, Teacher
+from torch import nn
+
+from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.models.small_audio import STAGES, SmallAudioTower
+
+FRAMES = (320, 512, 512, 704, 992)  # lengths of a batch's mixtures, multiples of 32
+FRAMES_A_BATCH = 32 * 512
+PEAK_LR, WARMUP = 3e-3, 4000
+MEAN_OVER = 4000  # examples over which the running mean of the weights looks back, at least
+
+
+class Student(nn.Module):
+    """The tower with the layers that bring its maps to the teacher's channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = SmallAudioTower()
+        widths = [channels for channels, _, _ in STAGES]
+        self.bridges = nn.ModuleList(nn.Conv2d(a, b, 1) for a, (_, b) in zip(widths, MAPS[:-1], strict=True))
+
+    def forward(self, log_mel: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        *maps, last = self.tower.maps(log_mel)
+        embedding = last.float().mean((2, 3))
+        logits = self.tower.classifier(embedding)
+        return [b(m) for b, m in zip(self.bridges, maps, strict=True)] + [last], embedding, logits
+
+
+class Scale:
+    """Mean and spread of each channel of the teacher's answers, from its first batches: what makes errors comparable."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
+        self.tensors = tensors
+
+    @classmethod
+    def of(cls, answers: list[tuple[list[np.ndarray], np.ndarray, np.ndarray]]) -> Scale:
+        found = {}
+        for k in range(len(MAPS)):
+            cells = np.concatenate([maps[k].transpose(0, 2, 3, 1).reshape(-1, MAPS[k][1]) for maps, _, _ in answers])
+            found[f"std{k}"] = torch.from_numpy(cells.std(0) + 1e-3)
+        for name, place in (("embedding", 1), ("logits", 2)):
+            rows = np.concatenate([answer[place] for answer in answers])
+            found[f"{name}.mean"] = torch.from_numpy(rows.mean(0))
+            found[f"{name}.std"] = torch.from_numpy(rows.std(0) + 1e-3)
+        return cls(found)
+
+    def standard(self, rows: torch.Tensor, name: str) -> torch.Tensor:
+        return (rows - self.tensors[f"{name}.mean"]) / self.tensors[f"{name}.std"]
+
+
+def loss_parts(student: Student, x: torch.Tensor, answer: tuple, scale: Scale) -> dict[str, torch.Tensor]:
+    """Errors of maps, embedding and logits on a batch of mixtures (B, 128, T)."""
+    teacher_maps, teacher_embedding, teacher_logits = answer
+    with torch.autocast("cpu", torch.bfloat16):
+        maps, embedding, logits = student(x)
+    parts = {}
+    for k, (mine, theirs) in enumerate(zip(maps, teacher_maps, strict=True)):
+        spread = scale.tensors[f"std{k}"][:, None, None]
+        parts[f"map{k}"] = ((mine.float() - torch.from_numpy(theirs)) / spread).pow(2).mean()
+    wanted = scale.standard(torch.from_numpy(teacher_embedding), "embedding")
+    got = scale.standard(embedding, "embedding")
+    parts["embedding"] = (wanted - got).pow(2).mean() + 2 * (1 - nn.functional.cosine_similarity(wanted, got).mean())
+    theirs = torch.from_numpy(teacher_logits)
+    logits = logits.float()
+    parts["logits"] = ((logits - theirs) / scale.tensors["logits.std"]).pow(2).mean()
+    chance = torch.sigmoid(theirs)
+    error = nn.functional.binary_cross_entropy_with_logits(logits, chance, reduction="none")
+    own = nn.functional.binary_cross_entropy_with_logits(theirs, chance, reduction="none")
+    parts["classes"] = (error - own).sum(1).mean()  # Kullback-Leibler, summed over classes
+    return parts
+
+
+def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Weighted sum; the inner maps are there to lead the way, the last three are what is wanted."""
+    inner = sum(parts[f"map{k}"] for k in range(4))
+    return 0.25 * inner + parts["map4"] + parts["embedding"] + 0.5 * parts["logits"] + 0.5 * parts["classes"]
+
+
+def learning_rate(done: int, goal: int) -> float:
+    """Warm-up, then half a cosine to zero over the examples."""
+    return PEAK_LR * min(1.0, done / WARMUP) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / goal)))
+
+
+def weights_of(folder: Path, corpus: Corpus) -> np.ndarray:
+    """Cumulative weights of the clips: a group of n takes of one sound counts as its square root."""
+    groups = [row["group"] or row["id"] for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+    size: dict[str, int] = {}
+    for group in groups:
+        size[group] = size.get(group, 0) + 1
+    weight = np.array([size[group] ** -0.5 for group in groups])
+    return np.cumsum(weight / weight.sum())
+
+
+class State:
+    """Weights, their running mean, optimiser and counters, on disk without pickle."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.folder, self.seed, self.done, self.seconds = folder, seed, 0, 0.0
+        self.student = Student()
+        self.mean = {k: v.detach().clone() for k, v in self.student.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=PEAK_LR, weight_decay=1e-3)
+        self.scale: Scale | None = None
+        if (folder / "state.json").is_file():
+            self._read()
+
+    def follow(self, examples: int) -> None:
+        """Move the running mean of the weights."""
+        keep = 1 - examples / max(MEAN_OVER, self.done * 0.05)
+        for name, value in self.student.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.mean[name].lerp_(value, 1 - keep)
+            else:
+                self.mean[name].copy_(value)
+
+    def save(self) -> None:
+        tensors = {f"student.{k}": v.contiguous() for k, v in self.student.state_dict().items()}
+        tensors |= {f"mean.{k}": v.contiguous() for k, v in self.mean.items()}
+        for number, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v.contiguous() for k, v in slots.items()}
+        assert self.scale is not None
+        tensors |= {f"scale.{k}": v.contiguous() for k, v in self.scale.tensors.items()}
+        with atomic_path(self.folder / "state.safetensors") as temporary:
+            save_file(tensors, temporary)
+        tower = {k.removeprefix("tower."): v.contiguous() for k, v in self.mean.items() if k.startswith("tower.")}
+        with atomic_path(self.folder / "audio.safetensors") as temporary:
+            save_file(tower, temporary)
+        write_json(self.folder / "state.json", {"done": self.done, "seed": self.seed, "seconds": self.seconds})
+
+    def _read(self) -> None:
+        about = read_json(self.folder / "state.json")
+        self.done, self.seconds = about["done"], about["seconds"]
+        tensors = load_file(self.folder / "state.safetensors")
+
+        def part(name: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)}
+
+        self.student.load_state_dict(part("student."))
+        self.mean, self.scale = part("mean."), Scale(part("scale."))
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in part("optimiser.").items():
+            number, slot = key.split(".")
+            slots.setdefault(int(number), {})[slot] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": slots})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, default=Path("runs/small/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("runs/small/audio"))
+    parser.add_argument("--held-out", type=Path, help="folder made by held_out.py; without it only losses are logged")
+    parser.add_argument("--examples", type=int, default=200_000, help="the learning rate falls to zero over these")
+    parser.add_argument("--log-every", type=int, default=4096)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    teacher, state = Teacher(args.teacher), State(args.out, args.seed)
+    held_out = HeldOut.read(args.held_out) if args.held_out else None
+    corpus = open_corpus(args.corpus)
+    weights = weights_of(args.corpus, corpus)
+    sums: dict[str, float] = {}
+    steps, began = 0, time.time()
+    while state.done < args.examples:
+        rng = np.random.default_rng([state.seed, state.done])
+        frames = FRAMES[int(rng.integers(len(FRAMES)))]
+        batch = np.stack([mixture(corpus, weights, frames, rng).T for _ in range(FRAMES_A_BATCH // frames)])
+        if state.scale is None:
+            more = [np.stack([mixture(corpus, weights, 512, rng).T for _ in range(32)]) for _ in range(6)]
+            state.scale = Scale.of([teacher(x) for x in more])
+        answer = teacher(batch)
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(state.done, args.examples)
+        state.student.train()
+        parts = loss_parts(state.student, torch.from_numpy(batch), answer, state.scale)
+        state.optimiser.zero_grad(set_to_none=True)
+        total(parts).backward()
+        torch.nn.utils.clip_grad_norm_(state.student.parameters(), 5.0)
+        state.optimiser.step()
+        before = state.done
+        state.done += len(batch)
+        state.follow(len(batch))
+        steps += 1
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value.item()
+        if state.done // args.log_every == before // args.log_every:
+            continue
+        state.seconds += time.time() - began
+        row = {"done": state.done, "seconds": round(state.seconds), "clips": len(corpus)}
+        row |= {name: round(value / steps, 4) for name, value in sums.items()}
+        if held_out is not None and state.done // (4 * args.log_every) != before // (4 * args.log_every):
+            tower = SmallAudioTower()
+            tower.load_state_dict({k.removeprefix("tower."): v for k, v in state.mean.items() if k.startswith("tower.")})
+            row |= held_out.judge(tower.eval())
+        with (args.out / "curve.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row, flush=True)
+        sums, steps = {}, 0
+        state.save()
+        corpus = open_corpus(args.corpus)
+        weights = weights_of(args.corpus, corpus)
+        began = time.time()
+
+
+if __name__ == "__main__":
+    main()

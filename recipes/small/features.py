@@ -1,0 +1,105 @@
+"""What a tower hears in every clip of a manifest: embeddings and class logits, for the alignment with texts.
+
+    python recipes/small/features.py --manifest ../shared/data/sounds/manifest.jsonl --tower ../shared/models/efficientat_mn04/mn04_as.onnx
+    python recipes/small/features.py --manifest ... --tower runs/small/audio
+
+Kept in ``runs/small/features/TOWER.npz`` beside clip ids; clips that are there already are not heard again.
+Long clips: the first 10 s, and as further rows every further 10 s up to 30 s (``window`` says which).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from teacher import Teacher
+
+from askaudio.audio.decode import decode
+from askaudio.audio.windows import fixed_windows
+from askaudio.cli.output import progress_bar
+from askaudio.core.errors import AskAudioError
+from askaudio.core.files import atomic_path
+from askaudio.data.manifest import read_manifest
+from askaudio.models.efficientat import FRONT_END
+from askaudio.models.small_audio import SmallAudioTower
+
+Hears = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # log-mel (1, F, T) -> embedding (1, 384), logits (1, 527)
+LONGEST_S = 30.0
+
+
+def open_tower(path: Path) -> Hears:
+    """The teacher's ONNX file, or a folder of audio.py with the student's weights."""
+    if path.suffix == ".onnx":
+        teacher = Teacher(path)
+        return lambda mel: teacher(mel)[1:]
+    tower = SmallAudioTower()
+    tower.load_state_dict(load_file(path / "audio.safetensors"))
+    tower.eval()
+
+    @torch.inference_mode()
+    def hear(mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        embedding, logits = tower.outputs(torch.from_numpy(mel))
+        return embedding.numpy(), logits.numpy()
+
+    return hear
+
+
+def mels(path: str) -> list[np.ndarray]:
+    """Log-mels (128, T) of the windows of one file; none for a file that cannot be read."""
+    try:
+        wave = decode(Path(path), FRONT_END.sample_rate_hz)[: int(LONGEST_S * FRONT_END.sample_rate_hz)]
+        windows = fixed_windows(wave, FRONT_END.sample_rate_hz, FRONT_END.window_s, FRONT_END.hop_s)
+        return [FRONT_END(window.samples) for window in windows]
+    except AskAudioError:
+        return []
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a features file: ids (n,), window (n,), embedding (n, 384), logits (n, 527)."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--tower", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="default: runs/small/features/NAME.npz")
+    parser.add_argument("--limit", type=int, help="only so many clips, spread over the manifest")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    target = args.out or Path("runs/small/features") / f"{args.tower.stem}.npz"
+    manifest = read_manifest(args.manifest)
+    known = read(target) if target.is_file() else {}
+    seen = set(known["ids"].tolist()) if known else set()
+    new = [clip for clip in manifest if clip.clip_id not in seen]
+    if args.limit and len(new) > args.limit:
+        new = [new[k] for k in np.linspace(0, len(new) - 1, args.limit).astype(int)]
+    hear = open_tower(args.tower)
+    rows: list[tuple[str, int, np.ndarray, np.ndarray]] = []
+    with progress_bar("features", "clips") as progress, ThreadPoolExecutor(1) as ahead:
+        for done, (clip, windows) in enumerate(zip(new, ahead.map(mels, [c.path for c in new]), strict=True)):
+            for number, mel in enumerate(windows):
+                embedding, logits = hear(mel[None])
+                rows.append((clip.clip_id, number, embedding[0], logits[0]))
+            progress(done + 1, len(new))
+    fresh = {
+        "ids": np.array([row[0] for row in rows]),
+        "window": np.array([row[1] for row in rows], np.int16),
+        "embedding": np.array([row[2] for row in rows], np.float32).reshape(-1, 384),
+        "logits": np.array([row[3] for row in rows], np.float16).reshape(-1, 527),
+    }
+    if known:
+        fresh = {name: np.concatenate([known[name], fresh[name]]) for name in fresh}
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        np.savez(file, **fresh)
+    print(f"{target}: {len(set(fresh['ids'].tolist()))} clips, {len(fresh['ids'])} windows")
+
+
+if __name__ == "__main__":
+    main()
