@@ -15,31 +15,28 @@ clock, so that a reloaded run goes on bit-equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from askaudio.core.errors import ConfigError, DataError
-from askaudio.knowledge.base import Encode, EntryIndex, KnowledgeBase, encode_rows
+from askaudio.core.errors import ConfigError
+from askaudio.knowledge.base import Encode, KnowledgeBase
 from askaudio.knowledge.candidates import CandidateSampling
 from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.drift import Drift, measure_drift, row_drift
 from askaudio.knowledge.fine import FineGrainedInjection, Targets
 from askaudio.knowledge.inject import blend
 from askaudio.knowledge.queue import QueueMemory, stable_codes
-from askaudio.knowledge.refinement import Clock, RefineEveryEpochs, RefinementPolicy
-from askaudio.knowledge.reliability import ReliabilityEstimate
+from askaudio.knowledge.refinement import RefinementPolicy
 from askaudio.losses.ntxent import NTXent
 from askaudio.losses.partition import LEFT_OUT
 from askaudio.losses.positives import same_clip
 from askaudio.losses.reduce import log_reliability, weighted_mean
 from askaudio.losses.soft_targets import small_table_contrast, table_contrast
+from askaudio.training.snapshot import Reliability, Snapshot
 
-Reliability = Tensor | ReliabilityEstimate | Callable[[KnowledgeBase], Tensor] | None
 MODES = ("contrast", "blend")
-SAMPLE = 256  # rows encoded when a policy asks how far the base has drifted
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class ASKOutput:
     parts: dict[str, Tensor]
 
 
-class ASK(nn.Module):
+class ASK(Snapshot):
     """A base loss plus knowledge from outside the batch.
 
     Args:
@@ -83,17 +80,6 @@ class ASK(nn.Module):
         ConfigError: An argument has a wrong value, or a policy needs ``encode`` and there is none.
     """
 
-    base_audio: Tensor
-    base_text: Tensor
-    pair_reliability: Tensor
-    neighbor_rows: Tensor
-    neighbor_weights: Tensor
-    prototypes_audio: Tensor
-    prototypes_text: Tensor
-    clock: Tensor
-    _text_bias: Tensor | None
-    _audio_bias: Tensor | None
-
     def __init__(
         self,
         base: KnowledgeBase | None = None,
@@ -116,44 +102,21 @@ class ASK(nn.Module):
         start_epoch: int = 0,
         piece: int = 4096,
     ) -> None:
-        super().__init__()
         if inject not in MODES:
             raise ConfigError(f"inject must be one of {', '.join(MODES)} (augment is for inference), got {inject!r}")
         if min(fine_weight, coarse_weight, batch_weight, queue_weight) < 0:
             raise ConfigError("weights of the parts must not be negative")
+        needs_fine = fine_weight > 0 or inject == "blend"
+        super().__init__(
+            base, encode, fine, coarse, needs_fine, coarse_weight > 0, reliability, refine, candidates, write_through,
+            piece,
+        )  # fmt: skip
         self.loss = NTXent() if loss is None else loss
-        self.fine = fine or FineGrainedInjection()
-        self.coarse = coarse or CoarseGrainedInjection()
         self.fine_weight, self.coarse_weight, self.batch_weight = fine_weight, coarse_weight, batch_weight
         self._temperature = temperature
-        self.refine = refine or RefineEveryEpochs(1)
-        self.graph_layer = getattr(self.refine, "layer", None)  # a learned layer's weights belong to the state
         self.inject = inject
-        self.candidates = candidates
         self.queue, self.queue_weight = queue, queue_weight
-        self.write_through = write_through
         self.start_epoch = start_epoch
-        self.piece = piece
-        self._encode = encode
-        self._reliability = reliability
-        self._pending: tuple[Tensor, Tensor, Tensor] | None = None
-        self.last_drift: Drift | None = None
-        self.register_buffer("clock", torch.zeros(5, dtype=torch.long))  # step, epoch, last refresh's two, version
-        self._index: EntryIndex | None = None
-        self._encoder = ""
-        if base is not None and len(base):
-            self._index = base.index
-            self._install(base, cold=True)
-        self.register_load_state_dict_post_hook(lambda module, _: module._set_biases())
-
-    # ---- the snapshot -------------------------------------------------------------------------------------------
-
-    @property
-    def base(self) -> KnowledgeBase | None:
-        """The snapshot in use; None without knowledge."""
-        if self._index is None:
-            return None
-        return KnowledgeBase(self._index, self.base_audio, self.base_text, self._encoder, int(self.clock[4]))
 
     @property
     def temperature(self) -> float | Tensor:
@@ -161,62 +124,6 @@ class ASK(nn.Module):
         if self._temperature is not None:
             return self._temperature
         return getattr(self.loss, "temperature", 0.07)
-
-    def _install(self, base: KnowledgeBase, cold: bool = False) -> None:
-        """Take a snapshot into the buffers, and re-estimate reliabilities, neighbors and prototypes with it."""
-        reliability = self._trust(base)
-        needs_fine = self.fine_weight > 0 or self.inject == "blend" or getattr(self.refine, "needs_neighbors", False)
-        no_neighbors = FineGrainedInjection(k=0)
-        rows, weights = (self.fine if needs_fine else no_neighbors).build(base, reliability)
-        if not cold and getattr(self.refine, "needs_neighbors", False):
-            base = self.refine.transform(base, rows, weights)
-        warm = None if cold else (self.prototypes_audio, self.prototypes_text)
-        if self.coarse_weight > 0:
-            proto_audio, proto_text = self.coarse.fit(base, reliability, warm)
-        else:
-            proto_audio = proto_text = base.text[:0]
-        audio, text = base.audio, base.text
-        if self.write_through:
-            audio, text = audio.clone(), text.clone()
-        trust = torch.ones(0) if reliability is None else reliability.float()
-        for name, value in {
-            "base_audio": audio, "base_text": text, "pair_reliability": trust,
-            "neighbor_rows": rows, "neighbor_weights": weights,
-            "prototypes_audio": proto_audio, "prototypes_text": proto_text,
-        }.items():  # fmt: skip
-            self.register_buffer(name, value.to(self.clock.device))
-        self._encoder = base.encoder
-        self.clock[4] = base.version
-        if self.candidates is not None:
-            self.candidates.prepare(base)
-        self._set_biases()
-
-    def _trust(self, base: KnowledgeBase) -> Tensor | None:
-        given = self._reliability
-        if given is None:
-            return None
-        if isinstance(given, ReliabilityEstimate):
-            given = given.posterior
-        trust = (given if isinstance(given, Tensor) else given(base)).detach()
-        if trust.shape != (len(base),):
-            raise DataError(f"reliability must be one number an entry ({len(base)},), got {tuple(trust.shape)}")
-        return trust.to(base.text.device)
-
-    def _set_biases(self) -> None:
-        """Log-reliabilities as biases of the two tables; None where all are 0, so that a step reads nothing."""
-        if self._index is None:
-            return
-        trusted = self.pair_reliability.numel() == 0
-        log_r = None if trusted else log_reliability(self.pair_reliability, torch.float32)
-        of_audio = log_r
-        if not self._index.all_have_audio:
-            has_audio = self._index.has_audio.to(self.base_text.device)
-            start = torch.zeros(len(has_audio), device=has_audio.device) if log_r is None else log_r
-            of_audio = torch.where(has_audio, start, LEFT_OUT)
-        self.register_buffer("_text_bias", log_r, persistent=False)
-        self.register_buffer("_audio_bias", of_audio, persistent=False)
-
-    # ---- the loss -----------------------------------------------------------------------------------------------
 
     def forward(
         self,
@@ -242,7 +149,7 @@ class ASK(nn.Module):
         """
         base = self.base if int(self.clock[1]) >= self.start_epoch else None
         codes = None if base is None else base.index.codes_of(ids)
-        trust = self._trust_of_batch(codes, rows) if weights is None else weights
+        trust = self.trust_of_batch(codes, rows) if weights is None else weights
         positives = _positives(ids)
         parts: dict[str, Tensor] = {}
         targets: Targets | None = None
@@ -264,18 +171,8 @@ class ASK(nn.Module):
             parts["queue"] = self._queue_part(audio, text, ids, trust, keys, self.queue)
             total = total + self.queue_weight * parts["queue"]
         if self.write_through and codes is not None:
-            self._remember(audio, text, codes, rows)
+            self.remember(audio, text, codes, rows)
         return ASKOutput(total, parts)
-
-    def _trust_of_batch(self, codes: Tensor | None, rows: Tensor | None) -> Tensor | None:
-        """Reliability of the batch's pairs (B,): of their rows, or the mean over their clip's entries; unknown: 1."""
-        if codes is None or self.pair_reliability.numel() == 0 or self._index is None:
-            return None
-        if rows is not None:
-            return self.pair_reliability[rows]
-        own, valid = (x.to(self.pair_reliability.device) for x in self._index.rows_of(codes))
-        total = (self.pair_reliability[own] * valid).sum(dim=1)
-        return torch.where(valid.any(dim=1), total / valid.sum(dim=1).clamp_min(1), 1.0)
 
     def _fine_part(
         self, audio: Tensor, text: Tensor, base: KnowledgeBase, targets: Targets, trust: Tensor | None
@@ -316,72 +213,6 @@ class ASK(nn.Module):
         a2t = table_contrast(audio, queue.text[:filled], rows, mass, tau, bias)
         t2a = table_contrast(text, queue.audio[:filled], rows, mass, tau, bias)
         return weighted_mean((a2t + t2a) / 2, trust)
-
-    # ---- time ---------------------------------------------------------------------------------------------------
-
-    def step_ended(self) -> Drift | None:
-        """Tell that the optimizer has stepped; returns the drift where this refreshed the base."""
-        self.clock[0] += 1
-        if self._pending is not None:
-            rows, audio, text = self._pending
-            self.base_audio[rows], self.base_text[rows] = audio, text
-            self._pending = None
-        return self._refresh_if_due(epoch_end=False)
-
-    def epoch_ended(self) -> Drift | None:
-        """Tell that an epoch is over; returns the drift where this refreshed the base."""
-        self.clock[1] += 1
-        return self._refresh_if_due(epoch_end=True)
-
-    def _refresh_if_due(self, epoch_end: bool) -> Drift | None:
-        if self._index is None:
-            return None
-        step, epoch, last_step, last_epoch, _ = self.clock.tolist()
-        clock = Clock(step, epoch, last_step, last_epoch, epoch_end, self.sample_drift)
-        return self.refresh() if self.refine.due(clock) else None
-
-    def refresh(self) -> Drift:
-        """Re-encode the base now, measure how far it had drifted, and rebuild what hangs on it."""
-        stored = self.base
-        if stored is None:
-            raise ConfigError("there is no knowledge base to refresh: give ASK(base=...)")
-        audio, text = encode_rows(self._encoder_or_refuse(), torch.arange(len(stored)), self.piece)
-        fresh = stored.refreshed(audio.to(stored.text.device), text.to(stored.text.device))
-        self.last_drift = measure_drift(stored, fresh)
-        self._install(fresh)
-        self.clock[2], self.clock[3] = self.clock[0], self.clock[1]
-        return self.last_drift
-
-    def sample_drift(self, sample: int = SAMPLE) -> float:
-        """Mean 1 - cosine between an evenly spaced sample of stored rows and their fresh embeddings."""
-        n = len(self.base_text)
-        rows = torch.arange(0, n, max(1, n // sample))[:sample]
-        audio, text = encode_rows(self._encoder_or_refuse(), rows, self.piece)
-        drift = row_drift(self.base_text[rows], text.to(self.base_text.device))
-        paired = self._index.has_audio[rows] if self._index is not None else torch.ones(len(rows), dtype=torch.bool)
-        if not bool(paired.any()):
-            return float(drift.mean())
-        of_audio = row_drift(self.base_audio[rows], audio.to(self.base_audio.device))[paired]
-        return float((drift.mean() + of_audio.mean()) / 2)
-
-    def _encoder_or_refuse(self) -> Encode:
-        if self._encode is None:
-            raise ConfigError(
-                f"{type(self.refine).__name__} re-encodes the base, but ASK has no encoder: pass "
-                "ASK(..., encode=lambda rows: (audio, text)), or refine=NeverRefine() for a static base"
-            )
-        return self._encode
-
-    def _remember(self, audio: Tensor, text: Tensor, codes: Tensor, rows: Tensor | None) -> None:
-        """Keep a step's fresh rows until it has ended; only where it is plain which entry they are."""
-        if rows is None and self._index is not None:
-            own, valid = (x.to(audio.device) for x in self._index.rows_of(codes))
-            single = valid.sum(dim=1) == 1
-            rows, audio, text = own[single, 0], audio[single], text[single]
-        if rows is None:
-            return
-        dtype = self.base_text.dtype
-        self._pending = (rows, audio.detach().to(dtype), text.detach().to(dtype))
 
 
 def _positives(ids: Sequence[Hashable] | Tensor) -> Tensor | None:
