@@ -32,6 +32,11 @@ TORCH_FREE_FILES = {
     "models/build.py",
     "models/session.py",
     "models/efficientat.py",
+    "models/efficientat_tower.py",
+    "models/efficientat_encoder.py",
+    "models/onnx_bytes.py",
+    "models/registry.py",
+    "models/pull.py",
 }
 # heavy packages that the torch-free rooms may import only inside functions, so that --help and import stay fast
 HEAVY_IN_CLI = {

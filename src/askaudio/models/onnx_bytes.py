@@ -1,0 +1,98 @@
+"""Write a small ONNX model without the ``onnx`` package, which the light install does not bring.
+
+An ONNX file is a protobuf message: fields, each a key (number and kind) and a value. The few messages that a chain of
+layers needs are written here; field numbers are those of the format's published ``onnx.proto``.
+
+    graph = Graph(inputs={"x": ("B", 4)}, outputs={"y": ("B", 2)})
+    graph.constant("w", np.ones((4, 2), dtype=np.float32))
+    graph.node("MatMul", ["x", "w"], ["y"])
+    graph.serialised()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IR_VERSION, OPSET = 8, 18
+_TYPES = {"float32": 1, "int64": 7}  # TensorProto.DataType
+_FLOAT, _INT, _INTS = 1, 2, 7  # AttributeProto.AttributeType
+
+
+class Graph:
+    """A graph that is built node by node, in the order of computation.
+
+    Args:
+        inputs: Name -> shape; a text in a shape is a free dimension. All are float32.
+        outputs: Name -> shape.
+    """
+
+    def __init__(self, inputs: Mapping[str, Sequence[int | str]], outputs: Mapping[str, Sequence[int | str]]) -> None:
+        self._nodes: list[bytes] = []
+        self._constants: list[bytes] = []
+        self._ends = b"".join(_bytes(11, _value(name, shape)) for name, shape in inputs.items())
+        self._ends += b"".join(_bytes(12, _value(name, shape)) for name, shape in outputs.items())
+
+    def constant(self, name: str, values: npt.NDArray[Any]) -> str:
+        """Add weights (float32 or int64); returns the name."""
+        kind = _TYPES[values.dtype.name]
+        content = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
+        dims = b"".join(_number(1, size) for size in values.shape)
+        self._constants.append(_bytes(5, dims + _number(2, kind) + _text(8, name) + _bytes(9, content)))
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: float | Sequence[int]) -> str:
+        """Add an operation; returns the name of its first output."""
+        parts = [_text(1, name) for name in inputs] + [_text(2, name) for name in outputs] + [_text(4, op)]
+        parts += [_bytes(5, _attribute(name, value)) for name, value in attributes.items()]
+        self._nodes.append(_bytes(1, b"".join(parts)))
+        return outputs[0]
+
+    def serialised(self) -> bytes:
+        """The whole model file; the same calls give the same bytes."""
+        graph = b"".join(self._nodes) + _text(2, "main") + b"".join(self._constants) + self._ends
+        opset = _bytes(8, _text(1, "") + _number(2, OPSET))
+        return _number(1, IR_VERSION) + _text(2, "askaudio") + _bytes(7, graph) + opset
+
+
+def _value(name: str, shape: Sequence[int | str]) -> bytes:
+    """A ValueInfoProto of a float tensor."""
+    dims = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape)
+    return _text(1, name) + _bytes(2, _bytes(1, _number(1, _TYPES["float32"]) + _bytes(2, dims)))
+
+
+def _attribute(name: str, value: float | Sequence[int]) -> bytes:
+    if isinstance(value, float):
+        return _text(1, name) + _key(2, 5) + np.float32(value).astype("<f4").tobytes() + _number(20, _FLOAT)
+    if isinstance(value, int):
+        return _text(1, name) + _number(3, value) + _number(20, _INT)
+    return _text(1, name) + b"".join(_number(8, item) for item in value) + _number(20, _INTS)
+
+
+def _text(field: int, value: str) -> bytes:
+    return _bytes(field, value.encode())
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _key(field, 2) + _varint(len(value)) + value
+
+
+def _number(field: int, value: int) -> bytes:
+    return _key(field, 0) + _varint(value)
+
+
+def _key(field: int, kind: int) -> bytes:
+    return _varint(field << 3 | kind)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the top bit says that more follow. Negative numbers are not needed here."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
