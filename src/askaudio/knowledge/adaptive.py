@@ -16,6 +16,7 @@ from torch import Tensor
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.neighbors import nearest, neighbor_weights
 from askaudio.knowledge.reliability import mismatched
+from askaudio.knowledge.shards import rows_at
 
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.5)
 BETAS = (0.0, 0.5, 1.0, 2.0)
@@ -81,13 +82,16 @@ def _separations(
     k: int,
 ) -> list[float]:
     """Separation of real from mismatched partners at each temperature, predicting ``values`` over ``queries``."""
-    codes = base.index.codes
-    score, near = nearest(
-        queries[rows], queries, k, query_codes=codes[rows], key_codes=codes, eligible=base.index.has_audio
-    )
+    codes, shard = base.index.codes, base.shard
+    search = nearest if shard is None else shard.nearest
+    score, near = search(
+        rows_at(shard, queries, rows), queries, k,
+        query_codes=codes[rows], key_codes=codes, eligible=base.index.has_audio,
+    )  # fmt: skip
+    known, right, wrong = (rows_at(shard, values, at) for at in (near, rows, partner))
     found = []
     for temperature in TEMPERATURES:
         weights = neighbor_weights(score, near, reliability, temperature)  # (n, K)
-        predicted = torch.nn.functional.normalize((weights.unsqueeze(-1) * values[near]).sum(dim=1), dim=1)
-        found.append(separation((predicted * values[rows]).sum(1), (predicted * values[partner]).sum(1)))
+        predicted = torch.nn.functional.normalize((weights.unsqueeze(-1) * known).sum(dim=1), dim=1)
+        found.append(separation((predicted * right).sum(1), (predicted * wrong).sum(1)))
     return found

@@ -2,7 +2,7 @@
 
 An entry is a pair (clip, caption); a clip may have several. Entries without audio (captions alone, or the classes of an
 ontology) hold zeros there and are masked out wherever audio is asked for. Cost: 2 N D numbers, 2 bytes each in the
-default bfloat16 (N = 50,000, D = 512: 102 MB).
+default bfloat16 (N = 50,000, D = 512: 102 MB); with several processes each may hold its part (``sharded``).
 
 Knowledge is training data: give a ``LeakFilter`` with the evaluation splits when a base is made from outside sources.
 """
@@ -18,57 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from askaudio.core.errors import DataError
+from askaudio.core.processes import world
+from askaudio.knowledge.entries import EntryIndex
 from askaudio.knowledge.leaks import LeakFilter
+from askaudio.knowledge.shards import Shard
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Rows of the base (n,) int64 -> fresh (audio (n, D), text (n, D)); called without gradient, in pieces."""
-
-
-class EntryIndex:
-    """The part of a base that no refresh changes: whose entry each row is, and from which source.
-
-    Args:
-        ids: N clip ids; equal ids are entries of one clip.
-        sources: N names of sources.
-        has_audio: (N,) bool; False for text-only and class-level entries.
-    """
-
-    def __init__(self, ids: Sequence[Hashable], sources: Sequence[str], has_audio: Tensor) -> None:
-        self.ids = tuple(ids)
-        self.sources = tuple(sources)
-        self.has_audio = has_audio
-        code_of: dict[Hashable, int] = {}
-        self.codes = torch.tensor([code_of.setdefault(one, len(code_of)) for one in self.ids], dtype=torch.long)
-        self._code_of = code_of
-        self._order = torch.argsort(self.codes, stable=True)  # rows, grouped by clip
-        counts = torch.bincount(self.codes, minlength=len(code_of))
-        self._counts = counts
-        self._starts = torch.cumsum(counts, 0) - counts
-        self.most_rows_a_clip = int(counts.max()) if len(code_of) else 0
-        self.all_have_audio = bool(has_audio.all())
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def codes_of(self, ids: Sequence[Hashable] | Tensor) -> Tensor:
-        """B clip ids -> (B,) integer codes; -1 for a clip that is not in the base."""
-        if isinstance(ids, Tensor):
-            ids = ids.tolist()
-        return torch.tensor([self._code_of.get(one, -1) for one in ids], dtype=torch.long)
-
-    def rows_of(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes (B,) -> rows (B, M) of each clip's entries and a bool mask (B, M) of the valid ones.
-
-        M is the largest number of entries of one clip in the base, so that shapes do not change from step to step.
-        """
-        width = max(self.most_rows_a_clip, 1)
-        if len(self) == 0:
-            return torch.zeros(len(codes), width, dtype=torch.long), torch.zeros(len(codes), width, dtype=torch.bool)
-        known = codes.clamp_min(0)
-        offsets = torch.arange(width)
-        valid = (offsets[None, :] < self._counts[known][:, None]) & (codes >= 0)[:, None]  # (B, M)
-        places = (self._starts[known][:, None] + offsets[None, :]).clamp_max(len(self) - 1)
-        return torch.where(valid, self._order[places], 0), valid
 
 
 @dataclass(frozen=True)
@@ -81,6 +37,7 @@ class KnowledgeBase:
         text: (N, D) rows of length 1.
         encoder: Fingerprint of the encoders that made the rows.
         version: Grows by 1 at each refresh.
+        shard: Which rows ``audio`` and ``text`` hold, where the base is divided among processes; None for all.
     """
 
     index: EntryIndex
@@ -88,11 +45,12 @@ class KnowledgeBase:
     text: Tensor
     encoder: str = ""
     version: int = 0
+    shard: Shard | None = None
 
     @classmethod
     def from_pairs(
         cls,
-        ids: Sequence[Hashable],
+        ids: Sequence[Hashable] | Tensor,
         audio: Tensor | None,
         text: Tensor,
         *,
@@ -105,7 +63,7 @@ class KnowledgeBase:
         """Make a base from embeddings of pairs.
 
         Args:
-            ids: N clip ids; several entries of one clip share its id.
+            ids: N clip ids, or a tensor (N,) of whole numbers; several entries of one clip share its id.
             audio: (N, D), scaled to length 1 here; None for text-only or class-level entries.
             text: (N, D), scaled to length 1 here.
             source: Name of the source, for example "training", "external", "text" or "classes".
@@ -121,16 +79,16 @@ class KnowledgeBase:
             DataError: Lengths or widths differ, values are not finite, or an evaluation clip or text is among the
                 entries and the filter refuses.
         """
-        ids = list(ids)
         _check_rows(ids, audio, text, texts)
         if leaks is not None:
+            ids = ids.tolist() if isinstance(ids, Tensor) else ids
             keep = leaks.keep(ids, texts, source)
             rows = torch.tensor([row for row, kept in enumerate(keep) if kept], dtype=torch.long)
             ids = [ids[row] for row in rows.tolist()]
             text = text[rows]
             audio = None if audio is None else audio[rows]
         has_audio = torch.full((len(ids),), audio is not None, dtype=torch.bool)
-        index = EntryIndex(ids, [source] * len(ids), has_audio)
+        index = EntryIndex(ids, source, has_audio)
         audio = torch.zeros_like(text) if audio is None else audio
         return cls(index, _stored(audio, dtype), _stored(text, dtype), encoder)
 
@@ -149,12 +107,20 @@ class KnowledgeBase:
     ) -> KnowledgeBase:
         """Make a base by calling ``encode`` on rows 0..N-1 in pieces; the other arguments as in ``from_pairs``.
 
-        With a skipping leak filter the rows of the base are no longer those of ``encode``: filter the ids first.
+        With a skipping leak filter the rows of the base are no longer those of ``encode``: filter the ids first. With
+        several processes each encodes its part, and the base is divided among them (``whole`` puts it together);
+        with a leak filter, which may drop rows, each encodes all.
         """
-        audio, text = encode_rows(encode, torch.arange(len(ids)), piece)
-        return cls.from_pairs(
-            ids, audio, text, source=source, texts=texts, leaks=leaks, encoder=encoder, dtype=dtype
+        divided = leaks is None and 1 < world() <= len(ids)
+        mine = Shard.of(len(ids)) if divided else Shard(0, len(ids), len(ids))
+        audio, text = encode_rows(encode, torch.arange(mine.start, mine.stop), piece)
+        part = cls.from_pairs(
+            ids[mine.start : mine.stop], audio, text,
+            source=source, texts=texts, leaks=leaks, encoder=encoder, dtype=dtype,
         )  # fmt: skip
+        if not divided:
+            return part
+        return replace(part, index=EntryIndex(ids, source, torch.ones(len(ids), dtype=torch.bool)), shard=mine)
 
     @classmethod
     def combine(cls, bases: Sequence[KnowledgeBase]) -> KnowledgeBase:
@@ -165,19 +131,20 @@ class KnowledgeBase:
         """
         if not bases:
             raise DataError("combine needs at least one knowledge base")
+        bases = [base.whole() for base in bases]
         kinds = {(b.dim, b.audio.dtype) for b in bases}
         if len(kinds) > 1:
             raise DataError(f"bases of different width or type cannot be joined: {sorted(map(str, kinds))}")
         source_of: dict[Hashable, str] = {}
         for base in bases:
-            for one, source in zip(base.index.ids, base.index.sources, strict=True):
+            for one, source in zip(base.index.listed_ids(), base.index.sources, strict=True):
                 if source_of.setdefault(one, source) != source:
                     raise DataError(
                         f"clip id {one!r} is in the sources {source_of[one]!r} and {source!r}; "
                         "give ids a prefix of their corpus"
                     )
         index = EntryIndex(
-            [one for b in bases for one in b.index.ids],
+            [one for b in bases for one in b.index.listed_ids()],
             [source for b in bases for source in b.index.sources],
             torch.cat([b.index.has_audio for b in bases]),
         )
@@ -193,7 +160,7 @@ class KnowledgeBase:
         return cls(like.index, _stored(audio, like.audio.dtype), _stored(text, like.text.dtype), "random")
 
     def __len__(self) -> int:
-        return self.text.shape[0]
+        return len(self.index)
 
     @property
     def dim(self) -> int:
@@ -201,9 +168,32 @@ class KnowledgeBase:
         return self.text.shape[1]
 
     @property
+    def has_audio(self) -> Tensor:
+        """(n,) audio mask of the rows that are here."""
+        return self.index.has_audio if self.shard is None else self.index.has_audio[self.shard.start : self.shard.stop]
+
+    def sharded(self) -> KnowledgeBase:
+        """The part of this process, where there are several; else the base itself."""
+        if self.shard is not None or world() == 1 or len(self) < world():
+            return self
+        mine = Shard.of(len(self))
+        audio, text = (x[mine.start : mine.stop].clone() for x in (self.audio, self.text))
+        return replace(self, audio=audio, text=text, shard=mine)
+
+    def whole(self) -> KnowledgeBase:
+        """All rows on every process."""
+        if self.shard is None:
+            return self
+        return replace(self, audio=self.shard.whole(self.audio), text=self.shard.whole(self.text), shard=None)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that name ids, sources, values, encoder and version."""
-        digest = hashlib.sha256(repr((self.index.ids, self.index.sources, self.encoder, self.version)).encode())
+        if self.shard is not None:
+            return self.whole().fingerprint
+        digest = hashlib.sha256(
+            repr((self.index.listed_ids(), self.index.sources, self.encoder, self.version)).encode()
+        )
         for x in (self.audio, self.text):
             digest.update(str(x.dtype).encode())
             digest.update(x.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -226,7 +216,7 @@ class KnowledgeBase:
 
     def replaced(self, audio: Tensor, text: Tensor) -> KnowledgeBase:
         """Other values (N, D) under the same version: what a refinement step makes of a fresh base."""
-        audio = audio.detach() * self.index.has_audio[:, None].to(audio)
+        audio = audio.detach() * self.has_audio[:, None].to(audio)
         dtype = self.audio.dtype
         return replace(self, audio=_stored(audio, dtype), text=_stored(text, dtype))
 
@@ -255,7 +245,7 @@ def _check_finite(audio: Tensor | None, text: Tensor) -> None:
 
 
 def _check_rows(
-    ids: Sequence[Hashable], audio: Tensor | None, text: Tensor, texts: Sequence[str] | None
+    ids: Sequence[Hashable] | Tensor, audio: Tensor | None, text: Tensor, texts: Sequence[str] | None
 ) -> None:  # fmt: skip
     shapes = {"text": text} if audio is None else {"audio": audio, "text": text}
     for name, x in shapes.items():

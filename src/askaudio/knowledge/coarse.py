@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from askaudio.core.errors import ConfigError
+from askaudio.core.processes import stack_over, sum_over
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.fine import joint_rows
+from askaudio.knowledge.shards import Shard, rows_at
 
 PIECE = 16384  # entries assigned at once
 
@@ -75,20 +77,22 @@ class CoarseGrainedInjection:
         paired = base.index.has_audio.nonzero()[:, 0].to(base.text.device)
         if len(paired) > self.most_entries:
             paired = paired[:: -(-len(paired) // self.most_entries)]
-        audio, text = base.audio[paired], base.text[paired]
-        joint = joint_rows(audio, text, 1.0)  # (n, 2D)
-        weight = torch.ones(len(paired), device=paired.device) if reliability is None else reliability[paired]
+        mine = paired if base.shard is None else paired[base.shard.holds(paired)]
+        here = mine if base.shard is None else mine - base.shard.start
+        joint = joint_rows(base.audio[here], base.text[here], 1.0)  # (n, 2D)
+        weight = torch.ones(len(mine), device=mine.device) if reliability is None else reliability[mine]
         p = min(self.count(base), len(paired))
         if warm is not None and warm[0].shape[0] == p:
             centers = joint_rows(warm[0].to(joint), warm[1].to(joint), 1.0)
             rounds = self.warm_iterations
         else:
             generator = torch.Generator().manual_seed(self.seed)
-            start = torch.randperm(len(joint), generator=generator)[:p]  # on the CPU: the same on every device
-            centers = joint[start.to(joint.device)].clone()
+            start = torch.randperm(len(paired), generator=generator)[:p]  # on the CPU: the same on every device
+            first = paired[start.to(paired.device)]
+            centers = joint_rows(*(rows_at(base.shard, x, first) for x in (base.audio, base.text)), 1.0)
             rounds = self.iterations
         for _ in range(rounds):
-            centers = _lloyd_round(joint, centers, weight.to(joint.dtype))
+            centers = _lloyd_round(joint, centers, weight.to(joint.dtype), base.shard)
         half = base.dim
         return F.normalize(centers[:, :half], dim=1), F.normalize(centers[:, half:], dim=1)
 
@@ -103,7 +107,7 @@ class CoarseGrainedInjection:
 
 def assign(rows: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest center of each row (n, D) among (P, D) -> score (n,) and center number (n,); ties to the smaller."""
-    best, number = [], []
+    best, number = [centers.new_zeros(0)], [torch.zeros(0, dtype=torch.long, device=centers.device)]
     for start in range(0, rows.shape[0], PIECE):
         score = rows[start : start + PIECE].to(centers.dtype) @ centers.T
         value, at = score.max(dim=1)
@@ -112,12 +116,26 @@ def assign(rows: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(best), torch.cat(number)
 
 
-def _lloyd_round(rows: Tensor, centers: Tensor, weight: Tensor) -> Tensor:
+def _lloyd_round(rows: Tensor, centers: Tensor, weight: Tensor, shard: Shard | None = None) -> Tensor:
     """One round of spherical k-means; an empty cluster restarts at the row that fits its own center worst."""
     score, number = assign(rows, centers)
     sums = torch.zeros_like(centers).index_add_(0, number, rows * weight[:, None])
     mass = torch.zeros(len(centers), dtype=rows.dtype, device=rows.device).index_add_(0, number, weight)
+    if shard is not None:  # rows are divided among processes: P sums and masses are all that is exchanged
+        sums, mass = sum_over(sums), sum_over(mass)
     empty = (mass <= 0).nonzero()[:, 0]
     if len(empty):
-        sums[empty] = rows[torch.argsort(score, stable=True)[: len(empty)]]
+        sums[empty] = _worst(rows, score, len(empty), shard)
     return F.normalize(sums, dim=1)
+
+
+def _worst(rows: Tensor, score: Tensor, wanted: int, shard: Shard | None) -> Tensor:
+    """The rows with the lowest scores, ties to the smaller row -> (wanted, 2D)."""
+    order = torch.argsort(score, stable=True)[:wanted]
+    if shard is None:
+        return rows[order]
+    scores = score.new_full((wanted,), float("inf"))
+    candidates = rows.new_zeros(wanted, rows.shape[1])
+    scores[: len(order)], candidates[: len(order)] = score[order], rows[order]
+    best = torch.argsort(torch.cat(stack_over(scores)), stable=True)[:wanted]
+    return torch.cat(stack_over(candidates))[best]

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from askaudio.core.processes import sum_over
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.neighbors import nearest
+from askaudio.knowledge.shards import Shard, rows_at
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,18 @@ def row_drift(stored: Tensor, fresh: Tensor) -> Tensor:
     return 1.0 - F.cosine_similarity(stored.to(dtype), fresh.to(dtype), dim=1)
 
 
-def neighbor_overlap(before: Tensor, after: Tensor, k: int = 10, sample: int = 256) -> float:
+def neighbor_overlap(
+    before: Tensor, after: Tensor, k: int = 10, sample: int = 256, shard: Shard | None = None
+) -> float:  # fmt: skip
     """Share of the K nearest rows that two versions of one table (N, D) have in common, over evenly spaced rows."""
-    n = before.shape[0]
+    n = before.shape[0] if shard is None else shard.total
     rows = torch.arange(0, n, max(1, n // sample))[:sample]
     codes = torch.arange(n)
     k = min(k, n - 1)
     if k < 1:
         return 1.0
-    lists = [nearest(x[rows], x, k, query_codes=rows, key_codes=codes)[1] for x in (before, after)]
+    search = nearest if shard is None else shard.nearest
+    lists = [search(rows_at(shard, x, rows), x, k, query_codes=rows, key_codes=codes)[1] for x in (before, after)]
     common = (lists[0][:, :, None] == lists[1][:, None, :]).any(dim=2)  # (n, K)
     return float(common.float().mean())
 
@@ -57,8 +62,16 @@ def measure_drift(stored: KnowledgeBase, fresh: KnowledgeBase, k: int = 10, samp
     """Drift between two versions of one base; ``sample=0`` leaves the neighbor overlap out."""
     if len(stored) == 0:
         return Drift(0.0, 0.0, 1.0 if sample else None)
-    paired = stored.index.has_audio
-    audio = float(row_drift(stored.audio[paired], fresh.audio[paired]).mean()) if bool(paired.any()) else 0.0
-    text = float(row_drift(stored.text, fresh.text).mean())
-    overlap = neighbor_overlap(stored.text, fresh.text, k, sample) if sample else None
+    paired = stored.has_audio
+    audio = _mean(row_drift(stored.audio[paired], fresh.audio[paired]), stored.shard)
+    text = _mean(row_drift(stored.text, fresh.text), stored.shard)
+    overlap = neighbor_overlap(stored.text, fresh.text, k, sample, stored.shard) if sample else None
     return Drift(audio, text, overlap)
+
+
+def _mean(drift: Tensor, shard: Shard | None) -> float:
+    """Mean over all rows, here or elsewhere; 0 of none."""
+    if shard is None:
+        return float(drift.mean()) if len(drift) else 0.0
+    total, count = sum_over(torch.tensor([float(drift.double().sum()), len(drift)], dtype=torch.float64)).tolist()
+    return total / max(count, 1.0)

@@ -20,8 +20,8 @@ def save_base(base: KnowledgeBase, folder: Path | str) -> None:
     Raises:
         DataError: An id is neither a text nor a whole number.
     """
-    folder = Path(folder)
-    odd = next((one for one in base.index.ids if type(one) not in (str, int)), None)
+    folder, base = Path(folder), base.whole()
+    odd = next((one for one in base.index.listed_ids() if type(one) not in (str, int)), None)
     if odd is not None:
         raise DataError(f"clip id {odd!r} cannot be saved: ids must be texts or whole numbers")
     tensors = {"audio": base.audio, "text": base.text, "has_audio": base.index.has_audio.to(torch.uint8)}
@@ -29,7 +29,7 @@ def save_base(base: KnowledgeBase, folder: Path | str) -> None:
         save_file({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, temporary)
     about = {
         "format": FORMAT,
-        "ids": list(base.index.ids),
+        "ids": list(base.index.listed_ids()),
         "sources": list(base.index.sources),
         "encoder": base.encoder,
         "version": base.version,

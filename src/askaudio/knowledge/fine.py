@@ -20,6 +20,7 @@ from askaudio.core.errors import ConfigError
 from askaudio.knowledge.adaptive import NeighborSetting, fit_neighbor_setting
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.knowledge.neighbors import approximate_neighbors, nearest, neighbor_weights
+from askaudio.knowledge.shards import rows_at
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class FineGrainedInjection:
         mass: Target mass on all neighbors together, in [0, 1).
         beta: Weight of text similarity beside audio similarity; None estimates it at each refinement (``adaptive.py``).
         temperature: Sharpness of the neighbor weights; None estimates it too.
-        exact: Exact search; False uses faiss inverted lists.
+        exact: Exact search; False uses faiss inverted lists (a base that is divided among processes is always
+            searched exactly).
 
     Attributes:
         setting: The estimate in use; None where both were given.
@@ -85,10 +87,11 @@ class FineGrainedInjection:
             reliability: (N,) in [0, 1] of each entry; None means 1.
 
         Returns:
-            Rows (N, K) int64 and weights (N, K) float32 that sum to 1 (to 0 where an entry has no neighbor).
+            Rows (N, K) int64 and weights (N, K) float32 that sum to 1 (to 0 where an entry has no neighbor); where
+            the base is divided among processes, those of this one's rows.
         """
         if self.k == 0 or len(base) == 0:
-            empty = torch.zeros(len(base), 0, device=base.text.device)
+            empty = torch.zeros(len(base.text), 0, device=base.text.device)
             return empty.long(), empty
         beta, temperature = self.beta, self.temperature
         if beta is None or temperature is None:
@@ -97,8 +100,11 @@ class FineGrainedInjection:
             temperature = self.setting.temperature if temperature is None else temperature
         joint = joint_rows(base.audio, base.text, beta)  # (N, 2D)
         codes = base.index.codes
-        search = nearest if self.exact else approximate_neighbors
-        score, rows = search(joint, joint, self.k, query_codes=codes, key_codes=codes)  # (N, K)
+        if base.shard is not None:
+            score, rows = base.shard.neighbors(joint, self.k, codes)
+        else:
+            search = nearest if self.exact else approximate_neighbors
+            score, rows = search(joint, joint, self.k, query_codes=codes, key_codes=codes)  # (N, K)
         return rows, neighbor_weights(score, rows, reliability, temperature)
 
     def targets(
@@ -131,7 +137,8 @@ class FineGrainedInjection:
             to_audio = to_text if has_audio is None else _own_mass(valid & has_audio[own])
             return Targets(own, to_text, to_audio, _is_complete(known, to_audio))
         first = own[:, 0] if pair_rows is None else pair_rows
-        near, w = neighbor_rows[first], weights[first] * known[:, None]  # (B, K)
+        near = rows_at(base.shard, neighbor_rows, first)  # (B, K)
+        w = rows_at(base.shard, weights, first) * known[:, None]
         rows = torch.cat([own, near], dim=1)  # (B, M + K)
         to_text = self._mix(valid, w)
         to_audio = to_text if has_audio is None else self._mix(valid & has_audio[own], w * has_audio[near])

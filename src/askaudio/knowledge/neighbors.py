@@ -77,6 +77,14 @@ def _top(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return value.gather(1, by_value), column.gather(1, by_value)
 
 
+def merge_top(scores: list[Tensor], rows: list[Tensor], k: int) -> tuple[Tensor, Tensor]:
+    """Top-k lists (Q, k) of disjoint tables, in the order of their rows -> the top-k of all; ties to the smaller row."""
+    score, row = torch.cat(scores, dim=1), torch.cat(rows, dim=1)
+    best = torch.argsort(score, dim=1, descending=True, stable=True)[:, :k]
+    score, row = score.gather(1, best), row.gather(1, best)
+    return score, torch.where(torch.isneginf(score), 0, row)
+
+
 def approximate_neighbors(
     queries: Tensor,
     keys: Tensor,

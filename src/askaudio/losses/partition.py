@@ -7,8 +7,8 @@ Measured on 2 busy cores with AMX, bfloat16, one side: B = 24, N = 7,000, D = 25
 products and a softmax in place; B = 32, N = 50,000, D = 512: 61 ms against 149 ms (float32: 115 against 244).
 
 A table may be divided among processes, each holding some rows: every process reads its own for all anchors, and the
-parts (one row and one number an anchor) are put together. No gradient flows into the table. Elsewhere than on a CPU (or in float16 there, which has no fast kernel) the table is
-read in pieces with two matrix products each.
+parts (one row and one number an anchor) are put together. No gradient flows into the table. Elsewhere than on a CPU
+(or in float16 there, which has no fast kernel) the table is read in pieces with two matrix products each.
 """
 
 from __future__ import annotations
