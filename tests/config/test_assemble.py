@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
 
 from askaudio.config import assemble as assemble_room
@@ -113,6 +114,56 @@ def test_every_kind_of_knowledge_trains(library, inputs, tmp_path, kind):
     }
     assert set(result.history[0]["losses"]) == {"total", "batch"} | named.get(kind, {"fine", "coarse"})
     assert all(np.isfinite(v) for v in result.history[0]["losses"].values())
+
+
+POLICIES = {
+    "entries=clip": lambda o: len(o.ask.base) == 18 and not o.caption_entries,
+    "candidates=9": lambda o: (o.ask.candidates.hard, o.ask.candidates.random) == (3, 6),
+    "refresh=steps refresh_steps=2 write_through=true": lambda o: o.ask.refine.steps == 2 and o.ask.write_through,
+    "refresh=drift refresh_drift=0.5": lambda o: o.ask.refine.threshold == 0.5,
+    "refresh_by=momentum momentum=0.5": lambda o: o.momentum is not None and o.ask.queue is None,
+    "graph=mean graph_alpha=0.4 graph_depth=2": lambda o: (o.ask.refine.alpha, o.ask.refine.depth) == (0.4, 2),
+    "graph=attention refresh=drift": lambda o: o.ask.graph_layer is not None,
+    "reliability=agreement": lambda o: len(o.ask.pair_reliability) == 36,
+    "reliability=overlap": lambda o: 0 <= o.ask.pair_reliability.min() < 1,
+    "reliability=transport entries=clip": lambda o: len(o.ask.pair_reliability) == 18,
+    "reliability=dual_softmax": lambda o: 0 < o.ask.pair_reliability.max() < 1,
+}
+
+
+@pytest.mark.parametrize("keys", POLICIES)
+def test_every_policy_is_a_recipe_key(library, inputs, tmp_path, keys):
+    overrides = [f"knowledge.{one}" for one in keys.split()]
+    recipe = recipe_of(library, "knowledge=ask", *overrides, "knowledge.prototypes=4", "train.epochs=1")
+    parts = assemble(recipe, inputs)
+    assert POLICIES[keys](parts.objective)
+    before = parts.objective.ask.base_text.clone()
+    losses = run(recipe, parts, tmp_path).history[0]["losses"]
+    assert set(losses) == {"total", "batch", "fine", "coarse"} and np.isfinite(list(losses.values())).all()
+    drift_was_too_much = "drift" not in keys
+    assert (not torch.equal(parts.objective.ask.base_text, before)) == drift_was_too_much
+
+
+def test_a_clip_entry_holds_the_mean_of_its_captions(library, inputs):
+    clips = assemble(recipe_of(library, "knowledge=ask", "knowledge.entries=clip"), inputs).objective.ask.base
+    captions = assemble(recipe_of(library, "knowledge=ask"), inputs).objective.ask.base
+    pairs = captions.text.float().reshape(18, 2, -1).mean(1)
+    torch.testing.assert_close(clips.text.float(), torch.nn.functional.normalize(pairs, dim=1), rtol=0, atol=0.02)
+    torch.testing.assert_close(clips.audio.float(), captions.audio.float()[::2], rtol=0, atol=0.02)
+
+
+def test_soft_labels_by_text_and_by_a_teacher(library, inputs, tmp_path):
+    plain = recipe_of(library, "train.epochs=1")
+    run(plain, assemble(plain, inputs), tmp_path / "teacher")
+    losses = {}
+    for keys in (["knowledge=text_similarity"], ["knowledge=offline", f"knowledge.teacher={tmp_path / 'teacher'}"]):
+        recipe = recipe_of(library, *keys, "train.epochs=1")
+        losses[keys[0]] = run(recipe, assemble(recipe, inputs), tmp_path / keys[0]).history[0]["losses"]["batch"]
+    assert len(set(losses.values())) == 2 and np.isfinite(list(losses.values())).all()
+    with pytest.raises(ConfigError, match=r"knowledge\.teacher.*knowledge\.teacher=runs/plain"):
+        recipe_of(library, "knowledge=offline")
+    with pytest.raises(ConfigError, match=r"knowledge\.refresh: got 'never', expected one of epochs, steps, drift"):
+        recipe_of(library, "knowledge=ask", "knowledge.refresh=never")
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "triplet", "transport"])

@@ -119,6 +119,8 @@ def run(
         folder,
         seed=recipe.seed,
         momentum=parts.objective.momentum,
+        see=parts.objective.see,
+        caption_entries=parts.objective.caption_entries,
         resume=resume,
         progress=progress,
         **settings,

@@ -58,17 +58,34 @@ class LossRecipe:
 
 @dataclass
 class KnowledgeRecipe:
-    """What the loss sees beside the batch: nothing, ASK, one part of it, or a null model that it must beat."""
+    """What the loss sees beside the batch: nothing, ASK, one part of it, or a null model that it must beat.
 
-    kind: Literal["none", "ask", "static", "fine", "coarse", "blend", "random", "xbm", "queue"] = "none"
+    ``text_similarity`` and ``offline`` put soft labels in the place of ``loss.kind``.
+    """
+
+    kind: Literal[
+        "none", "ask", "static", "fine", "coarse", "blend", "random", "xbm", "queue", "text_similarity", "offline"
+    ] = "none"  # fmt: skip
     fine_weight: float = field(default=1.0, metadata=AT_LEAST_0)
     coarse_weight: float = field(default=0.5, metadata=AT_LEAST_0)
     neighbors: int = field(default=8, metadata=AT_LEAST_0)  # K of the fine grain
     prototypes: int = field(default=256, metadata=AT_LEAST_1)  # P of the coarse grain
-    reliability: Literal["none", "posterior", "cut"] = "none"  # as estimated from raw features, or cut at one half
+    entries: Literal["caption", "clip"] = "caption"  # of the base: each caption, or each clip with its captions' mean
+    candidates: int = field(default=0, metadata=AT_LEAST_0)  # entries drawn at each step; 0: the whole base
+    # posterior: as estimated from raw features; cut: that at one half; the others look at the learned space
+    reliability: Literal["none", "posterior", "cut", "agreement", "overlap", "transport", "dual_softmax"] = "none"
+    refresh: Literal["epochs", "steps", "drift"] = "epochs"  # what says when the base is encoded again
     refresh_epochs: int = field(default=1, metadata=AT_LEAST_1)
+    refresh_steps: int = field(default=500, metadata=AT_LEAST_1)
+    refresh_drift: float = field(default=0.05, metadata=POSITIVE)  # mean 1 - cosine that is too much
+    refresh_by: Literal["model", "momentum"] = "model"  # who encodes the base: the model, or its slow copy
+    write_through: bool = False  # a step's embeddings overwrite their own entries
+    graph: Literal["none", "mean", "attention"] = "none"  # message passing after each refresh; attention is learned
+    graph_alpha: float = field(default=0.2, metadata={"min": 0, "max": 1})  # share of the neighbors' message
+    graph_depth: int = field(default=1, metadata=AT_LEAST_1)
     queue_size: int = field(default=2048, metadata=AT_LEAST_1)  # for xbm and queue
-    momentum: float = field(default=0.995, metadata=SHARE)  # for queue
+    momentum: float = field(default=0.995, metadata=SHARE)  # of the slow copy, for queue and refresh_by: momentum
+    teacher: str = ""  # for offline: the run folder of a finished training with the same towers
 
 
 @dataclass
@@ -111,9 +128,20 @@ def joint_faults(recipe: Recipe) -> list[str]:
         faults.append(f"model.n_mels: got {recipe.model.n_mels}, expected a multiple of 32")
     if recipe.knowledge.kind in ("xbm", "queue") and recipe.knowledge.queue_size < recipe.train.batch_size:
         faults.append("knowledge.queue_size: must be at least train.batch_size")
+    faults += _knowledge_faults(recipe.knowledge)
     if recipe.model.audio == "efficientat" and not recipe.model.audio_weights:
         faults.append("model.audio_weights: efficientat needs its ONNX file, for example model.audio_weights=PATH")
     for prompt in recipe.data.prompts:
         if "{text}" not in prompt:
             faults.append(f"data.prompts: {prompt!r} has no {{text}} in it")
+    return faults
+
+
+def _knowledge_faults(knowledge: KnowledgeRecipe) -> list[str]:
+    """Faults within the knowledge section."""
+    faults = []
+    if knowledge.kind == "offline" and not knowledge.teacher:
+        faults.append("knowledge.teacher: offline needs a finished training, for example knowledge.teacher=runs/plain")
+    if knowledge.candidates and knowledge.kind == "blend":
+        faults.append("knowledge.candidates: blend contrasts with no base; leave candidates out")
     return faults

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import lightning.pytorch as pl
 
 from askaudio.core.errors import ConfigError
 from askaudio.core.types import Json, Progress, silent
+from askaudio.data.collate import Batch
 from askaudio.data.dataset import PairDataset
 from askaudio.knowledge.queue import MomentumEncoder
 from askaudio.models.dual_encoder import DualEncoder
@@ -66,6 +67,8 @@ def fit(
     seed: int = 0,
     device: str = "auto",
     momentum: MomentumEncoder | None = None,
+    see: Callable[[Batch], None] | None = None,
+    caption_entries: bool = True,
     resume: bool = False,
     progress: Progress = silent,
 ) -> FitResult:
@@ -89,7 +92,9 @@ def fit(
         save_every_steps: Write the state so often, besides each epoch's end.
         seed: Of order, draws and dropout.
         device: ``auto``, ``cpu`` or ``cuda``.
-        momentum: For a momentum queue.
+        momentum: For a momentum queue, or to encode the base.
+        see: Told of each batch before the objective, for losses with soft labels.
+        caption_entries: The objective's base has an entry for each caption; else one for each clip.
         resume: Go on from the folder's state; without one, start from the beginning.
         progress: Told of every step.
 
@@ -114,6 +119,8 @@ def fit(
         seed=seed,
         feature_dropout=feature_dropout,
         momentum=momentum,
+        see=see,
+        caption_entries=caption_entries,
         gradient_cache_chunk=gradient_cache_chunk,
     )
     keeper = RunFolder(folder, data, validation, patience, save_every_steps, progress)

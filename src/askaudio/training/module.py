@@ -7,6 +7,7 @@ exactly as if it had never stopped.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -32,7 +33,9 @@ class RetrievalModule(pl.LightningModule):
         total_steps: Steps of the whole run.
         seed: Of dropout.
         feature_dropout: Share of a frozen tower's features that are dropped from each input in training.
-        momentum: A slowly following copy of the model, for a momentum queue.
+        momentum: A slowly following copy of the model, for a momentum queue or to encode the base.
+        see: Told of each batch before the objective, for losses with soft labels.
+        caption_entries: The base has an entry for each caption; else one for each clip.
         gradient_cache_chunk: Pairs that are encoded at once, so that memory does not grow with the batch; 0: all.
     """
 
@@ -47,12 +50,16 @@ class RetrievalModule(pl.LightningModule):
         seed: int = 0,
         feature_dropout: float = 0.0,
         momentum: MomentumEncoder | None = None,
+        see: Callable[[Batch], None] | None = None,
+        caption_entries: bool = True,
         gradient_cache_chunk: int = 0,
     ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
         self.momentum = momentum
+        self.see = see
+        self.caption_entries = caption_entries
         self.lr, self.weight_decay, self.warmup_share = lr, weight_decay, warmup_share
         self.total_steps = total_steps
         self.seed = seed
@@ -70,6 +77,8 @@ class RetrievalModule(pl.LightningModule):
             audio_in = self._drop(audio_in)
         audio, text = self._embed(audio_in, text_in)  # (B, D), (B, D)
         keys = self._keys(batch)
+        if self.see is not None:
+            self.see(batch)
         outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys)
         self._note({"total": outcome.total, **outcome.parts})
         return outcome.total
@@ -82,7 +91,7 @@ class RetrievalModule(pl.LightningModule):
 
     def _keys(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         """The batch as the momentum copy sees it."""
-        if self.momentum is None:
+        if self.momentum is None or self.objective.queue is None:
             return None
         pairs = [self.momentum(*piece) for piece in self._pieces(batch.audio, batch.text)]
         return torch.cat([a for a, _ in pairs]), torch.cat([t for _, t in pairs])
@@ -113,7 +122,7 @@ class RetrievalModule(pl.LightningModule):
         return nn.functional.dropout(features, self.feature_dropout) if self.feature_dropout else features
 
     def _base_rows(self, batch: Batch) -> Tensor | None:
-        return None if self.objective.base is None else batch.entries
+        return None if self.objective.base is None or not self.caption_entries else batch.entries
 
     def _note(self, parts: dict[str, Tensor]) -> None:
         for name, value in parts.items():

@@ -90,3 +90,25 @@ def entry_encoder(model: DualEncoder, dataset: PairDataset) -> Callable[[Tensor]
         return audio, text
 
     return encode
+
+
+def clip_encoder(model: DualEncoder, dataset: PairDataset) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The same for a base with one entry a clip: its text is the mean of its captions' embeddings, of length 1.
+
+    Returns:
+        ``encode(rows (n,)) -> (audio (n, D), text (n, D))``; rows count clips.
+    """
+    of_entries = entry_encoder(model, dataset)
+    counts = torch.from_numpy(np.bincount(dataset.entry_clips))  # (M,) captions of each clip
+    starts = counts.cumsum(0) - counts
+
+    def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
+        n = counts[rows]
+        owner = torch.repeat_interleave(torch.arange(len(rows)), n)  # (entries,)
+        first = n.cumsum(0) - n
+        entries = starts[rows][owner] + torch.arange(len(owner)) - first[owner]
+        audio, text = of_entries(entries)
+        total = text.new_zeros(len(rows), text.shape[1]).index_add_(0, owner, text)
+        return audio[first], nn.functional.normalize(total, dim=-1)
+
+    return encode
