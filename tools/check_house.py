@@ -36,6 +36,7 @@ TORCH_FREE_FILES = {
     "models/efficientat_encoder.py",
     "models/onnx_bytes.py",
     "models/registry.py",
+    "models/clap.py",
     "models/pull.py",
 }
 # heavy packages that the torch-free rooms may import only inside functions, so that --help and import stay fast

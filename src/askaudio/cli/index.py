@@ -5,6 +5,7 @@ stopped, however roughly, is continued by running it again.
 
 Examples:
   askaudio index ~/sounds                                  into the default collection, with the default model
+  askaudio index ~/sounds --model efficientat              with better ears (askaudio models)
   askaudio index ~/sounds /mnt/library --workers 8         several folders, eight processes
   askaudio index ~/sounds --model runs/ask/encoder --collection ~/collections/mine
   askaudio index ~/sounds --watch                          keep up with the folder until Ctrl-C
@@ -35,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio index``."""
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders (or files) to index")
     parser.add_argument("--collection", help="folder or address; default: $ASKAUDIO_COLLECTION or ~/.askaudio/...")
-    parser.add_argument("--model", help="encoder or run folder, or a name; default: the one that made the collection")
+    parser.add_argument(
+        "--model", help="name (askaudio models), encoder or run folder; default: what made the collection, else small"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that encode (default: all)")
     parser.add_argument("--rehash", action="store_true", help="trust no time stamps: compare the content of every file")
     parser.add_argument("--watch", action="store_true", help="go on and keep up with the folders until Ctrl-C")
@@ -63,14 +66,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose_model(model: str | None, collection: str) -> tuple[str, Encoder, Identity]:
-    """The model to use: the one named, else the one that made the collection.
+    """The model to use: the one named, else the one that made the collection, else the default.
 
     Returns:
         Its spec (absolute when it is a folder), the encoder, and the identity that a new collection remembers.
     """
     from askaudio.index.entries import Identity
     from askaudio.index.open import open_store
-    from askaudio.models.build import load
+    from askaudio.models.build import DEFAULT, load, settled
 
     spec = model
     if spec is None:
@@ -80,12 +83,8 @@ def choose_model(model: str | None, collection: str) -> tuple[str, Encoder, Iden
         except IndexStoreError as error:
             if "make one" not in str(error):
                 raise
-            raise ConfigError(
-                f"{collection} is a new collection: say which model shall make it, for example "
-                "--model runs/NAME (what askaudio train wrote) or --model toy"
-            ) from error
-    if Path(spec).expanduser().exists():
-        spec = str(Path(spec).expanduser().absolute())
+            spec = DEFAULT
+    spec = settled(spec)
     encoder = load(spec)
     return spec, encoder, Identity(encoder.fingerprint, encoder.embed_dim, spec)
 

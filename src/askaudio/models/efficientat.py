@@ -1,9 +1,9 @@
 """EfficientAT, a small pretrained audio tower from a published file: 384 numbers and 527 class probabilities.
 
-The file is the authors' checkpoint (``.pt``), of which ``efficientat_tower`` makes a graph with both outputs, or an ONNX
-file whose only output is the class logits. The embedding is the tensor that enters the classifier, so such a graph is
-opened with the ``onnx`` package (extra ``train``) and that tensor becomes a second output, in memory. Both files give
-the same bits.
+The file is the authors' checkpoint (``.pt``), of which ``efficientat_tower`` makes a graph with both outputs, or an
+ONNX file whose only output is the class logits. The embedding is the tensor that enters the classifier, so such a graph
+is opened with the ``onnx`` package (extra ``train``) and that tensor becomes a second output, in memory. Both files
+give the same bits.
 
 Clips are run one at a time: a clip's numbers then cannot depend on its neighbours in a batch, and on a CPU batches
 of these small convolutions are no faster. ``threads`` clips run side by side, each on one thread, so that the
@@ -42,8 +42,8 @@ class EfficientATFeatures:
     """Frozen features of waveforms.
 
     Args:
-        path: The published checkpoint ``mn04_as_mAP_432.pt``, or an ONNX file of it (input ``spec`` (B, 1, 128, T), output
-            ``logits`` (B, 527)).
+        path: The published checkpoint ``mn04_as_mAP_432.pt``, or an ONNX file of it (input ``spec`` (B, 1, 128, T),
+            output ``logits`` (B, 527)).
         threads: Clips that are run side by side.
         front_end: Another rule for short sounds or other windows; the log-mel settings are the tower's.
 

@@ -1,7 +1,8 @@
 """The model ``efficientat``: the authors' audio tower, which is pulled, under our head and beside our text tower.
 
 The shipped folder holds ``encoder.json``, ``head.onnx`` (``embedding`` (B, 384) and ``logits`` (B, 527) -> (B, D)),
-``text.onnx`` and ``tokenizer.json``; the last two may lie in another model's folder, so that one text tower serves both.
+``text.onnx`` and ``tokenizer.json``; the last two may lie in another model's folder, so that one text tower serves
+both.
 """
 
 from __future__ import annotations

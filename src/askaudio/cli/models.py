@@ -1,0 +1,191 @@
+"""Which models there are, and getting the ones that are not shipped.
+
+Examples:
+  askaudio models                                    all models that are known by name
+  askaudio models --measure                          measure the installed ones on this machine, too
+  askaudio models show efficientat                   its model card: data, licences, figures, weaknesses
+  askaudio models pull efficientat                   fetch its files once (4 MB), checked against their checksums
+  askaudio models pull clap --from /media/usb        the same on a machine without a network
+  askaudio models pull hf:laion/clap-htsat-fused     any ClapModel or sentence-transformers model (extra hf)
+  askaudio index ~/sounds --model efficientat        use one
+
+Pulled files lie in ~/.cache/askaudio/models, or where ASKAUDIO_MODELS says. No other command downloads anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from askaudio.core.types import Json
+    from askaudio.models.encoder import Encoder
+    from askaudio.models.registry import Model
+
+HELP = "list models, show their cards, get the ones that are not shipped"
+SPEEDS_FILE = "speeds.json"
+REPEAT = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``askaudio models``."""
+    parser.add_argument("verb", nargs="?", default="list", choices=["list", "show", "pull"], help="default: list")
+    parser.add_argument("name", nargs="?", help="show, pull: which model")
+    parser.add_argument(
+        "--from", dest="source", metavar="FOLDER", help="pull: take the files from here instead"
+    )
+    parser.add_argument("--measure", action="store_true", help="list: measure the speed of the installed models")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one of the verbs."""
+    if args.verb == "list":
+        if args.name or args.source:
+            raise ConfigError("list takes no name and no --from; did you mean: askaudio models pull NAME?")
+        return _list(args)
+    if not args.name:
+        raise ConfigError(f"which model? For example: askaudio models {args.verb} efficientat")
+    return _show(args) if args.verb == "show" else _pull(args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from askaudio.models.registry import MODELS, models_folder
+
+    speeds = _speeds(args.measure)
+    rows = [{**describe(model), **speeds.get(model.name, {})} for model in MODELS.values()]
+    if args.json:
+        emit_json({"folder": str(models_folder()), "models": rows})
+        return 0
+    for row in rows:
+        say(f"{row['name']:<12} {row['about']}")
+        dim = f"embedding of {row['embed_dim']}" if row["embed_dim"] else "embedding unknown"
+        say(f"{'':<12} {_state(row)}; {row['megabytes']:.1f} MB, {dim}; {row['licence']}; {row['languages']}")
+        if "x_real_time" in row:
+            say(f"{'':<12} here: {row['x_real_time']:,.0f} x real time on one core, a text in {row['text_ms']:.1f} ms")
+        for score in row["scores"]:
+            say(f"{'':<12} {score['what']} ({score['source']})")
+    say("\nalso: an encoder or run folder, onnx:FOLDER, hf:NAME_OR_FOLDER, toy")
+    return 0
+
+
+def describe(model: Model) -> Json:
+    """A model's row as a JSON object."""
+    return {
+        "name": model.name,
+        "about": model.about,
+        "installed": model.is_installed(),
+        "shipped": model.is_shipped() if model.shipped else None,
+        "missing": [file.name for file in model.missing()],
+        "megabytes": round(model.size_bytes / 1e6, 1),
+        "embed_dim": model.embed_dim,
+        "licence": model.licence,
+        "languages": model.languages,
+        "scores": [{"what": score.what, "source": score.source} for score in model.scores],
+    }
+
+
+def _state(row: Json) -> str:
+    if row["installed"]:
+        return "installed"
+    if row["shipped"] is False:
+        return "this package was built without its weights"
+    return f"get it with: askaudio models pull {row['name']}"
+
+
+def _show(args: argparse.Namespace) -> int:
+    from askaudio.models.registry import find_model
+
+    model = find_model(args.name)
+    card = model.card()
+    if args.json:
+        files = [{"name": f.name, "url": f.url, "sha256": f.sha256, "bytes": f.size_bytes} for f in model.files]
+        emit_json({**describe(model), "files": files, "card": card})
+        return 0
+    say(card.rstrip())
+    for file in model.files:
+        say(f"\n{file.name}: {file.size_bytes} bytes, sha256 {file.sha256}\n  {file.url}")
+    return 0
+
+
+def _pull(args: argparse.Namespace) -> int:
+    from askaudio.models.build import load
+    from askaudio.models.pull import pull, pull_from
+    from askaudio.models.registry import find_model
+
+    if args.name.startswith("hf:"):
+        return _pull_huggingface(args)
+    model = find_model(args.name)
+    with progress_bar(f"pull {model.name}", "MB") as bar:
+        fetched = pull_from(model, args.source, bar) if args.source else pull(model, bar)
+    usable = model.is_shipped()
+    if usable:
+        load(model.name)  # a damaged file is found now and not at the first search
+    if args.json:
+        emit_json({**describe(model), "fetched": [str(path) for path in fetched]})
+        return 0
+    say(f"{model.name}: {len(fetched)} files fetched into {model.folder}" if fetched else f"{model.name} is all there")
+    if usable:
+        say(f"next: askaudio index FOLDER --model {model.name}")
+    else:
+        say(f"this package was built without the shipped part of {model.name}; what was pulled is kept")
+    return 0
+
+
+def _pull_huggingface(args: argparse.Namespace) -> int:
+    from askaudio.models.huggingface import fetch
+
+    if args.source:
+        raise ConfigError(f"a folder needs no pulling; use it as it is: --model hf:{args.source}")
+    folder = fetch(args.name.removeprefix("hf:"))
+    if args.json:
+        emit_json({"name": args.name, "folder": str(folder)})
+    else:
+        say(f"{args.name}: {folder}\nnext: askaudio index FOLDER --model {args.name}")
+    return 0
+
+
+def _speeds(measure: bool) -> dict[str, Json]:
+    """What was measured on this machine, now or before: model -> x_real_time and text_ms, for the weights there are."""
+    from askaudio.core.files import read_json, write_json
+    from askaudio.models.build import load
+    from askaudio.models.registry import MODELS, models_folder
+
+    kept_file = models_folder() / SPEEDS_FILE
+    kept: dict[str, Json] = read_json(kept_file) if kept_file.is_file() else {}
+    if not measure:
+        return kept
+    installed = [name for name, model in MODELS.items() if model.is_installed()]
+    with progress_bar("measuring", "models") as bar:
+        for number, name in enumerate(installed):
+            bar(number, len(installed), name)
+            kept[name] = measure_speed(load(name))
+    write_json(kept_file, kept)
+    return kept
+
+
+def measure_speed(encoder: Encoder) -> Json:
+    """Speed of one window at a time after decoding, and of one text, each the best of some runs, on one core."""
+    import numpy as np
+
+    samples = round(encoder.window_s * encoder.sample_rate_hz)
+    sound = (0.1 * np.random.default_rng(0).standard_normal(samples)).astype(np.float32)
+
+    def seconds(work: Callable[[], object]) -> float:
+        work()  # opens the graph
+        took = []
+        for _ in range(REPEAT):
+            began = time.perf_counter()
+            work()
+            took.append(time.perf_counter() - began)
+        return max(min(took), 1e-9)
+
+    text = "a dog barks while rain falls on a tin roof"
+    return {
+        "x_real_time": round(encoder.window_s / seconds(lambda: encoder.encode_audio([sound])), 1),
+        "text_ms": round(1000 * seconds(lambda: encoder.encode_text([text])), 2),
+    }

@@ -1,0 +1,13 @@
+"""How LAION's CLAP hears: what its ONNX graphs need around them, shared by the pulled model and the exporter.
+
+The published extractor crops sounds above 10 s at random; here windows are cut at fixed places before it.
+"""
+
+from __future__ import annotations
+
+from askaudio.audio.front_end import FrontEnd
+from askaudio.audio.slaney_mel import SlaneyMel
+from askaudio.core.types import Json
+
+FRONT_END = FrontEnd(SlaneyMel(), window_s=10.0, hop_s=10.0, short="tile", short_s=10.0)
+SETTINGS: Json = {"format": 1, "name": "clap", "layout": "transformers", "front_end": FRONT_END.to_json()}
