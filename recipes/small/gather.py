@@ -4,8 +4,9 @@ Run on any Debian (or derivative) with apt: python recipes/small/gather.py OUT
 
 Every package of gathering/packages.txt is downloaded by apt, read without being installed, and its sounds are decoded
 (32 kHz mono, long tracks as four pieces of 30 s at most) to OUT/audio/PACKAGE/*.flac, with one row each in
-OUT/manifest.jsonl after the package is finished. OUT/packages.jsonl says what became of each package, OUT/licences/ keeps its copyright
-file. A second run goes on where the first stopped. Instruments and synthetic speech are added by gathering/rendered.py.
+OUT/manifest.jsonl after the package is finished. OUT/packages.jsonl says what became of each package, OUT/licences/
+keeps its copyright file. A second run goes on where the first stopped. Instruments and synthetic speech are added by
+gathering/rendered.py.
 Cost on one core: see README.md; about 30 KB of disk for a second of sound.
 """
 
@@ -121,20 +122,20 @@ def _one(entry: Entry, store: Store, apt: Apt, cache: Path) -> Outcome:
 
 def gather(entries: list[Entry], out: Path, max_files: int, max_hours: float) -> Iterator[Outcome]:
     """Go through the entries that have no outcome yet, until there is enough; yields each new outcome."""
-    log = out / "packages.jsonl"
     done = read_outcomes(out)
     store = Store(out, {o.package for o in done})
+    left = [e for e in entries if e.package not in {o.package for o in done}]
     with tempfile.TemporaryDirectory(prefix="askaudio-gather-") as cache:
-        left = [e for e in entries if e.package not in {o.package for o in done}]
         apt = Apt([e.package for e in left if e.kind != "render"] + rendered.FONTS, Path(cache))
         for entry in left:
+            done = read_outcomes(out)  # a second run with another order may be at work beside this one
+            if entry.package in {o.package for o in done}:
+                continue
             if sum(o.files for o in done) >= max_files or sum(o.seconds for o in done) >= max_hours * 3600:
-                print(f"enough: {max_files} files or {max_hours} h reached before {entry.package}", file=sys.stderr)
                 return
             outcome = _one(entry, store, apt, Path(cache))
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
-            done.append(outcome)
+            with (out / "packages.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
             yield outcome
 
 

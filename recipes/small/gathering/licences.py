@@ -89,6 +89,6 @@ def _plain_names(text: str) -> list[str]:
 
 
 def _author(text: str) -> str:
-    lines = re.findall(r"^\s*Copyright(?:\s*\(c\)|\s*©|:)?[ \t]*(?:\(c\)|©)?[ \t]*(\S.*)$", text, re.M | re.I)
+    lines = re.findall(r"^\s*Copyright(?:\s*\(c\)|\s*©|:)?[ \t]*(?:\(c\)|©)?[ \t]*(\S.*)$", text, re.M)
     names = [re.sub(r"^(copyright|\(c\)|©|[\d\s,–-])+|<.*?>", "", line, flags=re.I).strip(" .,") for line in lines]
     return "; ".join(list(dict.fromkeys(n for n in names if 2 < len(n) < 80))[:3])
