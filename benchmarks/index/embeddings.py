@@ -1,130 +1,141 @@
-"""Real embeddings for the index benchmark: windows of real sounds and of augmented copies of them.
+"""Embeddings for the index benchmark: real recordings and real texts through a trained dual encoder of 512 numbers.
 
-    python benchmarks/index/embeddings.py --manifest ../shared/data/sounds/manifest.jsonl \\
-        --tower ../shared/models/efficientat_mn04/mn04_as.onnx --windows 250000 --rows 1000000 --out /tmp/rows
+    python benchmarks/index/embeddings.py --encoder ENCODER --out /tmp/rows          5 CPU-minutes
 
-Every row starts as a one-second window of a recording, resampled (speed 0.8 to 1.25), filtered, made louder or softer,
-or mixed with another recording, then goes through the EfficientAT tower: 384 numbers, turned into 512 by a fixed
-matrix with orthonormal columns (cosines stay). Encoding a million windows takes some hours on one core; with --windows
-below --rows the rest is drawn between an encoded window and one of its 10 nearest (from another recording or not),
-which keeps the density and the shape of the real set; the report of ``speed.py`` names both numbers.
-Queries are windows of recordings that give no rows (every 20th group), in two kinds: sound (as they are) and text
-(the same, moved by a constant gap and blurred until the best cosine is near 0.5, as text-to-audio scores are).
+How the rows are made, from what is heard to what is drawn:
+1. encoded: one-second windows of real recordings (no zeros around them: an encoder of ten-second windows would spend
+   its time on silence), through the audio tower and its trained projection.
+2. encoded: an altered copy of each of these windows (other speed, a soft low-pass, another recording under it, gain).
+3. drawn: the rest. Each is an encoded window plus the change that step 2 measured on a window of another recording,
+   so that copies lie around their originals as altered recordings do, not as noise of equal strength in all directions.
+Windows of a recording stand beside each other, as ingestion writes them.
+Queries: texts of the manifest through the text tower (the gap between text and sound is the model's own), and windows
+of recordings that give no rows (every 20th group).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from askaudio.audio.decode import decode
-from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.functional import normalise_rows
+from askaudio.core.types import FloatArray
 from askaudio.data.manifest import Manifest, read_manifest
-from askaudio.models.efficientat import EfficientATFeatures
-
-RATE_HZ = 32_000
-DIM = 512
-GAP = 0.9  # length of the constant between text and sound, against 1 for the rest
-BLUR = 0.6
-WINDOW = RATE_HZ
+from askaudio.models.onnx import OnnxEncoder
 
 
-def windows(samples: np.ndarray, other: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """``count`` one-second windows of a recording: the first as they are, later ones augmented."""
-    found = []
-    for n in range(count):
-        start = int(rng.integers(0, max(1, len(samples) - WINDOW)))
-        piece = samples[start : start + int(1.25 * WINDOW)]
-        if n >= 2:
-            speed = rng.uniform(0.8, 1.25)
-            piece = np.interp(np.arange(0, len(piece) - 1, speed), np.arange(len(piece)), piece).astype(np.float32)
-            if rng.random() < 0.3:  # a soft low-pass
-                width = int(rng.integers(2, 9))
-                piece = np.convolve(piece, np.full(width, 1 / width, np.float32), "same")
-            if rng.random() < 0.3:
-                begin = int(rng.integers(0, max(1, len(other) - WINDOW)))
-                bed = other[begin : begin + len(piece)]
-                piece = piece.copy()
-                piece[: len(bed)] += rng.uniform(0.1, 0.7) * bed
-            piece = piece * rng.uniform(0.2, 1.0)
-        found.append(np.clip(piece[:WINDOW], -1, 1).astype(np.float32))
-    return found
+def seconds_of(samples: FloatArray, rate_hz: int) -> list[FloatArray]:
+    """One-second windows of a recording (S,), the last one moved back to its end; a shorter one as it is."""
+    starts = list(range(0, max(1, len(samples) - rate_hz + 1), rate_hz))
+    if len(samples) - (starts[-1] + rate_hz) > rate_hz // 4:
+        starts.append(len(samples) - rate_hz)
+    return [samples[start : start + rate_hz] for start in starts]
 
 
-def encode(manifest: Manifest, tower: EfficientATFeatures, total: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """``total`` windows spread evenly over the recordings -> (total, 384) and the clip number of each."""
+def altered(piece: FloatArray, other: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A copy of a window at another speed and loudness, sometimes dull, sometimes with another sound under it."""
+    speed = rng.uniform(0.85, 1.18)
+    piece = np.interp(np.arange(0, len(piece) - 1, speed), np.arange(len(piece)), piece).astype(np.float32)
+    if rng.random() < 0.4:
+        width = int(rng.integers(2, 9))
+        piece = np.convolve(piece, np.full(width, 1 / width, np.float32), "same")
+    if rng.random() < 0.4:
+        bed = np.resize(other, len(piece))
+        piece = piece + rng.uniform(0.05, 0.5) * bed
+    return np.clip(rng.uniform(0.2, 1.0) * piece, -1, 1).astype(np.float32)
+
+
+def encode(manifest: Manifest, encoder: OnnxEncoder, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Windows of all recordings (M, D), and what alteration adds to each of them (M, D)."""
     rng = np.random.default_rng(seed)
-    each = -(-total // len(manifest))
-    rows, clips = [], []
-    other = np.zeros(WINDOW, np.float32)
+    plain, changed = [], []
+    other = np.zeros(1, np.float32)
     for number, clip in enumerate(manifest):
         try:
-            samples = decode(clip.path, RATE_HZ)
-        except AudioDecodeError:
+            pieces = seconds_of(decode(clip.path, encoder.sample_rate_hz), encoder.sample_rate_hz)
+        except AudioDecodeError as error:
+            print(f"left out: {error}", file=sys.stderr)
             continue
-        rows.append(tower.features(windows(samples, other, each, rng)))
-        clips += [number] * each
-        other = samples
+        plain.append(encoder.encode_audio(pieces))
+        changed.append(encoder.encode_audio([altered(p, other, rng) for p in pieces]))
+        other = pieces[0]
         if number % 500 == 0:
-            print(f"{number} of {len(manifest)} recordings", flush=True)
-    return np.concatenate(rows)[:total], np.array(clips)[:total]
+            print(f"{number} of {len(manifest)} recordings", file=sys.stderr, flush=True)
+    found = np.concatenate(plain)
+    return found, np.concatenate(changed) - found
 
 
-def fill(real: np.ndarray, rows: int, rng: np.random.Generator, target: Path) -> None:
-    """Write the real rows and more between them and their neighbours -> (rows, D) in ``target``."""
-    import faiss
-
-    index = faiss.IndexFlatIP(real.shape[1])
-    index.add(real)
-    _, near = index.search(real, 11)
-    out = np.lib.format.open_memmap(target, "w+", np.float32, (rows, real.shape[1]))
-    out[: len(real)] = real[:rows]
-    for first in range(len(real), rows, 50_000):
-        size = min(50_000, rows - first)
-        start = rng.integers(0, len(real), size)
-        end = near[start, rng.integers(1, 11, size)]
-        share = rng.uniform(0.1, 0.9, (size, 1)).astype(np.float32)
-        noise = rng.standard_normal((size, real.shape[1])).astype(np.float32) * (0.1 / real.shape[1] ** 0.5)
-        out[first : first + size] = normalise_rows(real[start] * (1 - share) + real[end] * share + noise)
+def write_rows(windows: FloatArray, changes: FloatArray, rows: int, target: Path, seed: int) -> int:
+    """Fill (rows, D) block by block: windows, their altered copies, then windows with changes of others -> encoded."""
+    rng = np.random.default_rng(seed)
+    size = len(windows)
+    out = np.lib.format.open_memmap(target, "w+", np.float32, (rows, windows.shape[1]))
+    for number, start in enumerate(range(0, rows, size)):
+        if number < 2:
+            block = windows + number * changes
+        else:
+            block = windows + np.roll(changes, int(rng.integers(1, size)), axis=0)
+        out[start : start + size] = normalise_rows(block)[: rows - start]
     out.flush()
+    return min(rows, 2 * size)
+
+
+def texts_of(manifest: Manifest, count: int, seed: int) -> Sequence[str]:
+    """Distinct texts of the manifest in a fixed random order."""
+    texts = sorted({caption.text for clip in manifest for caption in clip.captions})
+    order = np.random.default_rng(seed).permutation(len(texts))[:count]
+    return [texts[i] for i in order]
+
+
+def make(manifest_path: Path, encoder_path: Path, recordings: int, rows: int, out: Path) -> None:
+    """Write rows.npy, text_queries.npy, sound_queries.npy, texts.json and made.json into ``out``."""
+    encoder = OnnxEncoder(encoder_path, threads=1)
+    encoder.front_end = replace(encoder.front_end, short="keep")
+    manifest = read_manifest(manifest_path)
+    taken = set(np.linspace(0, len(manifest) - 1, min(recordings, len(manifest))).astype(int).tolist())
+    manifest = manifest.where(n in taken for n in range(len(manifest)))
+    held = {group for n, group in enumerate(sorted({c.group for c in manifest})) if n % 20 == 0}
+    out.mkdir(parents=True, exist_ok=True)
+    windows, changes = encode(manifest.where(c.group not in held for c in manifest), encoder, seed=0)
+    asked, _ = encode(manifest.where(c.group in held for c in manifest), encoder, seed=1)
+    texts = texts_of(manifest, 2000, seed=0)
+    np.save(out / "sound_queries.npy", asked[np.random.default_rng(0).permutation(len(asked))[:2000]])
+    np.save(out / "text_queries.npy", encoder.encode_text(texts))
+    (out / "texts.json").write_text(json.dumps(texts))
+    encoded = write_rows(windows, changes, rows, out / "rows.npy", seed=0)
+    made = {
+        "rows": rows,
+        "encoded": encoded,
+        "recordings": len(manifest),
+        "encoder": str(encoder_path.resolve()),
+        "change_length": round(float(np.median(np.linalg.norm(changes, axis=1))), 3),
+    }
+    (out / "made.json").write_text(json.dumps(made) + "\n")  # last: what has it is whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that ``speed.py`` shares."""
+    parser.add_argument("--manifest", type=Path, default=Path("../shared/data/sounds/manifest.jsonl"))
+    parser.add_argument("--encoder", type=Path, required=True, help="encoder folder of 512 numbers")
+    parser.add_argument("--recordings", type=int, default=3900, help="evenly spread (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=1_000_000)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--manifest", required=True)
-    parser.add_argument("--tower", required=True)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--windows", type=int, default=250_000)
-    parser.add_argument("--recordings", type=int, help="take this many recordings, evenly spread (default: all)")
-    parser.add_argument("--queries", type=int, default=2000)
-    parser.add_argument("--out", required=True)
+    add_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    manifest = read_manifest(args.manifest)
-    every = max(1, len(manifest) // (args.recordings or len(manifest)))
-    manifest = manifest.where(n % every == 0 for n in range(len(manifest)))
-    held = {group for n, group in enumerate(sorted({c.group for c in manifest})) if n % 20 == 0}
-    tower = EfficientATFeatures(args.tower, threads=1, front_end=FrontEnd(short="zeros", short_s=1.0))
-    rng = np.random.default_rng(0)
-    wide = np.linalg.qr(rng.standard_normal((DIM, tower.dim)))[0].T.astype(np.float32)
-    real, clips = encode(manifest.where(c.group not in held for c in manifest), tower, args.windows, 0)
-    asked, _ = encode(manifest.where(c.group in held for c in manifest), tower, args.queries, 1)
-    centre = real.mean(0)  # the tower's outputs share a large constant; a trained projection takes it away
-    real, asked = normalise_rows((real - centre) @ wide), normalise_rows((asked - centre) @ wide)
-    gap = normalise_rows(rng.standard_normal((1, DIM)))
-    blur = normalise_rows(rng.standard_normal(asked.shape)) * BLUR
-    fill(real, args.rows, rng, out / "rows.npy")
-    np.save(out / "sound_queries.npy", asked)
-    np.save(out / "text_queries.npy", normalise_rows(asked + blur + GAP * gap))
-    np.save(out / "clips.npy", clips)
-    (out / "real.txt").write_text(f"{len(real)}\n")
-    print(f"{args.rows} rows ({len(real)} encoded), {len(asked)} queries in {os.fspath(out)}")
+    make(args.manifest, args.encoder, args.recordings, args.rows, args.out)
+    print((args.out / "made.json").read_text(), end="")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ FILTERS = [
     None,
     "duration<3 and channels=2 and tag=rain",
     "tag=rain or not (channels=1)",
+    "clip_id in (c0003, c0001, nothing)",
     "name!=x",
     "duration_s in (0.5, 1.5, 99)",
     'artist="O\'Brien [2]"',
@@ -67,6 +68,7 @@ def agree(store: VectorStore, true: VectorStore, thorough: bool = False) -> None
         assert store.clips(where, 2, 3) == true.clips(where)[2:5] == true.clips(where, 2, 3)
         for text in ("metal door slams", "the RAIN", "kit 3 window", "nowhere"):
             assert store.find_words(text, 5, where) == true.find_words(text, 5, where), (where, text)
+    assert store.count_clips() == true.count_clips()
     ids = [e.entry_id for e in true.iterate()][::-2]
     same(store.get([*ids, "unknown"]), true.get(ids))
 

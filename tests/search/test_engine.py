@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from tones import RATE_HZ, write_tone
 
-from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError
+from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError, UnknownClipError
 from askaudio.index.entries import Entry, Identity
 from askaudio.index.open import open_store
 from askaudio.models.toy import ToyEncoder
@@ -83,6 +83,24 @@ def test_names_tags_and_captions_count(engine: SearchEngine) -> None:
     assert engine.search("creaking doors creak", top_k=3, words=False)[0].words == ()
 
 
+def test_a_file_that_is_named_comes_first(library: Path) -> None:
+    write_tone(library / "Low Hum 2.wav", 6000)
+    write_tone(library / "low hum rumble.wav", 100)
+    with make_engine(library) as engine:
+        for asked in ("low hum 2", "Low Hum 2.wav", "/other/place/low_hum_2.wav", "DOORWood_High Creak_AB_Lib"):
+            hits = engine.search(asked, top_k=3)
+            assert names(hits)[0].lower().startswith(("low hum 2", "doorwood")), asked
+        assert names(engine.search("low hum", top_k=1)) == ["low hum rumble.wav"]
+
+
+def test_a_text_is_encoded_once(engine: SearchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = engine.search("a bell")
+    monkeypatch.setattr(engine.encoder, "encode_text", lambda texts: 1 / 0)
+    assert engine.search("a bell") == first
+    with pytest.raises(ZeroDivisionError):
+        engine.search("another bell")
+
+
 def test_long_recordings_give_time_stamped_segments(tmp_path: Path) -> None:
     seconds = np.arange(60 * RATE_HZ) / RATE_HZ
     pitch = np.where((seconds >= 20) & (seconds < 40), 1500.0, 100.0)
@@ -105,12 +123,25 @@ def test_near_identical_takes_are_folded(library: Path) -> None:
         assert len(hits) + sum(len(h.twins) for h in hits) == 7
 
 
+def test_sounds_that_a_poor_encoder_puts_together_are_no_twins() -> None:
+    rng = np.random.default_rng(0)
+    encoder = ToyEncoder()
+    away = rng.standard_normal((40, encoder.embed_dim)).astype(np.float32)
+    vectors = encoder.encode_text(["rain"]) + 0.01 * away  # cosines of 0.997 to 0.999
+    vectors[1] = vectors[0] + 1e-4 * away[1]
+    store = open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim))
+    store.add([Entry(f"{n:02d}", f"{n:02d}", vector) for n, vector in enumerate(vectors)])
+    hits = SearchEngine(store, encoder).search("rain", top_k=40)
+    assert len(hits) == 39
+    assert [len(h.twins) for h in hits if h.clip_id in ("00", "01")] == [1]
+
+
 def test_similar_leaves_the_clip_itself_out(engine: SearchEngine) -> None:
     clip = engine.search("3200 hz", top_k=1)[0].clip_id
     hits = engine.similar(clip, top_k=3)
     assert clip not in {h.clip_id for h in hits}
     assert names(hits)[0] == "DOORWood_High Creak_AB_Lib.flac"
-    with pytest.raises(IndexStoreError, match="no clip"):
+    with pytest.raises(UnknownClipError, match="no clip"):
         engine.similar("nothing")
 
 
@@ -134,7 +165,7 @@ def test_looking_at_clips(engine: SearchEngine) -> None:
     assert engine.clip(clips[2].clip_id) == clips[2]
     assert engine.info()["clips"] == engine.info()["entries"] == 6
     assert len(engine.clips(where="format=flac")) == 1
-    with pytest.raises(IndexStoreError, match="no clip"):
+    with pytest.raises(UnknownClipError, match="no clip"):
         engine.clip("nothing")
 
 

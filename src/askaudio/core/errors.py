@@ -40,5 +40,18 @@ class IndexStoreError(AskAudioError):
     """A collection cannot be opened, does not fit the encoder, or an engine cannot do what is asked."""
 
 
+class UnknownClipError(AskAudioError):
+    """The collection holds no clip of the id that was asked for.
+
+    Args:
+        clip_id: The id, as it was given.
+        collection: Address of the collection.
+    """
+
+    def __init__(self, clip_id: str, collection: str) -> None:
+        self.clip_id = clip_id
+        super().__init__(f"no clip {clip_id!r} in {collection}; askaudio collection list shows the ids")
+
+
 class MissingExtraError(AskAudioError):
     """An optional package is not installed; the message gives the pip line."""

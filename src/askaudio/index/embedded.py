@@ -89,8 +89,8 @@ class EmbeddedStore(VectorStore):
     def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
         return self._current().search(vectors, top_k, where)
 
-    def _find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        return self._current().find_words(wanted, top_k, where)
+    def _find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+        return self._current().find_words(wanted, names, top_k, where)
 
     def get(self, entry_ids: Sequence[str]) -> list[Entry]:
         """Entries of these ids in this order; unknown ids are left out."""
@@ -99,6 +99,11 @@ class EmbeddedStore(VectorStore):
 
     def _count(self, where: Filter | None) -> int:
         return self._current().count(where)
+
+    def count_clips(self) -> int:
+        """Number of recordings."""
+        with self.lock:
+            return self._current().clip_count
 
     def _clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
         return self._current().clips(where, offset, limit)

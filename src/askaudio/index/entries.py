@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One found window: its score and the entry (without vector)."""
+    """One found window: its score and the entry; ``vector`` (D,) has no part in equality."""
 
     entry_id: str
     clip_id: str
@@ -48,11 +48,14 @@ class Match:
     end_s: float
     path: str
     metadata: Mapping[str, Any]
+    vector: FloatArray = field(compare=False, repr=False)
 
 
 def match_of(entry: Entry, score: float) -> Match:
     """A match from an entry."""
-    return Match(entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata)
+    return Match(
+        entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata, entry.vector
+    )
 
 
 @dataclass(frozen=True, slots=True)

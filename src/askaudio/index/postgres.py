@@ -25,7 +25,7 @@ from askaudio.index.filters import DOC_NUMBERS, Filter, number_of, terms_of
 from askaudio.index.ranking import MARGIN_F32, exact_scores, rank
 from askaudio.index.sql import Sql, postgres_sql
 from askaudio.index.store import VectorStore
-from askaudio.index.words import WordMatch, rank_words, words_of
+from askaudio.index.words import WordMatch, gather_words, name_of, rank_words, words_of
 
 HNSW_ROWS = 50_000
 _PAGE = 2000
@@ -141,18 +141,18 @@ class PostgresStore(VectorStore):
         found = [(json.loads(doc), int(windows)) for doc, windows in rows]
         return [StoredClip(clip, path, metadata, windows) for (clip, path, metadata), windows in found]
 
-    def _find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+    def _find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         total = int(self._all(f"SELECT count(DISTINCT clip_id) FROM {self._table}")[0][0])
         count = f"SELECT count(DISTINCT clip_id) FROM {self._table} WHERE words @> %s::text[]"
         having = {word: int(self._all(count, [[word]])[0][0]) for word in wanted}
         condition, values = _where(where)
         rows = self._all(
-            f"SELECT DISTINCT clip_id, words FROM {self._table} {f'{condition} AND' if condition else 'WHERE'} "
-            "words && %s::text[]",
+            f"SELECT DISTINCT clip_id, words, doc::json ->> 1 FROM {self._table} "
+            f"{f'{condition} AND' if condition else 'WHERE'} words && %s::text[]",
             [*values, wanted],
         )
-        found = {clip: [w for w in wanted if w in words] for clip, words in rows}
-        return rank_words(found, having, total, top_k)
+        found = gather_words((clip, words) for clip, words, _ in rows)
+        return rank_words(found, having, total, top_k, {clip for clip, _, path in rows if name_of(path) in names})
 
     def version(self) -> str:
         """A counter that every write moves."""

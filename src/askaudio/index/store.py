@@ -23,7 +23,7 @@ from askaudio.core.types import FloatArray, Json
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
 from askaudio.index.filters import Filter, parse_filter
 from askaudio.index.ranking import unit_rows
-from askaudio.index.words import WordMatch, rank_words, split_words, words_of
+from askaudio.index.words import WordMatch, gather_words, name_of, names_asked, rank_words, split_words, words_of
 
 
 class VectorStore(ABC):
@@ -148,19 +148,22 @@ class VectorStore(ABC):
             where: A filter.
 
         Returns:
-            Recordings that carry at least one of the words, best first, ties by smaller clip_id.
+            Recordings that carry at least one of the words: those whose file has exactly this name, then by score,
+            ties by smaller clip_id.
         """
         wanted = list(dict.fromkeys(split_words(text)))
         with self.lock:
-            return self._find_words(wanted, top_k, parse_filter(where)) if wanted else []
+            return self._find_words(wanted, names_asked(text), top_k, parse_filter(where)) if wanted else []
 
-    def _find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+    def _find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Read every recording: right for small stores; engines with an inverted index do better."""
-        carried = {clip.clip_id: words_of(clip.path, clip.metadata) for clip in self._clips(None)}
+        clips = self._clips(None)
+        carried = gather_words((clip.clip_id, words_of(clip.path, clip.metadata)) for clip in clips)
         having = {word: sum(word in words for words in carried.values()) for word in wanted}
-        kept = carried if where is None else {clip.clip_id for clip in self._clips(where)}
-        found = {clip: [w for w in wanted if w in carried[clip]] for clip in kept}
-        return rank_words(found, having, len(carried), top_k)
+        kept = clips if where is None else self._clips(where)
+        found = gather_words((clip.clip_id, words_of(clip.path, clip.metadata)) for clip in kept)
+        named = {clip.clip_id for clip in kept if name_of(clip.path) in names}
+        return rank_words(found, having, len(carried), top_k, named)
 
     def clips(self, where: str | Filter | None = None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
         """The recordings behind the entries, or behind those that a filter names, sorted by clip_id.
@@ -204,6 +207,10 @@ class VectorStore(ABC):
         """Number of entries, or of those that a filter names."""
         with self.lock:
             return self._count(parse_filter(where))
+
+    def count_clips(self) -> int:
+        """Number of recordings."""
+        return len({clip.clip_id for clip in self.clips()})
 
     def iterate(self, where: str | Filter | None = None, vectors: bool = True) -> Iterator[Entry]:
         """All entries, or those that a filter names, in the order of their ids.

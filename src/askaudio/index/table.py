@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
-from askaudio.index.entries import Entry, Match, doc_text
+from askaudio.index.entries import Entry, Match, doc_text, match_of
 from askaudio.index.filters import (
     DOC_NUMBERS,
     ENTRY_NUMBERS,
@@ -34,9 +35,11 @@ from askaudio.index.filters import (
     terms_of,
 )
 from askaudio.index.strings import StringColumn
-from askaudio.index.words import words_of
+from askaudio.index.words import name_of, words_of
 
-WORD = "\x01word="  # a field name that no filter can spell
+WORD = "\x01word="  # field names that no filter can spell
+NAME = "\x01name="
+_DOCS_KEPT = 2048  # docs that are kept as they were read: 2 kB each
 IN_MEMORY = 20_000  # up to so many rows the vectors are read whole on opening: 40 MB at D = 512
 COLUMNS = ("doc_of", "numbers", "seq", "clip_of", "doc_numbers", "starts", "postings")
 Float64Array = npt.NDArray[np.float64]
@@ -78,25 +81,32 @@ class Table:
 
     # --- reading ----------------------------------------------------------------------------------------------
     def doc(self, row: int) -> tuple[str, str, dict[str, object]]:
-        """(clip_id, path, metadata) of a doc."""
-        clip, path, metadata = json.loads(self.docs[row])
-        return clip, path, metadata
+        """(clip_id, path, metadata) of a doc; the metadata is shared, do not change it."""
+        return self._doc(row)
 
-    def match(self, row: int, score: float) -> Match:
-        """The entry of a row as a match."""
+    @cached_property
+    def _doc(self) -> Callable[[int], tuple[str, str, dict[str, object]]]:
+        def read(row: int) -> tuple[str, str, dict[str, object]]:
+            clip, path, metadata = json.loads(self.docs[row])
+            return clip, path, metadata
+
+        return lru_cache(_DOCS_KEPT)(read)
+
+    def entry(self, row: int, vector: FloatArray) -> Entry:
+        """The entry of a row, given its vector (D,)."""
         clip, path, metadata = self.doc(int(self.doc_of[row]))
         start, end = float(self.numbers[0, row]), float(self.numbers[1, row])
-        return Match(self.ids[row], clip, score, start, end, path, metadata)
+        return Entry(self.ids[row], clip, vector, start, end, path, metadata)
+
+    def match(self, row: int, score: float, vector: FloatArray) -> Match:
+        """The entry of a row as a match."""
+        return match_of(self.entry(row, vector), score)
 
     def entries(self, rows: Iterable[int], vectors: bool = True) -> list[Entry]:
         """The entries of some rows."""
         rows = list(rows)
         wanted = self.rows_of_vectors(np.asarray(rows, np.int64)) if vectors else np.zeros((len(rows), 0), np.float32)
-        found = []
-        for row, vector in zip(rows, wanted, strict=True):
-            m = self.match(row, 0.0)
-            found.append(Entry(m.entry_id, m.clip_id, vector, m.start_s, m.end_s, m.path, m.metadata))
-        return found
+        return [self.entry(row, vector) for row, vector in zip(rows, wanted, strict=True)]
 
     def rows_of_vectors(self, rows: IntArray) -> FloatArray:
         """Vectors of some rows -> (K, D)."""
@@ -139,14 +149,37 @@ class Table:
                     keep[self._docs_with(row)] = True
         return keep
 
+    def rows_of_clips(self, clip_ids: Iterable[str]) -> IntArray:
+        """Rows of the windows of some recordings, in order, without looking at all others."""
+        docs = [self.docs_of_clip(clip_id) for clip_id in set(clip_ids)]
+        order = self._rows_by_doc
+        of_doc = self.doc_of if order is None else self.doc_of[order]
+        pieces = [np.arange(*np.searchsorted(of_doc, [d.start, d.stop])) for d in docs]
+        rows = np.concatenate([np.zeros(0, np.int64), *pieces])
+        return np.sort(rows if order is None else order[rows])
+
+    @cached_property
+    def _rows_by_doc(self) -> IntArray | None:
+        """Rows in the order of their docs; None when they are so already, as ingestion's ids make them."""
+        if np.all(self.doc_of[1:] >= self.doc_of[:-1]):
+            return None
+        return np.argsort(self.doc_of, kind="stable")
+
     def docs_of_clip(self, clip_id: str) -> slice:
         """Docs of a recording: one, or several when its entries differ in path or metadata."""
         return slice(bisect_left(self.doc_clips, clip_id), bisect_right(self.doc_clips, clip_id))
 
     def clips_with_word(self, word: str, docs: BoolArray) -> BoolArray:
         """Which clips carry a word in one of the docs (M,) that count -> (number of clips,)."""
+        return self._clips_with(WORD + word, docs)
+
+    def clips_named(self, name: str, docs: BoolArray) -> BoolArray:
+        """Which clips have a file of this name (``words.name_of``) in one of the docs that count -> (clips,)."""
+        return self._clips_with(NAME + name, docs)
+
+    def _clips_with(self, term: str, docs: BoolArray) -> BoolArray:
         carry = np.zeros(self.n_clips, np.bool_)
-        row = self.terms.find(WORD + word)
+        row = self.terms.find(term)
         if row >= 0:
             having = self._docs_with(row)
             carry[self.clip_of[having[docs[having]]]] = True
@@ -223,7 +256,8 @@ def make_table(
     clips = [d[0] for d in docs]
     having: dict[str, list[int]] = {}
     for row, (_, path, metadata) in enumerate(docs):
-        for term in terms_of(path, metadata) | {WORD + word for word in words_of(path, metadata)}:
+        words = {WORD + word for word in words_of(path, metadata)}
+        for term in terms_of(path, metadata) | words | {NAME + name_of(path)}:
             having.setdefault(term, []).append(row)
     terms = sorted(having)
     starts = np.zeros(len(terms) + 1, np.int64)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.accelerator import Accelerator
 from askaudio.index.entries import Entry, Match, StoredClip
-from askaudio.index.filters import Filter
+from askaudio.index.filters import Compare, Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
 from askaudio.index.store import page
 from askaudio.index.table import Table
@@ -66,11 +66,12 @@ class View:
         delta_keep = None if where is None else np.flatnonzero(self.delta.mask(where))
         found = []
         for query, rows in zip(queries, base_rows, strict=True):
-            pool = _scored(self.base, rows, query)
-            pool += _scored(self.delta, _scan(self.delta, query, top_k, delta_keep), query)
-            scores = np.array([p[0] for p in pool], np.float32)
-            order = rank(scores, [p[1] for p in pool], top_k)
-            found.append([pool[i][2].match(pool[i][3], pool[i][0]) for i in order])
+            pool = _best(self.base, rows, query, top_k)
+            if len(self.delta):
+                pool += _best(self.delta, _scan(self.delta, query, top_k, delta_keep), query, top_k)
+                order = rank(np.array([m.score for m in pool], np.float32), [m.entry_id for m in pool], top_k)
+                pool = [pool[i] for i in order]
+            found.append(pool)
         return found
 
     def _keep(self, where: Filter | None) -> BoolArray | None:
@@ -80,6 +81,17 @@ class View:
             return alive
         mask = self.base.mask(where)
         return mask if alive is None else mask & alive
+
+    def _rows(self, where: Filter | None) -> tuple[IntArray, IntArray]:
+        """Rows of base and delta that may be returned; a filter that only names recordings reads no others."""
+        if isinstance(where, Compare) and where.field == "clip_id" and where.op in ("=", "in"):
+            clips = [str(value) for value in where.values]
+            base = self.base.rows_of_clips(clips)
+            return base[~self.dead[base]], self.delta.rows_of_clips(clips)
+        keep = self._keep(where)
+        base = np.arange(len(self.base)) if keep is None else np.flatnonzero(keep)
+        delta = np.arange(len(self.delta)) if where is None else np.flatnonzero(self.delta.mask(where))
+        return base, delta
 
     def _base_rows(self, queries: FloatArray, top_k: int, keep: BoolArray | None) -> list[IntArray]:
         kept = None if keep is None else np.flatnonzero(keep)
@@ -111,7 +123,7 @@ class View:
             scores, rows = more_scores[0], more_rows[0]
         return rows[rows >= 0]
 
-    def find_words(self, wanted: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+    def find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Rank recordings by the words they carry, from the inverted indexes of both tables."""
         tables = (self.base, self.delta)
         stored = [self._docs_alive(self.base, self._keep(None)), self._docs_alive(self.delta, None)]
@@ -123,19 +135,23 @@ class View:
             ]
         carried = [{w: t.clips_with_word(w, docs) for w in wanted} for t, docs in zip(tables, stored, strict=True)]
         having = {w: int(sum(c[w].sum() for c in carried)) - int(self._both(carried, w).sum()) for w in wanted}
-        weights = {w: word_weight(self._clip_count, having[w]) for w in wanted}
-        found: dict[str, list[str]] = {}
+        weights = {w: word_weight(self.clip_count, having[w]) for w in wanted}
+        found: dict[str, set[str]] = {}
+        named: set[str] = set()
         for table, docs in zip(tables, kept, strict=True):
             carry = {w: table.clips_with_word(w, docs) for w in wanted}
             score = np.zeros(table.n_clips)
             for word in wanted:
                 score[carry[word]] += weights[word]
+            is_named = np.logical_or.reduce([table.clips_named(name, docs) for name in names])
+            score[is_named] += sum(weights.values())
             # a clip that is in both tables may gain there: take as many more
             for clip in _first(score, top_k + len(self._shared)):
-                words = found.setdefault(table.clip_id(clip), [])
-                words += [w for w in wanted if carry[w][clip] and w not in words]
-        in_order = {clip: [w for w in wanted if w in words] for clip, words in found.items()}
-        return rank_words(in_order, having, self._clip_count, top_k)
+                clip_id = table.clip_id(clip)
+                found.setdefault(clip_id, set()).update(w for w in wanted if carry[w][clip])
+                if is_named[clip]:
+                    named.add(clip_id)
+        return rank_words(found, having, self.clip_count, top_k, named)
 
     def _both(self, carried: Sequence[dict[str, BoolArray]], word: str) -> BoolArray:
         """Which of the shared clips carry a word in both tables: they count once."""
@@ -163,7 +179,7 @@ class View:
         return np.array(pairs, np.int64).reshape(-1, 2)
 
     @cached_property
-    def _clip_count(self) -> int:
+    def clip_count(self) -> int:
         """Number of recordings."""
         alive = self._docs_alive(self.base, self._keep(None))
         return len(np.unique(self.base.clip_of[alive])) + self.delta.n_clips - len(self._shared)
@@ -187,9 +203,7 @@ class View:
 
     def iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
         """Entries in the order of their ids."""
-        keep = self._keep(where)
-        base = np.arange(len(self.base)) if keep is None else np.flatnonzero(keep)
-        delta = np.arange(len(self.delta)) if where is None else np.flatnonzero(self.delta.mask(where))
+        base, delta = self._rows(where)
         pieces = (_stream(self.base, base, vectors), _stream(self.delta, delta, vectors))
         return heapq.merge(*pieces, key=lambda entry: entry.entry_id)
 
@@ -202,15 +216,14 @@ class View:
     def clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
         """Recordings, sorted by clip_id; without a delta only those of the page are read."""
         found: dict[str, StoredClip] = {}
-        keeps = (self._keep(where), None if where is None else self.delta.mask(where))
         sorted_already = len(self.delta) == 0
-        for table, keep in zip((self.base, self.delta), keeps, strict=True):
-            counts = np.bincount(table.doc_of if keep is None else table.doc_of[keep], minlength=len(table.docs))
-            docs = np.flatnonzero(counts)
-            for doc in page(docs, offset, limit) if sorted_already else docs:
-                text = table.docs[int(doc)]
-                clip, path, metadata = table.doc(int(doc))
-                windows = int(counts[doc]) + (found[text].windows if text in found else 0)
+        for table, rows in zip((self.base, self.delta), self._rows(where), strict=True):
+            docs, counts = np.unique(table.doc_of[rows], return_counts=True)
+            pairs = list(zip(docs.tolist(), counts.tolist(), strict=True))
+            for doc, count in page(pairs, offset, limit) if sorted_already else pairs:
+                text = table.docs[doc]
+                clip, path, metadata = table.doc(doc)
+                windows = count + (found[text].windows if text in found else 0)
                 found[text] = StoredClip(clip, path, metadata, windows)
         if sorted_already:
             return list(found.values())
@@ -241,12 +254,15 @@ def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) ->
     return kept[best_rows(scores[kept], top_k, MARGIN_F32)]
 
 
-def _scored(table: Table, rows: IntArray, query: FloatArray) -> list[tuple[float, str, Table, int]]:
-    """(score, id, table, row) of candidate rows."""
-    if not len(rows):
-        return []
-    scores = exact_scores(query, table.rows_of_vectors(rows))
-    return [(float(s), table.ids[int(r)], table, int(r)) for s, r in zip(scores, rows, strict=True)]
+def _best(table: Table, rows: IntArray, query: FloatArray, top_k: int) -> list[Match]:
+    """The first top_k of candidate rows by exact score, ties by smaller id."""
+    vectors = table.rows_of_vectors(rows)
+    scores = exact_scores(query, vectors)
+    if len(rows) > top_k:  # ids and metadata are read of those only that may belong to the first
+        kept = np.flatnonzero(scores >= np.partition(scores, len(rows) - top_k)[len(rows) - top_k])
+        rows, vectors, scores = rows[kept], vectors[kept], scores[kept]
+    order = rank(scores, [table.ids[int(row)] for row in rows], top_k)
+    return [table.match(int(rows[i]), float(scores[i]), vectors[i]) for i in order]
 
 
 def _stream(table: Table, rows: IntArray, vectors: bool) -> Iterator[Entry]:

@@ -12,6 +12,7 @@ Safe to call from several threads; a reader sees what a writer adds without bein
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -19,23 +20,23 @@ from types import TracebackType
 import numpy as np
 
 from askaudio.audio.decode import stream_windows
-from askaudio.core.errors import ConfigError, IndexStoreError
+from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
-from askaudio.index.entries import Identity, Match
+from askaudio.index.entries import Identity, match_of
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
 from askaudio.index.open import check_identity, open_store
 from askaudio.index.ranking import exact_scores
 from askaudio.index.store import VectorStore
 from askaudio.models.build import load
 from askaudio.models.encoder import Encoder, pool_windows
-from askaudio.search.background import SAMPLE, Background, as_match, background_of
+from askaudio.search.background import SAMPLE, Background, as_match, background_of, twin_cosine
 from askaudio.search.hits import CaptionHit, ClipInfo, Hit, Twin
 from askaudio.search.merge import LEAST_WORDS, Candidate, by_clip, fuse, segments
 from askaudio.search.query import AudioSource, Part, make_parts
 
-TWIN = 0.995  # cosine from which two takes count as the same
 _BATCH = 8  # windows encoded at once
+_TEXTS_KEPT = 1024
 _NEIGHBOURS = 200  # recordings whose captions are tried for a sound
 
 
@@ -54,8 +55,10 @@ class SearchEngine:
         check_identity(store.identity, Identity(encoder.fingerprint, encoder.embed_dim, encoder.name), store.url)
         self.store = store
         self.encoder = encoder
-        self._sample: tuple[str, FloatArray] | None = None  # of a version of the store
+        self._sample: tuple[str, FloatArray, float] | None = None  # of a version of the store
         self._clips: tuple[str, int] | None = None  # number of clips of a version
+        # people go back to what they asked: the vectors of the last texts are kept (2 MB at D = 512)
+        self._text = lru_cache(_TEXTS_KEPT)(lambda text: encoder.encode_text([text])[0])
 
     @classmethod
     def open(cls, collection: str | Path, encoder: Encoder | None = None) -> SearchEngine:
@@ -109,7 +112,7 @@ class SearchEngine:
         Raises:
             ConfigError: Nothing is asked, or the filter cannot be read.
             AudioDecodeError: A query sound cannot be decoded.
-            IndexStoreError: An unknown clip_id among the parts.
+            UnknownClipError: An unknown clip_id among the parts.
         """
         parts = make_parts(text, audio, more)
         return self._answer(parts, top_k, parse_filter(where), words, fold_twins)
@@ -127,7 +130,7 @@ class SearchEngine:
         """Recordings that sound like a stored one, itself left out.
 
         Raises:
-            IndexStoreError: No such clip.
+            UnknownClipError: No such clip.
         """
         parts = make_parts(more=[Part("clip", clip_id)])
         others: Filter = Not(clips_are([clip_id]))
@@ -159,11 +162,11 @@ class SearchEngine:
         """One stored recording.
 
         Raises:
-            IndexStoreError: No such clip.
+            UnknownClipError: No such clip.
         """
         found = self.store.clips(clips_are([clip_id]))
         if not found:
-            raise IndexStoreError(f"no clip {clip_id!r} in {self.store.url}; askaudio collection list shows the ids")
+            raise UnknownClipError(clip_id, self.store.url)
         return ClipInfo(clip_id, found[0].path, sum(c.windows for c in found), found[0].metadata)
 
     def clips(self, offset: int = 0, limit: int = 100, where: str | None = None) -> list[ClipInfo]:
@@ -208,7 +211,8 @@ class SearchEngine:
         pool = 10 * top_k + 50 if avoided else 2 * top_k + 20
         candidates = self._near(query, pool, where)
         text = " ".join(str(part.value) for part in wanted if part.kind == "text") if words else ""
-        named = [m for m in self.store.find_words(text, pool, where) if m.score >= LEAST_WORDS] if text else []
+        found = self.store.find_words(text, pool, where) if text else []
+        named = [m for m in found if m.named or m.score >= LEAST_WORDS]
         candidates = self._with_named(candidates, query, [m.clip_id for m in named])
         background = background_of(query, self._background_sample())
         z = {c.clip_id: background.z(c.best.score) for c in candidates}
@@ -227,17 +231,15 @@ class SearchEngine:
         ]
 
     def _embed(self, parts: Sequence[Part]) -> list[FloatArray]:
-        """A vector (D,) for each part; all texts in one call."""
-        texts = [str(part.value) for part in parts if part.kind == "text"]
-        encoded = iter(self.encoder.encode_text(texts) if texts else ())
-        return [next(encoded) if p.kind == "text" else self._stored_or_sound(p) for p in parts]
+        """A vector (D,) for each part."""
+        return [self._text(str(p.value)) if p.kind == "text" else self._stored_or_sound(p) for p in parts]
 
     def _stored_or_sound(self, part: Part) -> FloatArray:
         if part.kind == "audio":
             return self._sound(part.value)
         found = [entry.vector for entry in self.store.iterate(clips_are([str(part.value)]))]
         if not found:
-            raise IndexStoreError(f"no clip {part.value!r} in {self.store.url}")
+            raise UnknownClipError(str(part.value), self.store.url)
         return pool_windows(np.stack(found))
 
     def _sound(self, audio: AudioSource) -> FloatArray:
@@ -267,53 +269,59 @@ class SearchEngine:
         if not entries:
             return found
         scores = exact_scores(query, np.stack([e.vector for e in entries]))
-        matches = [
-            Match(e.entry_id, e.clip_id, float(s), e.start_s, e.end_s, e.path, e.metadata)
-            for e, s in zip(entries, scores, strict=True)
-        ]
+        matches = [match_of(e, float(s)) for e, s in zip(entries, scores, strict=True)]
         matches.sort(key=lambda m: (-m.score, m.entry_id))
         return sorted([*found, *by_clip(matches)], key=lambda c: (-c.best.score, c.best.entry_id))
 
     def _push_down(self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part]) -> None:
         """Take from each recording's z as much as it stands out for what is to be avoided."""
-        vectors = self._vectors(candidates)
+        if not candidates:
+            return
+        vectors = np.stack([c.best.vector for c in candidates])
         for part, unwanted in zip(avoided, self._embed(avoided), strict=True):
             background = background_of(unwanted, self._background_sample())
-            for candidate in candidates:
-                score = float(exact_scores(unwanted, vectors[candidate.clip_id][None])[0])
-                z[candidate.clip_id] += part.weight * max(0.0, background.z(score))
+            for candidate, score in zip(candidates, exact_scores(unwanted, vectors), strict=True):
+                z[candidate.clip_id] += part.weight * max(0.0, background.z(float(score)))
 
     def _fold(self, candidates: Sequence[Candidate], top_k: int) -> list[tuple[Candidate, list[Twin]]]:
         """The first top_k recordings that differ, each with the takes that were folded into it."""
-        kept: list[tuple[Candidate, list[Twin]]] = []
-        vectors = self._vectors(candidates[: 3 * top_k + 20])
-        for candidate in candidates:
-            vector = vectors.get(candidate.clip_id)
-            if vector is None:
-                break
-            like = exact_scores(vector, np.stack([vectors[c.clip_id] for c, _ in kept])) if kept else np.zeros(0)
-            if len(like) and like.max() >= TWIN:
-                twin = Twin(candidate.clip_id, candidate.best.path, round(float(like.max()), 4))
-                kept[int(like.argmax())][1].append(twin)
+        candidates = candidates[: 3 * top_k + 20]
+        if not candidates:
+            return []
+        vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
+        alike = vectors @ vectors.T  # (M, M)
+        least = self._twin_cosine()
+        kept: list[int] = []
+        twins: dict[int, list[Twin]] = {}
+        for row, candidate in enumerate(candidates):
+            nearest = kept[int(alike[row, kept].argmax())] if kept else row
+            if nearest != row and alike[row, nearest] >= least:
+                twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
+                twins[nearest].append(twin)
             elif len(kept) < top_k:
-                kept.append((candidate, []))
-        return kept
-
-    def _vectors(self, candidates: Sequence[Candidate]) -> dict[str, FloatArray]:
-        """clip_id -> vector (D,) of the best window."""
-        return {e.clip_id: e.vector for e in self.store.get([c.best.entry_id for c in candidates])}
+                kept.append(row)
+                twins[row] = []
+        return [(candidates[row], twins[row]) for row in kept]
 
     def _count_clips(self) -> int:
         version = self.store.version()
         if self._clips is None or self._clips[0] != version:
-            self._clips = version, len({c.clip_id for c in self.store.clips()})
+            self._clips = version, self.store.count_clips()
         return self._clips[1]
 
     def _background_sample(self) -> FloatArray:
+        return self._sampled()[1]
+
+    def _twin_cosine(self) -> float:
+        """Cosine from which two takes count as the same in this collection."""
+        return self._sampled()[2]
+
+    def _sampled(self) -> tuple[str, FloatArray, float]:
         version = self.store.version()
         if self._sample is None or self._sample[0] != version:
-            self._sample = version, self.store.sample(SAMPLE)
-        return self._sample[1]
+            sample = self.store.sample(SAMPLE)
+            self._sample = version, sample, twin_cosine(sample)
+        return self._sample
 
 
 def _hit(rank: int, candidate: Candidate, twins: Sequence[Twin], background: Background, match: float) -> Hit:

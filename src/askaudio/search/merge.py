@@ -63,11 +63,13 @@ def fuse(candidates: Sequence[Candidate], named: Sequence[WordMatch]) -> list[Ca
     """Reciprocal rank fusion of the ranking by vectors (the given order) with the ranking by words.
 
     A recording that carries all words of the query ranks as if it were first in a second list; one that carries part
-    of them gains by the square of that part. Recordings that are named alike keep the order of their vectors.
+    of them gains by the square of that part. Recordings that are named alike keep the order of their vectors. A file
+    whose name is the query comes before all others: who types a whole name wants that file.
     """
     share = {match.clip_id: match.score for match in named}
+    first = {match.clip_id for match in named if match.named}
     gain = {
-        c.clip_id: 1.0 / (RRF + rank) + share.get(c.clip_id, 0.0) ** 2 / (RRF + 1)
+        c.clip_id: 1.0 / (RRF + rank) + share.get(c.clip_id, 0.0) ** 2 / (RRF + 1) + (c.clip_id in first)
         for rank, c in enumerate(candidates, start=1)
     }
     order = {c.clip_id: rank for rank, c in enumerate(candidates)}

@@ -13,7 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from askaudio.core.errors import AskAudioError, AudioDecodeError, ConfigError, DataError, MissingExtraError
+from askaudio.core.errors import (
+    AskAudioError,
+    AudioDecodeError,
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    UnknownClipError,
+)
 
 LOG = logging.getLogger("askaudio.server")
 PROBLEM_JSON = "application/problem+json"
@@ -58,6 +65,8 @@ def from_error(error: AskAudioError) -> Problem:
     """What the caller may know of an error of ours: their own input yes, the server's files no."""
     if isinstance(error, AudioDecodeError):
         return Problem(422, f"The sound cannot be decoded: {error.reason}.")
+    if isinstance(error, UnknownClipError):
+        return Problem(404, "The collection holds no clip of this id.")
     if isinstance(error, (ConfigError, DataError)):
         return Problem(422, str(error))
     if isinstance(error, MissingExtraError):

@@ -13,7 +13,6 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
 
-from askaudio.core.errors import IndexStoreError
 from askaudio.search.hits import Hit
 from askaudio.search.query import Part
 from askaudio.server.problems import Problem
@@ -46,7 +45,7 @@ async def search(
     """Find clips. Several ``q`` and ``like`` are looked for together; ``avoid`` and ``unlike`` push hits down."""
     parts = _parts(q, avoid, like, unlike)
     work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
-    return await _answer(service, "text", work, [*like, *unlike])
+    return await _answer(service, "text", work)
 
 
 @router.post("/search", response_model=SearchAnswer, summary="Search by weighted parts")
@@ -60,7 +59,7 @@ async def search_parts(service: ServiceDep, request: SearchRequest) -> JSONRespo
         words=request.words,
         fold_twins=request.fold_twins,
     )
-    return await _answer(service, "parts", work, [part.value for part in request.parts if part.kind == "clip"])
+    return await _answer(service, "parts", work)
 
 
 @router.get("/similar", response_model=SearchAnswer, summary="Clips that sound like a stored clip")
@@ -72,7 +71,7 @@ async def similar(
 ) -> JSONResponse:
     """Find clips that sound like a stored one; itself is left out."""
     work = functools.partial(service.engine.similar, clip_id, top_k=top_k, where=where or None)
-    return await _answer(service, "similar", work, [clip_id])
+    return await _answer(service, "similar", work)
 
 
 @router.post("/search/audio", response_model=SearchAnswer, summary="Search by a sound that is sent")
@@ -94,7 +93,7 @@ async def search_audio(
         wav = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
         service.metrics.decodes.labels("upload").inc()
         work = functools.partial(service.engine.search, audio=wav, more=more, top_k=top_k, where=where or None)
-        return await _answer(service, "audio", work, [*like, *unlike])
+        return await _answer(service, "audio", work)
 
 
 def _parts(q: list[str], avoid: list[str], like: list[str], unlike: list[str]) -> list[Part]:
@@ -117,15 +116,9 @@ def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
     return wav
 
 
-async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]], clip_ids: list[str]) -> JSONResponse:
-    """Search; an unknown one of the caller's ``clip_ids`` is a 404, any other fault of the store is the server's."""
+async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) -> JSONResponse:
     started = time.perf_counter()
-    try:
-        hits = await service.searches.run(work)
-    except IndexStoreError:
-        for clip_id in clip_ids:
-            await service.clip(clip_id)
-        raise
+    hits = await service.searches.run(work)
     service.metrics.searches.labels(kind).inc()
     took_ms = round((time.perf_counter() - started) * 1000, 2)
     # the shape is documented by response_model; checking our own objects again would double the time of a request

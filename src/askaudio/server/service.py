@@ -7,14 +7,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from askaudio.core.errors import IndexStoreError
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo
 from askaudio.server.decoder import Decoder
 from askaudio.server.limits import Gate
 from askaudio.server.metrics import Metrics
 from askaudio.server.peaks import PeaksCache
-from askaudio.server.problems import Problem
 from askaudio.server.settings import ServerSettings
 
 
@@ -34,12 +32,9 @@ class Service:
         """A stored clip by its id.
 
         Raises:
-            Problem: 404 when no clip has this id.
+            UnknownClipError: No clip has this id (a 404).
         """
-        try:
-            return await self.searches.run(lambda: self.engine.clip(clip_id))
-        except IndexStoreError as error:
-            raise Problem(404, "The collection holds no clip of this id.") from error
+        return await self.searches.run(lambda: self.engine.clip(clip_id))
 
 
 def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
