@@ -23,6 +23,8 @@ import numpy as np
 import soundfile
 
 from askaudio.audio.decode import decode
+from askaudio.audio.front_end import FrontEnd
+from askaudio.audio.logmel import LogMel
 from askaudio.core.files import atomic_path, write_json
 from askaudio.data.manifest import Clip, Manifest, read_manifest
 from askaudio.data.scenes.library import SceneSet, recorded_scenes
@@ -67,7 +69,13 @@ def to_wav(clip: Clip, folder: Path) -> Clip:
 def coarse(mel: np.ndarray) -> np.ndarray:
     """Log-mel (128, T) of ten seconds -> (64, 125) float16 by averaging neighbours."""
     mel = mel[:, : mel.shape[1] // FRAMES * FRAMES] if mel.shape[1] >= FRAMES else np.pad(mel, ((0, 0), (0, FRAMES)))
-    return mel.reshape(BANDS, 2, FRAMES, -1).mean(axis=(1, 3)).astype(np.float16)
+    return mel.reshape(BANDS, -1, FRAMES, mel.shape[1] // FRAMES).mean(axis=(1, 3)).astype(np.float16)
+
+
+def statistics(mel: np.ndarray) -> np.ndarray:
+    """Log-mel (64, T) -> (448,): mean, spread and peak of each band over time, and its mean in each quarter."""
+    quarters = [q.mean(axis=1) for q in np.array_split(mel, 4, axis=1)]
+    return np.concatenate([mel.mean(axis=1), mel.std(axis=1), mel.max(axis=1), *quarters]).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=1)
@@ -80,13 +88,11 @@ def _tower(path: str):
 def scene_row(scenes: SceneSet, tower: str | None, index: tuple[str, int]) -> tuple:
     """One scene -> embedding, picture, captions, labels."""
     scene = scenes.scene(*index)
-    from askaudio.audio.front_end import FrontEnd
-
-    front_end = _tower(tower).front_end if tower else FrontEnd()
-    samples = scene.samples
-    audio = _tower(tower).features([samples])[0] if tower else np.zeros(0, np.float32)
-    texts = [c.text for c in scene.clip.captions]
-    return audio, coarse(front_end(samples)), texts, [e.label for e in scene.events]
+    rate = scenes.settings.sample_rate_hz
+    front_end = _tower(tower).front_end if tower else FrontEnd(LogMel(rate, BANDS, f_max_hz=rate / 2))
+    mel = front_end(scene.samples)
+    audio = _tower(tower).features([scene.samples])[0] if tower else statistics(mel)
+    return audio, coarse(mel), [c.text for c in scene.clip.captions], [e.label for e in scene.events]
 
 
 def text_features(captions: list[list[str]]) -> np.ndarray:

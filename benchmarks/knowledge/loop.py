@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,12 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from askaudio.knowledge.base import KnowledgeBase
+from askaudio.knowledge.candidates import CandidateSampling
 from askaudio.knowledge.coarse import CoarseGrainedInjection
 from askaudio.knowledge.fine import FineGrainedInjection
+from askaudio.knowledge.locality import measure_locality
 from askaudio.knowledge.queue import MomentumEncoder, QueueMemory
-from askaudio.knowledge.refinement import NeverRefine, RefineEveryEpochs
+from askaudio.knowledge.refinement import NeverRefine, RefineEveryEpochs, RefineEverySteps, RefinementPolicy
 from askaudio.losses.ntxent import NTXent
+from askaudio.losses.soft_targets import SoftTargets, target_rows
+from askaudio.losses.text_similarity import TextSimilarityLoss
 from askaudio.training.objective import ASK
+
+METERED = (0, 1, 3, 6, 9)  # epochs after which locality is measured
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,17 @@ class Setup:
         memory: "none", "xbm" or "momentum" (2,048 pairs).
         fine, coarse: Weights of the knowledge parts; both 0 is plain NT-Xent.
         neighbors, mass: K and their share of the target.
-        refresh: Epochs between refreshes of the base; 0 is a static base.
+        candidates: Entries drawn at each step instead of the whole base; 0 takes the whole.
+        refresh: Epochs between refreshes of the base, also parts of one.
         static: Never refresh.
         random_base: Replace the base by random vectors.
         external: Add the external scenes to the base.
         inject: "contrast" or "blend".
-        batch_weight: Weight of the plain loss.
-        noise, share: Kind and share of wrong captions: "exchanged" between clips, all five of a clip together.
+        batch_weight: Weight of the plain loss of the batch.
+        labels: "own", or soft labels in the place of NT-Xent: "text_similarity", "offline" (a finished plain model's).
+        noise, share: Kind and share of wrong captions, all five of a clip together; see ``errors.py``.
         reliability: "posterior" estimates which pairs are right; ``cut`` makes the posterior 0 or 1.
+        meter: Measure the gradient's locality during training.
     """
 
     batch: int = 24
@@ -59,9 +68,11 @@ class Setup:
     coarse: float = 0.0
     neighbors: int = 0
     mass: float = 0.1
+    candidates: int = 0
+    fine_temperature: float | None = None
     neighbor_beta: float = 1.0
     prototypes: int = 256
-    refresh: int = 1
+    refresh: float = 1
     static: bool = False
     write_through: bool = False
     random_base: bool = False
@@ -70,6 +81,8 @@ class Setup:
     external: bool = False
     inject: str = "contrast"
     batch_weight: float = 1.0
+    labels: str = "own"
+    meter: bool = False
     noise: str = "none"
     share: float = 0.0
 
@@ -80,6 +93,7 @@ class Data:
 
     audio: Tensor  # (N, 384) or (N, 64, 125)
     text: Tensor  # (N, 5, 384)
+    sentences: Tensor  # (N, 5, 384) the same as the sentence encoder gave them
     val: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     external: tuple[Tensor, Tensor] | None = None
@@ -120,6 +134,8 @@ class Result:
     steps_per_s: float
     refresh_s: float
     drift: list[float]
+    locality: list[list[float]]  # [epoch, reach, effective contributors, fidelity] where it was measured
+    towers: nn.ModuleList
 
 
 @torch.no_grad()
@@ -180,13 +196,16 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
     all_audio, all_text = data.audio, data.text
     if setup.external and data.external is not None:
         all_audio, all_text = torch.cat([data.audio, data.external[0]]), torch.cat([data.text, data.external[1]])
-    ask = build_objective(setup, encode, len(all_audio), reliability)
+    teacher = None
+    if setup.labels == "offline":
+        teacher = embed_all(train(replace(setup, labels="own", meter=False), data, seed + 1000).towers, data)
+    ask = build_objective(setup, encode, len(all_audio), steps_an_epoch, reliability)
     momentum = MomentumEncoder(towers, 0.99) if setup.memory == "momentum" else None
-    best, state, curve, drift = -1.0, None, [], []
+    best, state, curve, drift, locality = -1.0, None, [], [], []
     spent, refresh_s = 0.0, 0.0
     order = torch.Generator().manual_seed(seed + 2)
     ids_all = torch.arange(n)
-    for _epoch in range(setup.epochs):
+    for epoch in range(setup.epochs):
         permutation = torch.randperm(n, generator=order)
         begin = time.perf_counter()
         for step in range(steps_an_epoch):
@@ -194,6 +213,11 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
             captions = torch.randint(n_captions, (len(ids),), generator=order)
             x, y = data.audio[ids].float(), data.text[ids, captions]
             keys = None if momentum is None else (momentum.copy[0](x), momentum.copy[1](y))
+            if isinstance(ask.loss, TextSimilarityLoss):
+                ask.loss.see(data.sentences[ids, captions])
+            if teacher is not None:
+                similarity = teacher[0][ids] @ teacher[1][ids, captions].T
+                ask.loss.see(target_rows(similarity, setup.temperature))
             out = ask(towers[0](x), towers[1](y), ids_all[ids], keys=keys)
             optimizer.zero_grad()
             out.total.backward()
@@ -203,6 +227,8 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
                 momentum.follow(towers)
             ask.step_ended()
         spent += time.perf_counter() - begin
+        if setup.meter and epoch in METERED:
+            locality.append([epoch + 1, *meter(ask, towers, data, setup)])
         begin = time.perf_counter()
         moved = ask.epoch_ended()
         if moved is not None:
@@ -213,20 +239,54 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
             best, state = curve[-1], {k: v.clone() for k, v in towers.state_dict().items()}
     towers.load_state_dict(state or {})
     t2a, a2t = ranks(towers, data.test)
-    return Result(t2a, a2t, curve, int(np.argmax(curve)), total / spent, refresh_s / max(1, len(drift)), drift)
+    refresh_s /= max(1, len(drift))
+    return Result(t2a, a2t, curve, int(np.argmax(curve)), total / spent, refresh_s, drift, locality, towers)
 
 
-def build_objective(setup: Setup, encode, n: int, reliability: Tensor | None) -> ASK:
+@torch.no_grad()
+def embed_all(towers: nn.ModuleList, data: Data) -> tuple[Tensor, Tensor]:
+    """Training scenes (N, D) and their captions (N, 5, D)."""
+    towers.eval()
+    audio, text = _in_pieces(towers[0], data.audio), _in_pieces(towers[1], data.text.flatten(0, 1))
+    towers.train()
+    return audio, text.view(*data.text.shape[:2], -1)
+
+
+def meter(ask: ASK, towers: nn.ModuleList, data: Data, setup: Setup, batches: int = 8) -> list[float]:
+    """Reach, effective contributors and fidelity of the objective as it stands, the base at its oldest."""
+    audio, text = embed_all(towers, data)
+    text = text[:, 0]
+    everything = torch.arange(len(audio))
+    random = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(batches):
+        rows = torch.randperm(len(audio), generator=random)[: setup.batch]
+        one = measure_locality(
+            lambda a, t, rows=rows: ask(a, t, rows).total, audio[rows], text[rows], rows, audio, text,
+            setup.temperature, None if ask.base is None else everything,
+        )  # fmt: skip
+        found.append([one.reach, one.contributors, one.fidelity])
+    return np.mean(found, axis=0).round(4).tolist()
+
+
+def _policy(setup: Setup, steps_an_epoch: int) -> RefinementPolicy:
+    if setup.static or setup.random_base:
+        return NeverRefine()
+    if setup.refresh < 1:
+        return RefineEverySteps(max(1, round(setup.refresh * steps_an_epoch)))
+    return RefineEveryEpochs(int(setup.refresh))
+
+
+def build_objective(setup: Setup, encode, n: int, steps_an_epoch: int, reliability: Tensor | None) -> ASK:
     """The plain loss, or ASK around it."""
-    loss = NTXent(setup.temperature)
+    kinds = {"own": NTXent, "text_similarity": TextSimilarityLoss, "offline": SoftTargets}
+    loss = kinds[setup.labels](setup.temperature)
     queue = QueueMemory(2048, setup.dim) if setup.memory != "none" else None
     if setup.fine == 0 and setup.coarse == 0 and setup.inject == "contrast" and reliability is None:
-        alone = queue is not None
-        return ASK(None, loss, queue=queue, batch_weight=0.0 if alone else 1.0)
+        return ASK(None, loss, queue=queue, batch_weight=setup.batch_weight)
     base = KnowledgeBase.encoded(list(range(n)), encode)
     if setup.random_base:
         base = KnowledgeBase.random(base)
-    static = setup.static or setup.random_base
     return ASK(
         base,
         loss,
@@ -237,7 +297,9 @@ def build_objective(setup: Setup, encode, n: int, reliability: Tensor | None) ->
         coarse_weight=setup.coarse,
         batch_weight=setup.batch_weight,
         reliability=reliability,
-        refine=NeverRefine() if static else RefineEveryEpochs(setup.refresh),
+        temperature=setup.fine_temperature,
+        candidates=CandidateSampling(0, setup.candidates) if setup.candidates else None,
+        refine=_policy(setup, steps_an_epoch),
         inject=setup.inject,
         queue=queue,
         write_through=setup.write_through,

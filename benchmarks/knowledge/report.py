@@ -22,19 +22,42 @@ RESAMPLES = 10_000
 PAIRS = [
     ("ASK", "plain B=24"),
     ("ASK", "plain B=512"),
+    ("ASK", "plain B=512, 10 epochs"),
+    ("ASK, 20 epochs", "plain B=512"),
+    ("ASK, 20 epochs", "plain B=24, 20 epochs"),
     ("ASK", "XBM 2048"),
     ("ASK", "momentum queue 2048"),
     ("ASK", "ASK, static base"),
     ("ASK", "ASK, random base"),
     ("ASK, random base", "plain B=24"),
+    ("ASK, fine only", "ASK"),
+    ("ASK, coarse only", "plain B=24"),
+    ("ASK, 2,048 candidates", "ASK"),
+    ("ASK, 8 neighbors", "ASK"),
+    ("ASK, refresh 4 times an epoch", "ASK"),
+    ("ASK, refresh every 2 epochs", "ASK"),
+    ("ASK, refresh every 5 epochs", "ASK"),
+    ("ASK, external entries too", "ASK"),
+    ("ASK, blend", "plain B=24"),
+    ("text-similarity soft labels", "plain B=24"),
+    ("offline soft targets", "plain B=24"),
     ("ASK, reliability, clean", "ASK"),
+    ("20 %: ASK, reliability", "20 %: plain B=24"),
+    ("20 %: ASK, reliability", "20 %: ASK, uniform weights"),
+    ("20 %: ASK, reliability", "plain B=24"),
     ("40 %: ASK, reliability", "40 %: plain B=24"),
     ("40 %: ASK, reliability", "40 %: plain B=512"),
     ("40 %: ASK, reliability", "40 %: ASK, uniform weights"),
     ("40 %: ASK, reliability", "plain B=24"),
-    ("20 %: ASK, reliability", "plain B=24"),
-    ("20 %: ASK, reliability", "20 %: plain B=24"),
+    *((f"40 % {kind}: ASK, reliability", f"40 % {kind}: plain B=24") for kind in ("similar", "left out", "wrong")),
     ("trained tower: ASK", "trained tower: plain B=24"),
+    ("trained tower, 40 %: ASK, reliability", "trained tower, 40 %: plain B=24"),
+]
+THIRDS = [
+    ("ASK", "plain B=24"),
+    ("ASK", "plain B=512"),
+    ("ASK, reliability, clean", "ASK"),
+    ("40 %: ASK, reliability", "40 %: plain B=24"),
 ]
 
 
@@ -61,16 +84,18 @@ def table_of(row: dict[int, dict], metric: str, seeds: list[int]) -> np.ndarray:
     return np.stack([per_clip(row[s], metric) for s in seeds])
 
 
-def interval(values: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:
+def interval(
+    values: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> tuple[float, float, float, float]:  # fmt: skip
     """Mean, 95 % interval and two-sided p of values (seeds, clips), both resampled."""
     s, n = values.shape
-    means = np.empty(RESAMPLES)
-    for k in range(RESAMPLES):
+    means = np.empty(resamples)
+    for k in range(resamples):
         weights = np.bincount(rng.integers(s, size=s), minlength=s) @ values  # (clips,)
         means[k] = weights[rng.integers(n, size=n)].mean() / s
     low, high = np.percentile(means, [2.5, 97.5])
     p = 2 * min((means <= 0).mean(), (means >= 0).mean())
-    return float(values.mean()), float(low), float(high), float(max(p, 1 / RESAMPLES))
+    return float(values.mean()), float(low), float(high), float(max(p, 1 / resamples))
 
 
 def thirds(scenes: Path) -> np.ndarray:
@@ -81,45 +106,79 @@ def thirds(scenes: Path) -> np.ndarray:
     return 2 - np.argsort(np.argsort(rarest, kind="stable")) * 3 // len(rarest)
 
 
+def row_table(rows: dict[str, dict[int, dict]], third: np.ndarray | None = None) -> list[str]:
+    """One line a row: means with 95 % intervals of R@1 over clips and seeds; thirds where they are given."""
+    ends = " | head / middle / tail R@1 |" if third is not None else " |"
+    lines = [f"| row | seeds | R@1 | R@10 | mAP@10 | A2T R@1{ends}", "|---" * (7 if third is not None else 6) + "|"]
+    for name, row in rows.items():
+        seeds = sorted(row)
+        values = {m: table_of(row, m, seeds) for m in ("t2a/R@1", "t2a/R@10", "t2a/mAP@10", "a2t/R@1")}
+        _, low, high, _ = interval(values["t2a/R@1"], np.random.default_rng(0), 2000)
+        cells = [f"{v.mean():.1f}" for v in values.values()]
+        cells[0] += f" [{low:.1f}, {high:.1f}]"
+        if third is not None:
+            cells.append(" / ".join(f"{values['t2a/R@1'][:, third == k].mean():.1f}" for k in range(3)))
+        lines.append(f"| {name} | {len(seeds)} | {' | '.join(cells)} |")
+    return lines
+
+
+def difference_table(
+    rows: dict[str, dict[int, dict]], pairs: list[tuple[str, str]], rng: np.random.Generator
+) -> tuple[list[str], dict[str, dict]]:
+    """Paired differences with intervals and p, as lines and as numbers."""
+    lines, kept = ["| difference, T2A | R@1 | p | mAP@10 | p |", "|---|---|---|---|---|"], {}
+    for a, b in pairs:
+        seeds = sorted(set(rows.get(a, ())) & set(rows.get(b, ())))
+        if not seeds:
+            continue
+        cells = []
+        for metric in ("t2a/R@1", "t2a/mAP@10"):
+            mean, low, high, p = interval(table_of(rows[a], metric, seeds) - table_of(rows[b], metric, seeds), rng)
+            kept[f"{a} - {b}: {metric}"] = {"mean": mean, "low": low, "high": high, "p": p, "seeds": seeds}
+            cells.append(f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] | {p:.4f}")
+        lines.append(f"| {a} - {b} | {' | '.join(cells)} |")
+    return lines, kept
+
+
+def third_table(rows: dict[str, dict[int, dict]], third: np.ndarray, a: str, b: str) -> tuple[list[str], dict]:
+    """The difference of two rows in head, middle and tail, with intervals, and the tail's gain less the head's."""
+    seeds = sorted(set(rows[a]) & set(rows[b]))
+    gain = table_of(rows[a], "t2a/R@1", seeds) - table_of(rows[b], "t2a/R@1", seeds)
+    kept, rng = {}, np.random.default_rng(0)
+    for k, name in enumerate(("head", "middle", "tail")):
+        kept[name] = interval(gain[:, third == k], rng)
+    cells = " | ".join(f"{m:+.2f} [{low:+.2f}, {high:+.2f}]" for m, low, high, _ in kept.values())
+    return [f"| {a} - {b} | {cells} |"], {name: list(v) for name, v in kept.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("runs/knowledge/results"))
     parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/knowledge"))
     args = parser.parse_args()
-    rows, rng = read(args.results), np.random.default_rng(0)
+    rows = read(args.results)
     third = thirds(args.scenes)
-    kept: dict[str, dict] = {"rows": {}, "differences": {}}
-    lines = [
-        "| row | seeds | R@1 | R@10 | mAP@10 | A2T R@1 | head / middle / tail R@1 |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    kept: dict[str, dict] = {"rows": {}}
     for name, row in rows.items():
-        seeds = sorted(row)
-        means = {m: float(table_of(row, m, seeds).mean()) for m in ("t2a/R@1", "t2a/R@10", "t2a/mAP@10", "a2t/R@1")}
-        by_third = [float(table_of(row, "t2a/R@1", seeds)[:, third == k].mean()) for k in range(3)]
-        speed = float(np.mean([row[s]["steps_per_s"] for s in seeds]))
-        one = row[seeds[0]]
+        one = row[min(row)]
         kept["rows"][name] = {
-            **means, "thirds": by_third, "seeds": seeds, "steps_per_s": speed, "drift": one["drift"],
-            "commit": one["commit"], "machine": one["machine"], "setup": one["setup"],
-        }  # fmt: skip
-        numbers = " | ".join(f"{v:.1f}" for v in means.values())
-        lines.append(f"| {name} | {len(seeds)} | {numbers} | {' / '.join(f'{v:.1f}' for v in by_third)} |")
-    lines += ["", "| difference, T2A | R@1 | p | mAP@10 | p |", "|---|---|---|---|---|"]
-    for a, b in PAIRS:
-        if a not in rows or b not in rows:
-            continue
-        seeds = sorted(set(rows[a]) & set(rows[b]))
-        cells = []
-        for metric in ("t2a/R@1", "t2a/mAP@10"):
-            mean, low, high, p = interval(table_of(rows[a], metric, seeds) - table_of(rows[b], metric, seeds), rng)
-            kept["differences"][f"{a} - {b}: {metric}"] = {"mean": mean, "low": low, "high": high, "p": p}
-            cells.append(f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] | {p:.4f}")
-        lines.append(f"| {a} - {b} | {' | '.join(cells)} |")
-    write_text(args.out / "results.md", "\n".join(lines) + "\n")
+            "seeds": sorted(row),
+            "t2a/R@1 by seed": [round(float(per_clip(row[s], "t2a/R@1").mean()), 2) for s in sorted(row)],
+            "steps_per_s": float(np.mean([r["steps_per_s"] for r in row.values()])),
+            "refresh_s": float(np.mean([r["refresh_s"] for r in row.values()])),
+            **{key: one.get(key) for key in ("val", "drift", "locality", "commit", "machine", "setup")},
+        }
+    lines, kept["differences"] = difference_table(rows, PAIRS, np.random.default_rng(0))
+    table = [*row_table(rows, third), "", *lines, "", "| R@1 gained in | head | middle | tail |", "|---|---|---|---|"]
+    kept["thirds"] = {}
+    for a, b in THIRDS:
+        if a in rows and b in rows:
+            more, kept["thirds"][f"{a} - {b}"] = third_table(rows, third, a, b)
+            table += more
+    write_text(args.out / "results.md", "\n".join(table) + "\n")
     write_json(args.out / "results.json", kept)
-    print("\n".join(lines))
+    print("\n".join(table))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import errors
 import features
 import numpy as np
 import torch
+import tune
 from loop import Data, Result, Setup, standardised, train
 
 from askaudio.core.files import atomic_path
@@ -26,52 +28,70 @@ from askaudio.knowledge.reliability import estimate_reliability
 PLAIN = Setup()
 ASK = Setup(fine=1.0, coarse=0.5)
 HALF = {"reliability": "posterior", "cut": 0.5}
-ROWS: dict[str, Setup] = {
+UNTUNED: dict[str, Setup] = {
     "plain B=24": PLAIN,
-    "plain B=8": replace(PLAIN, batch=8, lr=5e-4),
-    "plain B=128": replace(PLAIN, batch=128, lr=2e-3, epochs=15),
     "plain B=512": replace(PLAIN, batch=512, lr=3e-3, epochs=20),
-    "XBM 2048": replace(PLAIN, memory="xbm"),
-    "momentum queue 2048": replace(PLAIN, memory="momentum"),
     "ASK": ASK,
     "ASK, static base": replace(ASK, static=True),
-    "ASK, fine only": replace(ASK, coarse=0.0),
-    "ASK, coarse only": replace(ASK, fine=0.0, coarse=1.0),
-    "ASK, 8 neighbors": replace(ASK, neighbors=8),
-    "ASK, random base": replace(ASK, random_base=True),
-    "ASK, refresh every 2 epochs": replace(ASK, refresh=2),
-    "ASK, refresh every 5 epochs": replace(ASK, refresh=5),
-    "ASK, external entries too": replace(ASK, external=True),
-    "ASK, reliability, clean": replace(ASK, **HALF),
-    "40 %: plain B=24": replace(PLAIN, noise="exchanged", share=0.4),
-    "40 %: plain B=512": replace(PLAIN, batch=512, lr=3e-3, epochs=20, noise="exchanged", share=0.4),
-    "40 %: ASK, uniform weights": replace(ASK, noise="exchanged", share=0.4),
-    "40 %: ASK, reliability": replace(ASK, noise="exchanged", share=0.4, **HALF),
-    "20 %: plain B=24": replace(PLAIN, noise="exchanged", share=0.2),
-    "20 %: ASK, uniform weights": replace(ASK, noise="exchanged", share=0.2),
-    "20 %: ASK, reliability": replace(ASK, noise="exchanged", share=0.2, **HALF),
-    "trained tower: plain B=24": replace(PLAIN, tower="cnn"),
-    "trained tower: ASK": replace(ASK, tower="cnn"),
+    "XBM 2048": replace(PLAIN, memory="xbm", batch_weight=0.0),
+    "momentum queue 2048": replace(PLAIN, memory="momentum", batch_weight=0.0),
 }
 
 
-def exchanged(n: int, share: float, seed: int) -> np.ndarray:
-    """Whose captions each clip gets (n,): a share of the clips pass theirs on in a ring, so none keeps its own."""
-    rng = np.random.default_rng([seed, 77])
-    chosen = rng.choice(n, int(share * n), replace=False)
-    text_of = np.arange(n)
-    text_of[chosen] = np.roll(chosen, 1)
-    return text_of
+def tuned_rows() -> dict[str, Setup]:
+    """Every row: the tuned ones as tune.py chose on validation scenes, the others as the row they are made of."""
+    chosen = tune.read()
+    own = {name: replace(setup, **chosen.get(name, {}).get("chosen", {})) for name, setup in UNTUNED.items()}
+    plain, large, ask = own["plain B=24"], own["plain B=512"], own["ASK"]
+    rows = {
+        **own,
+        "plain B=8": replace(plain, batch=8, lr=plain.lr / 2),
+        "plain B=128": replace(large, batch=128, lr=2e-3, epochs=15),
+        "plain B=512, 10 epochs": replace(large, epochs=10),
+        "plain B=24, 20 epochs": replace(plain, epochs=20),
+        "ASK, 20 epochs": replace(ask, epochs=20),
+        "ASK, 2,048 candidates": replace(ask, candidates=2048),
+        "ASK, fine only": replace(ask, coarse=0.0),
+        "ASK, coarse only": replace(ask, fine=0.0, coarse=1.0),
+        "ASK, 8 neighbors": replace(ask, neighbors=8),
+        "ASK, random base": replace(ask, random_base=True),
+        "ASK, refresh 4 times an epoch": replace(ask, refresh=0.25),
+        "ASK, refresh every 2 epochs": replace(ask, refresh=2),
+        "ASK, refresh every 5 epochs": replace(ask, refresh=5),
+        "ASK, external entries too": replace(ask, external=True),
+        "ASK, reliability, clean": replace(ask, **HALF),
+        "ASK, blend": replace(plain, inject="blend", neighbors=8),
+        "text-similarity soft labels": replace(plain, labels="text_similarity"),
+        "offline soft targets": replace(plain, labels="offline"),
+        "trained tower: plain B=24": replace(plain, tower="cnn"),
+        "trained tower: ASK": replace(ask, tower="cnn"),
+    }
+    for share in (20, 40):
+        wrong = {"noise": "exchanged", "share": share / 100}
+        rows[f"{share} %: plain B=24"] = replace(plain, **wrong)
+        rows[f"{share} %: plain B=512"] = replace(large, **wrong)
+        rows[f"{share} %: ASK, uniform weights"] = replace(ask, **wrong)
+        rows[f"{share} %: ASK, reliability"] = replace(ask, **wrong, **HALF)
+    rows["trained tower, 40 %: plain B=24"] = replace(plain, tower="cnn", **wrong)
+    rows["trained tower, 40 %: ASK, reliability"] = replace(ask, tower="cnn", **wrong, **HALF)
+    for kind in ("similar", "left out", "wrong"):
+        rows[f"40 % {kind}: plain B=24"] = replace(plain, noise=kind, share=0.4)
+        rows[f"40 % {kind}: ASK, reliability"] = replace(ask, noise=kind, share=0.4, **HALF)
+    return rows
+
+
+ROWS = tuned_rows()
 
 
 class Bench:
     """The scenes in memory, and what is estimated on them."""
 
     def __init__(self, folder: Path) -> None:
-        self.parts = {p: features.load(folder, p) for p in ("train", "val", "test", "external")}
-        order = ("train", "val", "test", "external")
-        texts = standardised(*(self.parts[p].text.reshape(-1, 384) for p in order))
-        self.text = {p: t.reshape(-1, 5, 384) for p, t in zip(order, texts, strict=True)}
+        order = [p for p in ("train", "val", "test", "external") if (folder / f"{p}.npz").exists()]
+        self.parts = {p: features.load(folder, p) for p in order}
+        raw = [self.parts[p].text for p in order]
+        texts = standardised(*(t.reshape(-1, t.shape[-1]) for t in raw))
+        self.text = {p: x.view(t.shape) for p, x, t in zip(order, texts, raw, strict=True)}
         frozen = standardised(*(self.parts[p].audio for p in order))
         self.audio = {
             "frozen": dict(zip(order, frozen, strict=True)),
@@ -80,22 +100,23 @@ class Bench:
 
     def data(self, setup: Setup, seed: int) -> tuple[Data, torch.Tensor | None]:
         """Tensors of one row, with its caption errors, and the reliabilities estimated from them."""
-        audio = self.audio[setup.tower]
-        n = len(self.parts["train"])
-        text_of = exchanged(n, setup.share, seed) if setup.noise == "exchanged" else np.arange(n)
-        train_text = self.text["train"][text_of]
+        audio, train = self.audio[setup.tower], self.parts["train"]
+        text_of = np.arange(len(train))
+        if setup.noise != "none":
+            text_of = errors.givers(train.labels, setup.noise, setup.share, seed)
         data = Data(
             audio["train"],
-            train_text,
+            self.text["train"][text_of],
+            torch.from_numpy(train.text[text_of]),
             (audio["val"], self.text["val"]),
             (audio["test"], self.text["test"]),
-            (audio["external"], self.text["external"]),
+            (audio["external"], self.text["external"]) if "external" in audio else None,
         )
         if setup.reliability == "none":
             return data, None
-        raw_audio = torch.from_numpy(self.parts["train"].audio)  # the frozen tower's space, also for the trained tower
-        raw_text = torch.from_numpy(self.parts["train"].text[text_of]).mean(1)
-        return data, estimate_reliability(raw_audio, raw_text, torch.arange(n)).gate(setup.cut)
+        raw_audio = torch.from_numpy(train.audio)  # the frozen tower's space, also for the trained tower
+        estimate = estimate_reliability(raw_audio, data.sentences.mean(1), torch.arange(len(train)))
+        return data, estimate.gate(setup.cut)
 
 
 def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> None:
@@ -106,6 +127,7 @@ def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> No
         "best_epoch": result.best_epoch,
         "val": result.val,
         "drift": result.drift,
+        "locality": result.locality,
         "steps_per_s": result.steps_per_s,
         "refresh_s": result.refresh_s,
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
@@ -117,19 +139,23 @@ def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> No
         )
 
 
+def slug(name: str, seed: int) -> str:
+    """File name of a result."""
+    return f"{''.join(c if c.isalnum() else '_' for c in name)}-{seed}.npz"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
     parser.add_argument("--out", type=Path, default=Path("runs/knowledge/results"))
-    parser.add_argument("--rows", nargs="*", default=list(ROWS))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", nargs="*", default=list(ROWS), metavar="ROW")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     args = parser.parse_args()
     torch.set_num_threads(1)
     bench = Bench(args.scenes)
-    for seed in range(args.seeds):
-        for name in args.rows:
-            slug = "".join(c if c.isalnum() else "_" for c in name)
-            target = args.out / f"{slug}-{seed}.npz"
+    for name in args.rows:
+        for seed in args.seeds:
+            target = args.out / slug(name, seed)
             if target.exists():
                 continue
             data, reliability = bench.data(ROWS[name], seed)
