@@ -24,9 +24,9 @@ def test_candidates_are_distinct_and_targets_are_found_again():
     targets = torch.tensor([[3, 9], [3, 77]])
     rows, weight = sampling.draw(targets)
     assert len(rows.unique()) == len(rows) and (weight[:3] == 0).all() and (weight >= 0).all()
-    (audio, text), biases, at = sampling.select(base, targets, (None, torch.full((500,), -0.5)))
-    assert torch.equal(audio[at], base.audio[targets]) and torch.equal(text[at], base.text[targets])
-    torch.testing.assert_close(biases[1], biases[0] - 0.5)
+    of_audio, of_text = sampling.candidates(torch.tensor([3, 9, 77]), base.audio[:2], base.text[:2])
+    for rows, weight in (of_audio, of_text):
+        assert rows[:3].tolist() == [3, 9, 77] and (weight[:3] == 0).all() and len(rows.unique()) == len(rows)
 
 
 def test_the_denominator_is_estimated_without_bias():
@@ -52,6 +52,7 @@ def test_draws_are_known_by_their_number_and_resume_exactly():
     two = CandidateSampling(hard=10, random=20, cells=4, seed=3)
     two.prepare(base)
     two.load_state_dict(one.state_dict())
+    two.restored(base)
     for x, y in zip(one.draw(torch.tensor([[5]])), two.draw(torch.tensor([[5]])), strict=True):
         assert torch.equal(x, y)
 

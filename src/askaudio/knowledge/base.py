@@ -90,7 +90,7 @@ class KnowledgeBase:
         has_audio = torch.full((len(ids),), audio is not None, dtype=torch.bool)
         index = EntryIndex(ids, source, has_audio)
         audio = torch.zeros_like(text) if audio is None else audio
-        return cls(index, _stored(audio, dtype), _stored(text, dtype), encoder)
+        return cls(index, stored(audio, dtype), stored(text, dtype), encoder)
 
     @classmethod
     def encoded(
@@ -157,7 +157,7 @@ class KnowledgeBase:
         generator = torch.Generator().manual_seed(seed)
         audio, text = (torch.randn(len(like), like.dim, generator=generator) for _ in range(2))
         audio = audio * like.index.has_audio[:, None]
-        return cls(like.index, _stored(audio, like.audio.dtype), _stored(text, like.text.dtype), "random")
+        return cls(like.index, stored(audio, like.audio.dtype), stored(text, like.text.dtype), "random")
 
     def __len__(self) -> int:
         return len(self.index)
@@ -218,7 +218,7 @@ class KnowledgeBase:
         """Other values (N, D) under the same version: what a refinement step makes of a fresh base."""
         audio = audio.detach() * self.has_audio[:, None].to(audio)
         dtype = self.audio.dtype
-        return replace(self, audio=_stored(audio, dtype), text=_stored(text, dtype))
+        return replace(self, audio=stored(audio, dtype), text=stored(text, dtype))
 
 
 def encode_rows(encode: Encode, rows: Tensor, piece: int = 4096) -> tuple[Tensor, Tensor]:
@@ -232,7 +232,8 @@ def encode_rows(encode: Encode, rows: Tensor, piece: int = 4096) -> tuple[Tensor
     return torch.cat(audio), torch.cat(text)
 
 
-def _stored(x: Tensor, dtype: torch.dtype) -> Tensor:
+def stored(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows (n, D) as a base keeps them: of length 1, without gradient."""
     wide = x.detach() if x.dtype == torch.float64 else x.detach().float()
     return F.normalize(wide, dim=1, eps=1e-12).to(dtype).contiguous()
 

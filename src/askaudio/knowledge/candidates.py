@@ -7,12 +7,15 @@ logits (importance correction), so that the softmax's denominator is estimated w
 coarse quantiser over the texts, rebuilt at each refresh.
 
 Cost of a step: one read of about targets + hard + random rows, whatever N is; memory of ``prepare``: N integers and a
-(piece, cells) block. N = 1,000,000 works on a laptop.
+(piece, cells) block. N = 1,000,000 works on a laptop. ``CandidateSource`` is what an objective asks; the other source,
+``inverted_lists.py``, finds the nearest entries of each item and comes closer to the exact loss with fewer rows.
 
 Source: Bengio and Senecal 2003 (importance-sampled softmax); Xiong et al. 2020 (arXiv 2007.00808) for hard candidates.
 """
 
 from __future__ import annotations
+
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +27,36 @@ from askaudio.knowledge.coarse import assign
 TRAIN_ROWS = 50_000  # rows the quantiser learns from
 ROUNDS = 4
 
-Pair = tuple[Tensor, Tensor]
-Biases = tuple[Tensor | None, Tensor | None]
+Drawn = tuple[Tensor, Tensor]  # distinct rows (C,) of a table, and what is to be added to their logits (C,)
+
+
+class CandidateSource(Protocol):
+    """Says which rows of the two tables a step reads. All rows are counted in the tables that are here (a shard)."""
+
+    def prepare(self, base: KnowledgeBase) -> None:
+        """Called with every new snapshot."""
+        ...
+
+    def moved(self, base: KnowledgeBase, rows: Tensor) -> None:
+        """Called when rows (n,) of the snapshot were encoded again in place."""
+        ...
+
+    def restored(self, base: KnowledgeBase) -> None:
+        """Called when a state was loaded."""
+        ...
+
+    def candidates(self, targets: Tensor, audio: Tensor, text: Tensor) -> tuple[Drawn, Drawn]:
+        """Candidates of a batch.
+
+        Args:
+            targets: (T,) distinct rows that must be among them.
+            audio: (B, D) anchors that meet the text table.
+            text: (B, D) anchors that meet the audio table.
+
+        Returns:
+            Of the audio table and of the text table; the targets first, with log weight 0.
+        """
+        ...
 
 
 class CandidateSampling(nn.Module):
@@ -52,11 +83,11 @@ class CandidateSampling(nn.Module):
         self.seed = seed
         self.register_buffer("draws", torch.zeros((), dtype=torch.long))
         self.register_buffer("cell", torch.zeros(0, dtype=torch.long))
-        self.register_load_state_dict_post_hook(lambda module, _: module._sort())
+        self._whole = True  # the cells are those of a whole base
 
     def prepare(self, base: KnowledgeBase) -> None:
         """Sort the entries into cells: k-means on a sample, then one assignment of all, in pieces."""
-        n = len(base)
+        n = len(base.text)  # the rows that are here
         sample = base.text[:: max(1, n // TRAIN_ROWS)][:TRAIN_ROWS].float()
         centers = sample[torch.linspace(0, len(sample) - 1, min(self.cells, len(sample))).long()].clone()
         for _ in range(ROUNDS):
@@ -65,7 +96,35 @@ class CandidateSampling(nn.Module):
             filled = sums.norm(dim=1) > 0
             centers[filled] = torch.nn.functional.normalize(sums[filled], dim=1)
         self.register_buffer("cell", assign(base.text, centers)[1].cpu())  # (N,)
+        self._whole = base.shard is None
         self._sort()
+
+    def moved(self, base: KnowledgeBase, rows: Tensor) -> None:
+        """Cells are strata: an entry that has moved a little is counted where it was, and nothing gets biased."""
+
+    def restored(self, base: KnowledgeBase) -> None:
+        """Cells that came with the state are sorted; those of a shard are made anew."""
+        if self._whole and len(self.cell) == len(base.text):
+            self._sort()
+        else:
+            self.prepare(base)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self._whole:  # one process's cells say nothing to another number of processes
+            destination[prefix + "cell"] = self.cell[:0]
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        if (cell := state_dict.get(prefix + "cell")) is not None and self._whole:
+            self.register_buffer("cell", torch.zeros_like(cell))
+        elif cell is not None:
+            state_dict[prefix + "cell"] = self.cell
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def candidates(self, targets: Tensor, audio: Tensor, text: Tensor) -> tuple[Drawn, Drawn]:
+        """The same rows for both tables."""
+        drawn = self.draw(targets[:, None])
+        return drawn, drawn
 
     def _sort(self) -> None:
         self._members = torch.argsort(self.cell, stable=True)  # rows by cell
@@ -113,24 +172,6 @@ class CandidateSampling(nn.Module):
         """Distinct rows without the fixed ones."""
         rows = torch.unique(rows)
         return rows[~torch.isin(rows, fixed)]
-
-    def select(self, base: KnowledgeBase, targets: Tensor, biases: Biases) -> tuple[Pair, Biases, Tensor]:
-        """Sub-tables for one step.
-
-        Args:
-            base: The prepared snapshot.
-            targets: (B, M) target rows.
-            biases: Biases (N,) of the audio and the text table, or None.
-
-        Returns:
-            Audio and text tables (C, D), their biases (C,), and the targets as rows of these tables (B, M).
-        """
-        rows, weight = self.draw(targets)
-        device = base.text.device
-        at = torch.unique(targets.cpu(), return_inverse=True)[1].to(device)  # the distinct targets come first
-        rows, weight = rows.to(device), weight.to(device)
-        audio_bias, text_bias = (weight if b is None else weight + b[rows] for b in biases)
-        return (base.audio[rows], base.text[rows]), (audio_bias, text_bias), at
 
 
 def _log_ratio(size: int, drawn: Tensor) -> Tensor:

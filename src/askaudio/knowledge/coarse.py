@@ -89,7 +89,7 @@ class CoarseGrainedInjection:
             generator = torch.Generator().manual_seed(self.seed)
             start = torch.randperm(len(paired), generator=generator)[:p]  # on the CPU: the same on every device
             first = paired[start.to(paired.device)]
-            centers = joint_rows(*(rows_at(base.shard, x, first) for x in (base.audio, base.text)), 1.0)
+            centers = joint_rows(rows_at(base.shard, base.audio, first), rows_at(base.shard, base.text, first), 1.0)
             rounds = self.iterations
         for _ in range(rounds):
             centers = _lloyd_round(joint, centers, weight.to(joint.dtype), base.shard)
@@ -116,11 +116,16 @@ def assign(rows: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(best), torch.cat(number)
 
 
-def _lloyd_round(rows: Tensor, centers: Tensor, weight: Tensor, shard: Shard | None = None) -> Tensor:
-    """One round of spherical k-means; an empty cluster restarts at the row that fits its own center worst."""
+def cluster_sums(rows: Tensor, centers: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Assign rows (n, 2D) of weights (n,) to centers -> sums (P, 2D), masses (P,) and each row's score (n,)."""
     score, number = assign(rows, centers)
     sums = torch.zeros_like(centers).index_add_(0, number, rows * weight[:, None])
-    mass = torch.zeros(len(centers), dtype=rows.dtype, device=rows.device).index_add_(0, number, weight)
+    return sums, torch.zeros_like(centers[:, 0]).index_add_(0, number, weight), score
+
+
+def _lloyd_round(rows: Tensor, centers: Tensor, weight: Tensor, shard: Shard | None = None) -> Tensor:
+    """One round of spherical k-means; an empty cluster restarts at the row that fits its own center worst."""
+    sums, mass, score = cluster_sums(rows, centers, weight)
     if shard is not None:  # rows are divided among processes: P sums and masses are all that is exchanged
         sums, mass = sum_over(sums), sum_over(mass)
     empty = (mass <= 0).nonzero()[:, 0]

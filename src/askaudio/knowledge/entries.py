@@ -58,6 +58,11 @@ class EntryIndex:
             ids = ids.tolist()
         return torch.tensor([self._code_of.get(one, -1) for one in ids], dtype=torch.long)
 
+    def part(self, number: int, of: int) -> Tensor:
+        """Rows of every ``of``-th clip, from clip ``number`` on: parts 0 .. of - 1 together are all rows."""
+        rows, valid = self.rows_of(torch.arange(number, self.n_clips, of))
+        return rows[valid].sort().values
+
     def rows_of(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes (B,) -> rows (B, M) of each clip's entries and a bool mask (B, M) of the valid ones.
 

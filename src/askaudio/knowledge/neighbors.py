@@ -78,7 +78,7 @@ def _top(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def merge_top(scores: list[Tensor], rows: list[Tensor], k: int) -> tuple[Tensor, Tensor]:
-    """Top-k lists (Q, k) of disjoint tables, in the order of their rows -> the top-k of all; ties to the smaller row."""
+    """Top-k lists (Q, k) of tables that follow each other -> the top-k of all; ties to the smaller row."""
     score, row = torch.cat(scores, dim=1), torch.cat(rows, dim=1)
     best = torch.argsort(score, dim=1, descending=True, stable=True)[:, :k]
     score, row = score.gather(1, best), row.gather(1, best)

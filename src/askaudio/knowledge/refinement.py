@@ -91,6 +91,26 @@ class RefineEverySteps(_AsEncoded):
         return clock.step == self.first or clock.step - clock.refreshed_step >= self.steps
 
 
+class RefineInParts(_AsEncoded):
+    """Refresh a part of the base after every step, so that no step waits for the whole: round after round.
+
+    After step s the clips of part (s - 1) mod ``parts`` are encoded again, in place. A row is then at most ``parts``
+    steps old, (parts - 1) / 2 on the mean at any time, as old as with a refresh at every ``parts``-th step, on the
+    mean over time. Prototypes move once a round, by one round of k-means that is summed up part by part. Neighbor lists
+    (K > 0) are found anew at the end of a round, which does wait: take K = 0 for a base in the millions.
+
+    Args:
+        parts: Steps of a round.
+    """
+
+    def __init__(self, parts: int) -> None:
+        self.parts = _positive("parts", parts)
+
+    def due(self, clock: Clock) -> bool:
+        """Never the whole base at once."""
+        return False
+
+
 class RefineOnDrift(_AsEncoded):
     """Refresh when a sample of stored rows has drifted past a threshold.
 
@@ -132,6 +152,10 @@ class GraphRefinement:
         layer: GraphAttention | None = None,
         fit_steps: int = 50,
     ) -> None:
+        if isinstance(when, RefineInParts):
+            raise ConfigError(
+                "messages pass over a whole fresh base: RefineInParts cannot say when; take RefineEverySteps"
+            )
         if not 0.0 <= alpha <= 1.0:
             raise ConfigError(f"alpha must be in [0, 1], got {alpha}")
         self.when = when

@@ -83,6 +83,7 @@ def table_contrast(
     bias: Tensor | None = None,
     own: Tensor | None = None,
     start: int | None = None,
+    drawn: tuple[Tensor, Tensor | None] | None = None,
 ) -> Tensor:
     """Contrast anchors with a constant table, with a few target rows each.
 
@@ -97,13 +98,15 @@ def table_contrast(
             pair is not in the table); None where every anchor has its whole target in the table.
         start: Where the table is divided among processes: number of the first row that this one holds in ``table``
             and ``bias``; ``rows`` counts over all of them. All other arguments are the same everywhere.
+        drawn: Where the table is too large to be read: rows (C, D) of it and their biases (C,), importance weights
+            included, that stand for it in the denominator.
 
     Returns:
         (B,) losses.
     """
     u = working(anchors) / temperature  # (B, D)
     mass = mass.to(u.dtype)
-    log_sum = log_partition(u, table, bias, start is not None)  # (B,)
+    log_sum = log_partition(u, *(drawn or (table, bias)), sharded=start is not None)  # (B,)
     goal, at_rows = _asked_for(table, rows, mass, bias, start)
     aim = (u * goal).sum(dim=1) + at_rows  # (B,)
     if own is not None:

@@ -10,7 +10,8 @@ Five lines in a loop that has ``audio`` and ``text`` embeddings (B, D) of length
 
 Nothing is assumed about towers, trainer or loss. With an empty base, or with all weights 0, the result is the plain
 loss to the bit. ``state_dict`` carries the snapshot, its neighbors, prototypes and reliabilities, the queue and the
-clock, so that a reloaded run goes on bit-equal.
+clock, so that a reloaded run goes on bit-equal. With several processes all call all of this with the gathered batch
+(``losses.gather``); each then holds, reads and refreshes its part of the base.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from askaudio.core.errors import ConfigError
 from askaudio.knowledge.base import Encode, KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
+from askaudio.knowledge.candidates import CandidateSource
 from askaudio.knowledge.coarse import CoarseGrainedInjection
 from askaudio.knowledge.fine import FineGrainedInjection, Targets
 from askaudio.knowledge.inject import blend
@@ -95,7 +96,7 @@ class ASK(Snapshot):
         reliability: Reliability = None,
         refine: RefinementPolicy | None = None,
         inject: str = "contrast",
-        candidates: CandidateSampling | None = None,
+        candidates: CandidateSource | None = None,
         queue: QueueMemory | None = None,
         queue_weight: float = 1.0,
         write_through: bool = False,
@@ -109,7 +110,7 @@ class ASK(Snapshot):
         needs_fine = fine_weight > 0 or inject == "blend"
         super().__init__(
             base, encode, fine, coarse, needs_fine, coarse_weight > 0, reliability, refine, candidates, write_through,
-            piece,
+            piece, divide=inject == "contrast",
         )  # fmt: skip
         self.loss = NTXent() if loss is None else loss
         self.fine_weight, self.coarse_weight, self.batch_weight = fine_weight, coarse_weight, batch_weight
@@ -177,14 +178,24 @@ class ASK(Snapshot):
     def _fine_part(
         self, audio: Tensor, text: Tensor, base: KnowledgeBase, targets: Targets, trust: Tensor | None
     ) -> Tensor:  # fmt: skip
-        tau = self.temperature
-        tables, biases, rows = (base.audio, base.text), (self._audio_bias, self._text_bias), targets.rows
-        if self.candidates is not None:
-            tables, biases, rows = self.candidates.select(base, rows, biases)
+        tau, rows = self.temperature, targets.rows
+        start = None if base.shard is None else base.shard.start
+        drawn = self._drawn(audio, text, base, rows)
         live = (None, None) if targets.complete else (audio, text)
-        a2t = table_contrast(audio, tables[1], rows, targets.to_text, tau, biases[1], live[1])
-        t2a = table_contrast(text, tables[0], rows, targets.to_audio, tau, biases[0], live[0])
+        a2t = table_contrast(audio, base.text, rows, targets.to_text, tau, self._text_bias, live[1], start, drawn[1])
+        t2a = table_contrast(text, base.audio, rows, targets.to_audio, tau, self._audio_bias, live[0], start, drawn[0])
         return weighted_mean((a2t + t2a) / 2, trust)
+
+    def _drawn(
+        self, audio: Tensor, text: Tensor, base: KnowledgeBase, rows: Tensor
+    ) -> tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor] | None]:  # fmt: skip
+        """Rows and biases that stand for the audio and the text table in the denominators; None: the tables do."""
+        if self.candidates is None:
+            return None, None
+        if base.shard is not None:
+            rows = rows[base.shard.holds(rows)] - base.shard.start
+        of_audio, of_text = self.candidates.candidates(rows.unique(), audio.detach(), text.detach())
+        return _weighted(base.audio, self._audio_bias, *of_audio), _weighted(base.text, self._text_bias, *of_text)
 
     def _coarse_part(self, audio: Tensor, text: Tensor, trust: Tensor | None) -> Tensor:
         tau = self.temperature
@@ -213,6 +224,12 @@ class ASK(Snapshot):
         a2t = table_contrast(audio, queue.text[:filled], rows, mass, tau, bias)
         t2a = table_contrast(text, queue.audio[:filled], rows, mass, tau, bias)
         return weighted_mean((a2t + t2a) / 2, trust)
+
+
+def _weighted(table: Tensor, bias: Tensor | None, rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (C,) of a table with their log importance (C,) -> (C, D) and biases (C,)."""
+    rows, weight = rows.to(table.device), weight.to(table.device)
+    return table[rows], weight if bias is None else weight + bias[rows]
 
 
 def _positives(ids: Sequence[Hashable] | Tensor) -> Tensor | None:
