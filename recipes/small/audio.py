@@ -29,8 +29,8 @@ from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.models.small_audio import STAGES, SmallAudioTower
 
 FRAMES = (320, 512, 512, 704, 992)  # lengths of a batch's mixtures, multiples of 32
-FRAMES_A_BATCH = 32 * 512
-PEAK_LR, WARMUP = 3e-3, 4000
+FRAMES_A_BATCH = 10 * 512  # small: many steps matter more here than smooth ones
+PEAK_LR, WARMUP = 2e-3, 4000
 MEAN_OVER = 4000  # examples over which the running mean of the weights looks back, at least
 
 

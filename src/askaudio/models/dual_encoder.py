@@ -18,15 +18,24 @@ from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
 from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
 from askaudio.core.types import Json
+from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.efficientat import FRONT_END
 from askaudio.models.minilm import MiniLMTower
 from askaudio.models.projection import Projection
+from askaudio.models.small_audio import SmallAudioTower
+from askaudio.models.small_text import SmallTextTower
 
 FORMAT = 1
 WEIGHTS_FILE, SETTINGS_FILE = "weights.safetensors", "dual_encoder.json"
 MAX_LOGIT_SCALE = 100.0
-TOWERS: dict[str, type[nn.Module]] = {"cnn": CnnAudioTower, "minilm": MiniLMTower}
+TOWERS: dict[str, type[nn.Module]] = {
+    tower.kind: tower for tower in (CnnAudioTower, MiniLMTower, SmallAudioTower, SmallTextTower)
+}
+AnyProjection = Projection | BridgeAudioProjection | BridgeTextProjection
+PROJECTIONS: dict[str, type[AnyProjection]] = {
+    head.kind: head for head in (Projection, BridgeAudioProjection, BridgeTextProjection)
+}
 
 Inputs = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -53,8 +62,8 @@ class DualEncoder(nn.Module):
 
     def __init__(
         self,
-        audio_projection: Projection,
-        text_projection: Projection,
+        audio_projection: AnyProjection,
+        text_projection: AnyProjection,
         audio_tower: nn.Module | None = None,
         text_tower: nn.Module | None = None,
         audio_source: str = "",
@@ -146,8 +155,8 @@ class DualEncoder(nn.Module):
             raise ModelError(f"{name} has format {settings.get('format')!r}, expected {FORMAT}; update askaudio")
         try:
             return cls(
-                Projection(**settings["audio_projection"]),
-                Projection(**settings["text_projection"]),
+                _projection(settings["audio_projection"]),
+                _projection(settings["text_projection"]),
                 _tower(settings["audio_tower"]),
                 _tower(settings["text_tower"]),
                 settings["audio_source"],
@@ -198,6 +207,13 @@ def _encode(tower: nn.Module | None, projection: nn.Module, inputs: Inputs) -> t
 
 def _tower_settings(tower: nn.Module | None) -> Json | None:
     return None if tower is None else {"kind": tower.kind, **tower.settings()}  # type: ignore[operator]
+
+
+def _projection(settings: Json) -> AnyProjection:
+    kind = settings.get("kind", Projection.kind)
+    if kind not in PROJECTIONS:
+        raise ModelError(f"unknown projection {kind!r}; this version has {', '.join(sorted(PROJECTIONS))}")
+    return PROJECTIONS[kind](**{key: value for key, value in settings.items() if key != "kind"})
 
 
 def _tower(settings: Json | None) -> nn.Module | None:

@@ -25,6 +25,7 @@ class Projection(nn.Module):
         layer_norm: Normalise the result over its D values.
     """
 
+    kind = "mlp"
     mean: torch.Tensor
     scale: torch.Tensor
 
@@ -72,4 +73,4 @@ class Projection(nn.Module):
 
     def settings(self) -> Json:
         """Constructor arguments, for a checkpoint."""
-        return dict(self._settings)
+        return {"kind": self.kind, **self._settings}

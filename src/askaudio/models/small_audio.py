@@ -21,10 +21,10 @@ STAGES = ((32, 32, 1), (64, 96, 2), (96, 192, 4), (160, 384, 3))
 
 
 class SmallAudioTower(nn.Module):
-    """Log-mel (B, F, T) -> embedding (B, 384), and class logits (B, 527) by ``outputs``."""
+    """Log-mel (B, F, T) -> embedding and class logits side by side (B, 384 + 527)."""
 
     kind = "small_audio"
-    dim = FEATURE_DIM
+    dim = FEATURE_DIM + N_CLASSES
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class SmallAudioTower(nn.Module):
         return embedding, self.classifier(embedding)
 
     def forward(self, log_mel: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
-        """Embedding (B, 384). ``frames`` is taken for the sake of the towers' contract: padding is heard as silence."""
-        return self.outputs(log_mel)[0]
+        """Features (B, 911). ``frames`` is taken as every tower's is, and not used: padding is heard as silence."""
+        return torch.cat(self.outputs(log_mel), dim=1)
 
     def settings(self) -> Json:
         """Constructor arguments, for a checkpoint."""
@@ -72,7 +72,9 @@ class _Block(nn.Module):
         self.spread = nn.Sequential(
             nn.Conv2d(before, inner, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(inner)
         )
-        self.gate = nn.Sequential(nn.Linear(inner, 64), nn.ReLU(), nn.Linear(64, inner), nn.Hardsigmoid()) if gate else None
+        self.gate = (
+            nn.Sequential(nn.Linear(inner, 64), nn.ReLU(), nn.Linear(64, inner), nn.Hardsigmoid()) if gate else None
+        )
         self.join = nn.Sequential(nn.Conv2d(inner, after, 1, bias=False), nn.BatchNorm2d(after))
         self.stays = before == after and stride == 1
 
