@@ -2,7 +2,7 @@
 
     python benchmarks/knowledge/procedural.py            # scenes, training, table; run again, it goes on where it was
 
-3,000 training scenes of three synthesised events at most, 500 test scenes, two captions each; heads are trained over
+2,000 training scenes of three synthesised events at most, 400 test scenes, two captions each; heads are trained over
 log-mel statistics and MiniLM. No download, no file from outside the repository. Writes procedural.md and .json beside
 this file.
 """
@@ -25,7 +25,7 @@ from run import Bench, keep, slug
 from askaudio.core.files import write_json, write_text
 from askaudio.data.scenes.library import synthesised_scenes
 
-COUNTS = {"train": 3000, "val": 200, "test": 500}
+COUNTS = {"train": 2000, "val": 200, "test": 400}
 PLAIN = Setup(epochs=10)
 ASK = replace(PLAIN, fine=1.0, coarse=0.5)
 ROWS = {

@@ -40,8 +40,10 @@ UNTUNED: dict[str, Setup] = {
 
 def tuned_rows() -> dict[str, Setup]:
     """Every row: the tuned ones as tune.py chose on validation scenes, the others as the row they are made of."""
-    chosen = tune.read()
-    own = {name: replace(setup, **chosen.get(name, {}).get("chosen", {})) for name, setup in UNTUNED.items()}
+    tried = tune.read()
+    own = {name: replace(s, **tune.chosen(s, tried.get(name, {}).get("scores", {}))) for name, s in UNTUNED.items()}
+    own["ASK, static base"] = replace(own["ASK"], static=True)
+    own["momentum queue 2048"] = replace(own["XBM 2048"], memory="momentum")
     plain, large, ask = own["plain B=24"], own["plain B=512"], own["ASK"]
     rows = {
         **own,
