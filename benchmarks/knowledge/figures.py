@@ -1,0 +1,137 @@
+"""Figures of the knowledge benchmark from what report.py, locality.py and the results hold.
+
+python benchmarks/knowledge/figures.py        # writes docs/figures/knowledge-*.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import report
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+INK, BLUE, ORANGE, GREY = "#222222", "#2468b2", "#d97706", "#9a9a9a"
+PERIODS = {
+    0.25: "ASK, refresh 4 times an epoch",
+    1: "ASK",
+    2: "ASK, refresh every 2 epochs",
+    5: "ASK, refresh every 5 epochs",
+    10: "ASK, static base",
+}
+
+
+def recall(rows: dict[str, dict[int, dict]], target: Path) -> None:
+    """R@1 of every row with its 95 % interval."""
+    names = sorted(rows, key=lambda n: report.table_of(rows[n], "t2a/R@1", sorted(rows[n])).mean())
+    figure, axes = plt.subplots(figsize=(7, 0.24 * len(names) + 0.8))
+    for y, name in enumerate(names):
+        values = report.table_of(rows[name], "t2a/R@1", sorted(rows[name]))
+        mean, low, high, _ = report.interval(values, np.random.default_rng(0), 1000)
+        color = BLUE if "ASK" in name else GREY
+        axes.plot([low, high], [y, y], color=color, lw=2)
+        axes.plot(mean, y, "o", color=color, ms=4)
+    axes.set_yticks(range(len(names)), [f"{n} ({len(rows[n])})" for n in names], fontsize=7)
+    axes.set_xlabel("text-to-audio R@1, 95 % interval over clips and seeds (number of seeds)")
+    _save(figure, target)
+
+
+def drift(rows: dict[str, dict[int, dict]], target: Path) -> None:
+    """How far the base had drifted at each refresh."""
+    figure, axes = plt.subplots(figsize=(5, 3))
+    for period, name in PERIODS.items():
+        if name in rows and period >= 1 and rows[name][min(rows[name])]["drift"]:
+            values = np.mean([run["drift"] for run in rows[name].values()], axis=0)
+            label = f"every {period:g} epoch{'s' if period > 1 else ''}"
+            axes.plot(period * np.arange(1, len(values) + 1), values, "o-", ms=3, label=label)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("mean 1 - cosine of stored and fresh rows")
+    axes.set_ylim(0)
+    axes.legend(title="base encoded anew", fontsize=8)
+    _save(figure, target)
+
+
+def periods(rows: dict[str, dict[int, dict]], target: Path) -> None:
+    """R@1 lost by refreshing less often than every epoch."""
+    figure, axes = plt.subplots(figsize=(5, 3))
+    points = []
+    for period, name in PERIODS.items():
+        seeds = sorted(set(rows.get(name, ())) & set(rows["ASK"]))
+        if not seeds:
+            continue
+        lost = report.table_of(rows["ASK"], "t2a/R@1", seeds) - report.table_of(rows[name], "t2a/R@1", seeds)
+        mean, low, high, _ = report.interval(lost, np.random.default_rng(0), 1000)
+        points.append((period, mean, low, high))
+    x, mean, low, high = np.array(points).T
+    axes.axhline(0, color=GREY, lw=1)
+    axes.errorbar(x, mean, [mean - low, high - mean], color=BLUE, fmt="o-", capsize=3)
+    axes.set_xscale("log")
+    axes.set_xticks(x, [("never" if p == 10 else f"{p:g}") for p in x])
+    axes.minorticks_off()
+    axes.set_xlabel("epochs between refreshes")
+    axes.set_ylabel("R@1 lost against every epoch")
+    _save(figure, target)
+
+
+def thirds(rows: dict[str, dict[int, dict]], third: np.ndarray, target: Path) -> None:
+    """Gain over the plain loss by how rare a scene's rarest label is."""
+    figure, axes = plt.subplots(figsize=(5, 3))
+    for shift, name, color in ((-0.12, "ASK", BLUE), (0.12, "plain B=512", ORANGE)):
+        seeds = sorted(set(rows[name]) & set(rows["plain B=24"]))
+        gain = report.table_of(rows[name], "t2a/R@1", seeds) - report.table_of(rows["plain B=24"], "t2a/R@1", seeds)
+        found = [report.interval(gain[:, third == k], np.random.default_rng(0), 1000)[:3] for k in range(3)]
+        mean, low, high = np.array(found).T
+        axes.errorbar(
+            np.arange(3) + shift, mean, [mean - low, high - mean], fmt="o", color=color, capsize=3, label=name
+        )
+    axes.axhline(0, color=GREY, lw=1)
+    axes.set_xticks(range(3), ["head", "middle", "tail"])
+    axes.set_ylabel("R@1 gained over plain B=24")
+    axes.legend(fontsize=8)
+    _save(figure, target)
+
+
+def fidelity(path: Path, target: Path) -> None:
+    """Fidelity during training."""
+    figure, axes = plt.subplots(figsize=(5, 3))
+    for name, values in json.loads(path.read_text()).items():
+        epochs, _, _, found = np.array(values).T
+        axes.plot(epochs, found, "o-", ms=3, label=name)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("fidelity to the full contrast")
+    axes.legend(fontsize=8)
+    _save(figure, target)
+
+
+def _save(figure: plt.Figure, target: Path) -> None:
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=100, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("runs/knowledge/results"))
+    parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
+    parser.add_argument("--out", type=Path, default=Path("docs/figures"))
+    args = parser.parse_args()
+    rows = report.read(args.results)
+    recall(rows, args.out / "knowledge-recall.png")
+    drift(rows, args.out / "knowledge-drift.png")
+    periods(rows, args.out / "knowledge-refresh.png")
+    thirds(rows, report.thirds(args.scenes), args.out / "knowledge-thirds.png")
+    locality = Path(__file__).parent / "locality.json"
+    if locality.exists():
+        fidelity(locality, args.out / "knowledge-fidelity.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What a step's gradient has seen, during training: reach, effective contributors and fidelity, plain against ASK.
+
+    python benchmarks/knowledge/locality.py       # writes locality.json; a minute or two of one core
+
+Fidelity is the mean cosine of the step's gradient on the embeddings and that of the same contrast with all training
+pairs as candidates, by `askaudio/knowledge/locality.py`; measured after an epoch, when ASK's base is at its oldest.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from loop import train
+from run import ROWS, Bench
+
+from askaudio.core.files import write_json
+
+NAMES = ("plain B=24", "plain B=512", "ASK", "ASK, static base")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--rows", nargs="*", default=NAMES)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    bench, found = Bench(args.scenes), {}
+    for name in args.rows:
+        setup = replace(ROWS[name], epochs=args.epochs, meter=True)
+        found[name] = train(setup, bench.data(setup, 0)[0], 0).locality
+        print(
+            name, *(f"epoch {e}: reach {r:.3f}, contributors {c:.1f}, fidelity {f:.3f}" for e, r, c, f in found[name])
+        )
+    write_json(Path(__file__).parent / "locality.json", found)
+
+
+if __name__ == "__main__":
+    main()
