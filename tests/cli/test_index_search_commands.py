@@ -53,6 +53,8 @@ def test_index_search_check_copy_and_back(
     assert "whistle_3200.wav" in say(capsys, "search", "--audio", str(folder / "whistle_3200.wav"))
     assert json.loads(say(capsys, "search", "--like", hits[0]["clip_id"], "--not", "bell", "--json"))
     assert say(capsys, "search", "x", "--where", "duration>99", code=1).startswith("nothing found")
+    assert main(["search", "--like", "unknown"]) == 2
+    assert "no clip 'unknown'" in capsys.readouterr().err
     (tmp_path / "queries.txt").write_text("low hum\nbell\n")
     lines = say(capsys, "search", "--batch", str(tmp_path / "queries.txt"), "--json").splitlines()
     assert [json.loads(line)["query"] for line in lines] == ["low hum", "bell"]
@@ -101,6 +103,7 @@ def test_picture_of_hits(folder: Path, collection: Path, tmp_path: Path, capsys:
         (["index", "{folder}"], "--model"),
         (["index", "{folder}", "--model", "nothing"], "no model"),
         (["index", "/nowhere/at/all", "--model", "toy"], "does not exist"),
+        (["index", "/nowhere/at/all", "--model", "nothing"], "does not exist"),
         (["search", "--captions"], "one --audio"),
         (["search", "a", "--weights", "1,2"], "--weights has 2 numbers"),
         (["search", "a", "--weights", "x"], "expected numbers"),

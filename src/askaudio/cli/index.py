@@ -47,10 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Index; 0 when every file could be read, 1 when some are broken."""
     from askaudio.index.open import default_collection, open_store
+    from askaudio.search.walk import absolute_roots
     from askaudio.search.watch import look, wait_for_change
 
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; expected 1 or more")
+    absolute_roots(args.folders)  # a folder that is not there is told before a model is loaded
     collection = args.collection or default_collection()
     spec, encoder, identity = choose_model(args.model, collection)
     broken_file = broken_list(collection)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from askaudio.core.types import Progress
+
+_LINE_EVERY_S = 10.0
 
 
 def emit_json(value: Any) -> None:
@@ -23,7 +26,13 @@ def say(text: str = "") -> None:
 
 @contextlib.contextmanager
 def progress_bar(title: str, unit: str = "") -> Iterator[Progress]:
-    """A bar with count, rate and time left on standard error; yields the callback that moves it."""
+    """A bar with count, rate and time left on standard error; yields the callback that moves it.
+
+    Where standard error is no terminal (a log, a pipe), a plain line now and then takes its place.
+    """
+    if not sys.stderr.isatty():
+        yield _lines(title, unit)
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -51,3 +60,22 @@ def progress_bar(title: str, unit: str = "") -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, note=note, rate=rate)
 
         yield report
+
+
+def _lines(title: str, unit: str) -> Progress:
+    """A callback that writes how far the work is, at most once in ``_LINE_EVERY_S``; short work stays silent."""
+    started = last = time.monotonic()
+
+    def report(done: int, total: int | None, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _LINE_EVERY_S or not done:
+            return
+        last = now
+        of = "" if total is None else f" of {total}"
+        left = "" if total is None else f", {(total - done) * (now - started) / done:.0f} s left"
+        line = f"{title} {done}{of} {unit} {done / (now - started):.1f}/s{left} {note}"
+        sys.stderr.write(" ".join(line.split()) + "\n")
+        sys.stderr.flush()
+
+    return report

@@ -1,9 +1,11 @@
 """Fast candidates from faiss for a large table; whoever asks scores them exactly afterwards.
 
 - up to FLAT_ROWS rows: every vector in half precision, a full scan (46 ms a million rows of 512 numbers on one core);
-- above: inverted lists over 8-bit codes (``IVF,SQ8``), of which PROBES are read for a query.
+- above: as few dimensions as keep ENERGY of the vectors' length, in inverted lists over 8-bit codes, of which PROBES
+  are read for a query. Trained encoders fill a small part of their space, so this costs a third of all dimensions in
+  memory and time; what it loses, exact scores over somewhat more candidates give back.
 
-Costs at a million rows of 512 numbers: 2.5 CPU-minutes to build, 0.5 GB of memory.
+Costs at a million rows of 512 numbers from a trained encoder: see ``benchmarks/index/results.md``.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.ranking import MARGIN_F16
 from askaudio.index.table import VectorFile
 
-FLAT_ROWS = 200_000
-PROBES = 16
+FLAT_ROWS = 50_000
+ENERGY = 0.98
+PROBES = 24
 _BLOCK = 50_000
 
 
@@ -33,13 +36,37 @@ def build(vectors: VectorFile | FloatArray, target: Path) -> None:
     if n <= FLAT_ROWS:
         index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     else:
-        lists = 2 ** round(np.log2(4 * sqrt(n)))  # 4096 at a million
-        index = faiss.index_factory(dim, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+        lists = 2 ** round(np.log2(2 * sqrt(n)))  # 2048 at a million
         rows = np.sort(np.random.default_rng(0).choice(n, min(n, 40 * lists), replace=False))  # seeded: same index
-        index.train(_rows(vectors, rows))
+        sample = _rows(vectors, rows)
+        reduction = _reduction(sample)
+        inner = faiss.index_factory(len(reduction), f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexPreTransform(_transform(reduction), inner)
+        index.train(sample)
     for start in range(0, n, _BLOCK):
         index.add(_rows(vectors, np.arange(start, min(n, start + _BLOCK))))
     faiss.write_index(index, str(target))
+
+
+def _reduction(sample: FloatArray) -> FloatArray:
+    """The directions (d, D) that hold most of the length of the rows (M, D), strongest first.
+
+    Not centred, unlike principal components: products of rows must stay what they are.
+    """
+    energy, directions = np.linalg.eigh(sample.T @ sample)  # weakest first
+    kept = np.cumsum(energy[::-1]) / energy.sum()
+    dim = min(sample.shape[1], 8 * -(-(int(np.searchsorted(kept, ENERGY)) + 1) // 8))  # whole registers
+    return np.ascontiguousarray(directions[:, ::-1][:, :dim].T, dtype=np.float32)
+
+
+def _transform(matrix: FloatArray) -> Any:
+    """The map x -> matrix @ x in the library's own form."""
+    import faiss
+
+    transform = faiss.LinearTransform(matrix.shape[1], matrix.shape[0], False)
+    faiss.copy_array_to_vector(matrix.ravel(), transform.A)
+    transform.is_trained = True
+    return transform
 
 
 def _rows(vectors: VectorFile | FloatArray, rows: IntArray) -> FloatArray:
@@ -54,7 +81,9 @@ class Accelerator:
 
         self._faiss: Any = faiss
         self._index: Any = faiss.read_index(str(path))
-        self.exhaustive = not hasattr(self._index, "nprobe")
+        lists = getattr(self._index, "index", None)  # below the reduction of dimensions
+        self._lists: Any = None if lists is None else faiss.downcast_index(lists)
+        self.exhaustive = self._lists is None
         self.margin = MARGIN_F16 if self.exhaustive else 0.0
 
     def __len__(self) -> int:
@@ -78,7 +107,8 @@ class Accelerator:
         else:
             share = 1.0 if keep is None else max(float(keep.mean()), 1e-9)
             # few rows left by a filter lie in few lists: read more of them
-            probes = min(int(PROBES * max(1.0, 0.25 / share)), self._index.nlist)
-            parameters = self._faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+            probes = min(int(PROBES * max(1.0, 0.25 / share)), self._lists.nlist)
+            inner = self._faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+            parameters = self._faiss.SearchParametersPreTransform(index_params=inner)
         scores, rows = self._index.search(queries, count, params=parameters)
         return scores, rows

@@ -21,10 +21,11 @@ import numpy as np
 
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.core.types import IntArray
 from askaudio.index import accelerator
 from askaudio.index.accelerator import Accelerator
 from askaudio.index.lance import TABLE, LanceTable, vectors_of_batch
-from askaudio.index.table import IN_MEMORY, Table, VectorFile, make_table
+from askaudio.index.table import IN_MEMORY, Float64Array, Table, VectorFile, VectorWriter, make_table
 from askaudio.index.view import View
 
 
@@ -149,31 +150,44 @@ class Cache:
     def _build(self, lance: LanceTable) -> str:
         """A new base straight from the table, vectors streamed to disk in the order of their ids."""
         with self._fresh("base") as folder:
-            rows = [
-                row
-                for batch in lance.scan(["entry_id", "doc", "start_s", "end_s", "seq"])
-                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            ]
-            names = ["entry_id", "doc", "start_s", "end_s", "seq"]
-            rows.sort(key=lambda row: row[names.index("entry_id")])
-            place = {row[0]: i for i, row in enumerate(rows)}
-            self._stream_vectors(lance, place, folder / "vectors.npy")
-            numbers = np.array([[r[2] for r in rows], [r[3] for r in rows]], np.float64)
+            ids, texts, text_of, numbers, seq = self._columns(lance)
+            self._stream_vectors(lance, ids, folder / "vectors.npy")
             vectors = VectorFile(folder / "vectors.npy")
-            seq = np.array([r[4] for r in rows], np.int64)
-            make_table([r[0] for r in rows], [r[1] for r in rows], numbers, seq, vectors).save(folder)
-            if len(rows) > IN_MEMORY:
+            make_table(ids, texts, text_of, numbers, seq, vectors).save(folder)
+            if len(ids) > IN_MEMORY:
                 accelerator.build(vectors, folder / "accelerator.faiss")
         return folder.name
 
-    def _stream_vectors(self, lance: LanceTable, place: dict[str, int], target: Path) -> None:
+    @staticmethod
+    def _columns(lance: LanceTable) -> tuple[list[str], list[str], IntArray, Float64Array, IntArray]:
+        """All but the vectors, sorted by id: ids, distinct docs, doc of each row, (2, N) times, write numbers."""
+        ids: list[str] = []
+        texts: dict[str, int] = {}
+        pieces: dict[str, list[Any]] = {name: [] for name in ("doc", "start_s", "end_s", "seq")}
+        for batch in lance.scan(["entry_id", *pieces]):
+            ids += batch.column("entry_id").to_pylist()
+            docs = batch.column("doc").to_pylist()
+            pieces["doc"].append(np.array([texts.setdefault(text, len(texts)) for text in docs], np.int64))
+            for name in ("start_s", "end_s", "seq"):
+                pieces[name].append(batch.column(name).to_numpy())
+        order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+
+        def column(name: str, kind: type) -> Any:
+            return np.concatenate([np.zeros(0, kind), *pieces[name]])[order]
+
+        numbers = np.stack([column("start_s", np.float64), column("end_s", np.float64)])
+        return [ids[i] for i in order], list(texts), column("doc", np.int64), numbers, column("seq", np.int64)
+
+    def _stream_vectors(self, lance: LanceTable, ids: list[str], target: Path) -> None:
+        place = {key: row for row, key in enumerate(ids)}
         with atomic_path(target) as temporary:
-            out = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(place), self._dim))
+            out = VectorWriter(temporary, len(ids), self._dim)
             for batch in lance.scan(["entry_id", "vector"]):
-                rows = [place[key] for key in batch.column("entry_id").to_pylist()]
-                out[rows] = vectors_of_batch(batch)
-            out.flush()
-            del out
+                rows = np.array([place[key] for key in batch.column("entry_id").to_pylist()], np.int64)
+                order = np.argsort(rows)
+                if len(rows):
+                    out.write(rows[order], vectors_of_batch(batch)[order])
+            out.close()
 
     @contextlib.contextmanager
     def _fresh(self, kind: str) -> Iterator[Path]:

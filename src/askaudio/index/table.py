@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
-from askaudio.index.entries import Entry, Match, doc_text, match_of
+from askaudio.index.entries import Entry, Match, doc_text
 from askaudio.index.filters import (
     DOC_NUMBERS,
     ENTRY_NUMBERS,
@@ -98,9 +98,11 @@ class Table:
         start, end = float(self.numbers[0, row]), float(self.numbers[1, row])
         return Entry(self.ids[row], clip, vector, start, end, path, metadata)
 
-    def match(self, row: int, score: float, vector: FloatArray) -> Match:
-        """The entry of a row as a match."""
-        return match_of(self.entry(row, vector), score)
+    def match(self, row: int, entry_id: str, score: float, vector: FloatArray) -> Match:
+        """The entry of a row, whose id was read already, as a match."""
+        clip, path, metadata = self.doc(int(self.doc_of[row]))
+        start, end = float(self.numbers[0, row]), float(self.numbers[1, row])
+        return Match(entry_id, clip, score, start, end, path, metadata, vector)
 
     def entries(self, rows: Iterable[int], vectors: bool = True) -> list[Entry]:
         """The entries of some rows."""
@@ -204,9 +206,12 @@ class Table:
         order = sorted(range(len(entries)), key=lambda i: entries[i].entry_id)
         keep = [entries[i] for i in order]
         vectors = np.stack([e.vector for e in keep]) if keep else np.zeros((0, dim), np.float32)
+        texts: dict[str, int] = {}
+        text_of = [texts.setdefault(doc_text(e.clip_id, e.path, e.metadata), len(texts)) for e in keep]
         return make_table(
             [e.entry_id for e in keep],
-            [doc_text(e.clip_id, e.path, e.metadata) for e in keep],
+            list(texts),
+            np.array(text_of, np.int64),
             np.array([[e.start_s for e in keep], [e.end_s for e in keep]], np.float64),
             np.array([seq[i] for i in order], np.int64),
             vectors,
@@ -238,43 +243,49 @@ class Table:
 
 
 def make_table(
-    ids: Sequence[str], doc_texts: Sequence[str], numbers: Float64Array, seq: IntArray,
+    ids: Sequence[str], texts: Sequence[str], text_of: IntArray, numbers: Float64Array, seq: IntArray,
     vectors: VectorFile | FloatArray,
 ) -> Table:  # fmt: skip
     """Build the columns from rows that are sorted by id.
 
     Args:
         ids: (N,) entry ids.
-        doc_texts: (N,) JSON ``[clip_id, path, metadata]`` of each.
+        texts: (M,) JSON ``[clip_id, path, metadata]``, each once, in any order.
+        text_of: (N,) which of the texts belongs to each row.
         numbers: (2, N) start_s, end_s.
         seq: (N,) write numbers.
         vectors: (N, D) in the same order.
     """
-    distinct = sorted(set(doc_texts), key=lambda text: (json.loads(text)[0], text))
-    row_of = {text: row for row, text in enumerate(distinct)}
-    docs = [json.loads(text) for text in distinct]
-    clips = [d[0] for d in docs]
+    clip_ids = [json.loads(text)[0] for text in texts]
+    order = sorted(range(len(texts)), key=lambda i: (clip_ids[i], texts[i]))
+    rank_of = np.empty(len(texts), np.int32)
+    rank_of[order] = np.arange(len(texts), dtype=np.int32)
+    clips = [clip_ids[i] for i in order]
     having: dict[str, list[int]] = {}
-    for row, (_, path, metadata) in enumerate(docs):
+    values = np.full((len(DOC_NUMBERS), len(texts)), np.nan)
+    for row, i in enumerate(order):  # one parsed doc at a time: all of them would take a gigabyte
+        _, path, metadata = json.loads(texts[i])
         words = {WORD + word for word in words_of(path, metadata)}
         for term in terms_of(path, metadata) | words | {NAME + name_of(path)}:
             having.setdefault(term, []).append(row)
+        for column, name in enumerate(DOC_NUMBERS):
+            if (value := number_of(metadata, name)) is not None:
+                values[column, row] = value
     terms = sorted(having)
     starts = np.zeros(len(terms) + 1, np.int64)
     np.cumsum([len(having[t]) for t in terms], out=starts[1:])
-    values = [[number_of(d[2], name) for d in docs] for name in DOC_NUMBERS]
     return Table(
         ids=StringColumn.of(ids),
-        doc_of=np.array([row_of[t] for t in doc_texts], np.int32),
+        doc_of=rank_of[text_of],
         numbers=numbers,
         seq=seq,
-        docs=StringColumn.of(distinct),
+        docs=StringColumn.of(texts[i] for i in order),
         doc_clips=StringColumn.of(clips),
         clip_of=np.cumsum([0, *(a != b for a, b in pairwise(clips))], dtype=np.int32)[: len(clips)],
-        doc_numbers=np.array([[np.nan if v is None else v for v in row] for row in values], np.float64),
+        doc_numbers=values,
         terms=StringColumn.of(terms),
         starts=starts,
-        postings=np.array([row for t in terms for row in having[t]], np.int32),
+        postings=np.fromiter((row for t in terms for row in having[t]), np.int32, int(starts[-1])),
         vectors=vectors,
     )
 
@@ -308,6 +319,35 @@ class VectorFile:
     def all(self) -> FloatArray:
         """Everything -> (N, D)."""
         return np.load(self._path, allow_pickle=False)
+
+
+class VectorWriter:
+    """A float32 .npy file of (N, D) rows that are written in any order: the counterpart of ``VectorFile``.
+
+    A mapped file would do, but then every page that was written counts as memory of this process.
+    """
+
+    def __init__(self, path: Path, rows: int, dim: int) -> None:
+        self._file = path.open("wb", buffering=0)
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+        self._offset, self._row_bytes = self._file.tell(), 4 * dim
+        self._file.truncate(self._offset + rows * self._row_bytes)
+
+    def write(self, rows: IntArray, vectors: FloatArray) -> None:
+        """Put (K, D) vectors at (K,) row numbers; rows that follow each other are written in one go."""
+        data = np.ascontiguousarray(vectors, dtype="<f4")
+        starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist()]
+        for first, last in pairwise([*starts, len(rows)]):
+            self._file.seek(self._offset + int(rows[first]) * self._row_bytes)
+            left = data[first:last].data.cast("B")
+            while len(left):  # one call writes at most 2 GiB
+                left = left[self._file.write(left) :]
+
+    def close(self) -> None:
+        """Make it safe on disk."""
+        os.fsync(self._file.fileno())
+        self._file.close()
 
 
 def _read_fully(descriptor: int, target: memoryview, place: int) -> None:

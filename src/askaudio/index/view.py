@@ -101,7 +101,7 @@ class View:
             matrix = self.base.rows_of_vectors(kept)
             return [kept[best_rows(matrix @ query, top_k, MARGIN_F32)] for query in queries]
         total = len(self.base) if kept is None else len(kept)
-        count = min(total, 4 * top_k + 40)
+        count = min(total, 2 * top_k + 40)
         scores, rows = self.accelerator.candidates(queries, count, keep)
         if not self.accelerator.exhaustive:
             return [row[row >= 0] for row in rows]
@@ -261,8 +261,8 @@ def _best(table: Table, rows: IntArray, query: FloatArray, top_k: int) -> list[M
     if len(rows) > top_k:  # ids and metadata are read of those only that may belong to the first
         kept = np.flatnonzero(scores >= np.partition(scores, len(rows) - top_k)[len(rows) - top_k])
         rows, vectors, scores = rows[kept], vectors[kept], scores[kept]
-    order = rank(scores, [table.ids[int(row)] for row in rows], top_k)
-    return [table.match(int(rows[i]), float(scores[i]), vectors[i]) for i in order]
+    ids = [table.ids[int(row)] for row in rows]
+    return [table.match(int(rows[i]), ids[i], float(scores[i]), vectors[i]) for i in rank(scores, ids, top_k)]
 
 
 def _stream(table: Table, rows: IntArray, vectors: bool) -> Iterator[Entry]:

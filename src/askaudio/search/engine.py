@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class SearchEngine:
         check_identity(store.identity, Identity(encoder.fingerprint, encoder.embed_dim, encoder.name), store.url)
         self.store = store
         self.encoder = encoder
-        self._sample: tuple[str, FloatArray, float] | None = None  # of a version of the store
+        self._sample: _Sampled | None = None
         self._clips: tuple[str, int] | None = None  # number of clips of a version
         # people go back to what they asked: the vectors of the last texts are kept (2 MB at D = 512)
         self._text = lru_cache(_TEXTS_KEPT)(lambda text: encoder.encode_text([text])[0])
@@ -214,17 +215,18 @@ class SearchEngine:
         found = self.store.find_words(text, pool, where) if text else []
         named = [m for m in found if m.named or m.score >= LEAST_WORDS]
         candidates = self._with_named(candidates, query, [m.clip_id for m in named])
-        background = background_of(query, self._background_sample())
+        sample = self._sampled()
+        background = background_of(query, sample.vectors)
         z = {c.clip_id: background.z(c.best.score) for c in candidates}
         if avoided:
-            self._push_down(z, candidates, avoided)
+            self._push_down(z, candidates, avoided, sample.vectors)
             candidates.sort(key=lambda c: (-z[c.clip_id], c.clip_id))
         if named:
             carried = {m.clip_id: m.words for m in named}
             for candidate in candidates:
                 candidate.words = carried.get(candidate.clip_id, ())
             candidates = fuse(candidates, named)
-        twins = self._fold(candidates, top_k) if fold_twins else [(c, []) for c in candidates[:top_k]]
+        twins = _fold(candidates, top_k, sample.twin) if fold_twins else [(c, []) for c in candidates[:top_k]]
         return [
             _hit(rank, c, also, background, as_match(z[c.clip_id]) if avoided else background.match(c.best.score))
             for rank, (c, also) in enumerate(twins, start=1)
@@ -273,35 +275,17 @@ class SearchEngine:
         matches.sort(key=lambda m: (-m.score, m.entry_id))
         return sorted([*found, *by_clip(matches)], key=lambda c: (-c.best.score, c.best.entry_id))
 
-    def _push_down(self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part]) -> None:
+    def _push_down(
+        self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part], sample: FloatArray
+    ) -> None:
         """Take from each recording's z as much as it stands out for what is to be avoided."""
         if not candidates:
             return
         vectors = np.stack([c.best.vector for c in candidates])
         for part, unwanted in zip(avoided, self._embed(avoided), strict=True):
-            background = background_of(unwanted, self._background_sample())
+            background = background_of(unwanted, sample)
             for candidate, score in zip(candidates, exact_scores(unwanted, vectors), strict=True):
                 z[candidate.clip_id] += part.weight * max(0.0, background.z(float(score)))
-
-    def _fold(self, candidates: Sequence[Candidate], top_k: int) -> list[tuple[Candidate, list[Twin]]]:
-        """The first top_k recordings that differ, each with the takes that were folded into it."""
-        candidates = candidates[: 3 * top_k + 20]
-        if not candidates:
-            return []
-        vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
-        alike = vectors @ vectors.T  # (M, M)
-        least = self._twin_cosine()
-        kept: list[int] = []
-        twins: dict[int, list[Twin]] = {}
-        for row, candidate in enumerate(candidates):
-            nearest = kept[int(alike[row, kept].argmax())] if kept else row
-            if nearest != row and alike[row, nearest] >= least:
-                twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
-                twins[nearest].append(twin)
-            elif len(kept) < top_k:
-                kept.append(row)
-                twins[row] = []
-        return [(candidates[row], twins[row]) for row in kept]
 
     def _count_clips(self) -> int:
         version = self.store.version()
@@ -309,19 +293,40 @@ class SearchEngine:
             self._clips = version, self.store.count_clips()
         return self._clips[1]
 
-    def _background_sample(self) -> FloatArray:
-        return self._sampled()[1]
-
-    def _twin_cosine(self) -> float:
-        """Cosine from which two takes count as the same in this collection."""
-        return self._sampled()[2]
-
-    def _sampled(self) -> tuple[str, FloatArray, float]:
+    def _sampled(self) -> _Sampled:
         version = self.store.version()
-        if self._sample is None or self._sample[0] != version:
-            sample = self.store.sample(SAMPLE)
-            self._sample = version, sample, twin_cosine(sample)
+        if self._sample is None or self._sample.version != version:
+            vectors = self.store.sample(SAMPLE)
+            self._sample = _Sampled(version, vectors, twin_cosine(vectors))
         return self._sample
+
+
+class _Sampled(NamedTuple):
+    """A background of a version of the store, and the cosine from which two takes count as the same in it."""
+
+    version: str
+    vectors: FloatArray
+    twin: float
+
+
+def _fold(candidates: Sequence[Candidate], top_k: int, least: float) -> list[tuple[Candidate, list[Twin]]]:
+    """The first top_k recordings that differ, each with the takes of at least this cosine that were folded into it."""
+    candidates = candidates[: 3 * top_k + 20]
+    if not candidates:
+        return []
+    vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
+    alike = vectors @ vectors.T  # (M, M)
+    kept: list[int] = []
+    twins: dict[int, list[Twin]] = {}
+    for row, candidate in enumerate(candidates):
+        nearest = kept[int(alike[row, kept].argmax())] if kept else row
+        if nearest != row and alike[row, nearest] >= least:
+            twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
+            twins[nearest].append(twin)
+        elif len(kept) < top_k:
+            kept.append(row)
+            twins[row] = []
+    return [(candidates[row], twins[row]) for row in kept]
 
 
 def _hit(rank: int, candidate: Candidate, twins: Sequence[Twin], background: Background, match: float) -> Hit:

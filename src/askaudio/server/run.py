@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+import sys
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from askaudio.server.settings import ServerSettings
 
 _LOOK_EVERY_S = 1.0
+_SWITCH_S = 0.001
 
 
 class PatientProtocol(H11Protocol):
@@ -54,6 +56,8 @@ def make_server(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
     It writes no access log (what people search for is theirs) and takes no client address from proxy headers (else any
     local program could pretend to be another one).
     """
+    # searches run in threads: without this, the loop waits 5 ms for each of them before it may answer anyone else
+    sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
         app,
         http=functools.partial(PatientProtocol, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]

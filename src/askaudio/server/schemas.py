@@ -143,8 +143,10 @@ def json_safe(value: Any) -> Any:
     """Metadata as JSON can say it: NaN and infinities become null, unknown types text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, str):  # names of files need not be text: what is none is written out
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, Mapping):
         return {str(k): json_safe(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -153,7 +155,10 @@ def json_safe(value: Any) -> Any:
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit as ``HitModel``; written out, because dataclasses.asdict copies everything and takes far longer."""
+    """A hit as ``HitModel``; written out, because dataclasses.asdict copies everything and takes far longer.
+
+    The metadata goes as it is: stores take nothing that JSON cannot say.
+    """
     return {
         "rank": hit.rank,
         "clip_id": hit.clip_id,
@@ -165,7 +170,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "segments": [{"start_s": s.start_s, "end_s": s.end_s, "score": s.score} for s in hit.segments],
         "words": list(hit.words),
         "twins": [{"clip_id": t.clip_id, "path": t.path, "similarity": t.similarity} for t in hit.twins],
-        "metadata": json_safe(hit.metadata),
+        "metadata": dict(hit.metadata),
     }
 
 

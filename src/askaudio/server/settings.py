@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from askaudio.core.errors import ConfigError
@@ -57,7 +57,7 @@ class ServerSettings:
     body_timeout_s: float = 30.0
     rate_per_s: float = 200.0
     rate_burst: int = 600
-    max_running: int = 4
+    max_running: int = field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)))
     max_waiting: int = 128
     wait_timeout_s: float = 10.0
     max_connections: int = 512
