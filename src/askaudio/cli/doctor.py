@@ -61,7 +61,7 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's arguments."""
     parser.add_argument("--collection", metavar="DIR", help="collection folder to check (default: the default one)")
-    parser.add_argument("--model", metavar="SPEC", help="also open this encoder, for example a run folder")
+    parser.add_argument("--model", metavar="SPEC", help="open this encoder instead of the default one, for example a run folder")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -217,11 +217,15 @@ def _places(given: str | None) -> Iterator[Finding]:
 
 
 def _model(spec: str | None) -> Iterator[Finding]:
-    """Open a model and encode a text with it."""
-    if spec is None:
-        return
-    from askaudio.models.build import load
+    """Open a model, else the default one, and encode a text with it."""
+    from askaudio.models.build import DEFAULT, load
+    from askaudio.models.registry import find_model
 
+    if spec is None and not find_model(DEFAULT).is_shipped():
+        mend = f"{sys.executable} -m pip install --force-reinstall askaudio, or name another model with --model"
+        yield Finding("model", "note", f"this package was built without the weights of {DEFAULT}", mend)
+        return
+    spec = spec or DEFAULT
     try:
         encoder = load(spec)
         encoder.encode_text(["rain"])

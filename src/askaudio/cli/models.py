@@ -36,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio models``."""
     parser.add_argument("verb", nargs="?", default="list", choices=["list", "show", "pull"], help="default: list")
     parser.add_argument("name", nargs="?", help="show, pull: which model")
-    parser.add_argument(
-        "--from", dest="source", metavar="FOLDER", help="pull: take the files from here instead"
-    )
+    parser.add_argument("--from", dest="source", metavar="FOLDER", help="pull: take the files from here instead")
     parser.add_argument("--measure", action="store_true", help="list: measure the speed of the installed models")
 
 

@@ -62,7 +62,8 @@ class EfficientATFeatures:
         self.front_end = front_end
         self.threads = threads
         model = tower_bytes(self.path)
-        self.fingerprint = fingerprint({"onnx": sha256_file(self.path), "front_end": self.front_end.to_json()})
+        self.checksum = sha256_file(self.path)
+        self.fingerprint = fingerprint({"onnx": self.checksum, "front_end": self.front_end.to_json()})
         self._session = open_session(model, str(self.path))
 
     def features(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:

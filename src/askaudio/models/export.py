@@ -1,8 +1,8 @@
 """A trained dual encoder -> an encoder folder that search runs without torch, checked against torch.
 
 Trained parts go through torch's TorchScript exporter: 2 to 5 s for MiniLM where the newer exporter takes 50 s, and
-the parity check below sees to the rest. A frozen EfficientAT graph is joined with the trained projection into one
-``audio.onnx``. The folder appears as a whole or not at all.
+the parity check below sees to the rest. A frozen graph (EfficientAT's, or those of an encoder that training started
+from) is joined with the trained projection into one file. The folder appears as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
 from askaudio.core.files import sha256_file, write_json
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.efficientat import EfficientATFeatures, tower
-from askaudio.models.minilm import MiniLMFeatures, pad_tokens
+from askaudio.models.frozen_encoder import EncoderText
+from askaudio.models.graphs import chain, from_log_mel
+from askaudio.models.minilm import pad_tokens
 from askaudio.models.onnx import AUDIO_FILE, FILES, FORMAT, SETTINGS_FILE, TEXT_FILE, TOKENIZER_FILE, OnnxEncoder
 from askaudio.models.precision import Precision, store_as
-from askaudio.models.sources import audio_features, text_features
+from askaudio.models.sources import AudioFeatures, TextFeatures, audio_features, text_features
 
 TOLERANCE = 1e-4
 OPSET = 18
@@ -61,6 +63,7 @@ def export(
     precision: Precision = "fp32",
     audio_source: str | None = None,
     progress: Progress = silent,
+    audio_precision: Precision = "fp32",
 ) -> ExportReport:
     """Write an encoder folder.
 
@@ -72,6 +75,7 @@ def export(
             ``"int8"`` (a quarter).
         audio_source: Where the frozen audio tower is now, if it moved since training.
         progress: Called after each of the five steps.
+        audio_precision: The same for the audio tower; ``"int8"`` reaches its linear layers only.
 
     Returns:
         Sizes and the measured differences.
@@ -80,28 +84,28 @@ def export(
         ModelError: A tower cannot be found, or the exported model differs from torch by more than 1e-4.
     """
     model, folder = model.eval(), Path(folder)
-    _check_target(folder)
+    check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     frozen_audio = None if model.audio_tower else _frozen_audio(model, audio_source or model.audio_source)
     frozen_text = None if model.text_tower else text_features(model.text_source)
-    text_tower: Any = frozen_text.tower if frozen_text else model.text_tower
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         progress(0, 5, "audio")
         (work / AUDIO_FILE).write_bytes(_audio_graph(model, frozen_audio))
         progress(1, 5, "text")
-        (work / TEXT_FILE).write_bytes(_text_graph(model, text_tower))
-        (work / TOKENIZER_FILE).write_text(text_tower.tokenizer_json(), encoding="utf-8")
+        (work / TEXT_FILE).write_bytes(_text_graph(model, frozen_text))
+        (work / TOKENIZER_FILE).write_text(_tokenizer_json(model, frozen_text), encoding="utf-8")
         _write_settings(work, model, name, "fp32")
         progress(2, 5, "check against torch")
         errors, texts = _check(model, OnnxEncoder(work), frozen_audio, frozen_text)
         progress(3, 5, f"store as {precision}")
         store_as(work / TEXT_FILE, precision)
+        store_as(work / AUDIO_FILE, audio_precision)
         _write_settings(work, model, name, precision)
         cosine = float((OnnxEncoder(work).encode_text(PROBE_TEXTS) * texts).sum(1).min())
         progress(4, 5, "put in place")
         size = sum((work / file).stat().st_size for file in FILES) / 1e6
-        _put_in_place(work, folder)
+        put_in_place(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     progress(5, 5)
@@ -113,12 +117,18 @@ def as_json(report: ExportReport) -> dict[str, Any]:
     return asdict(report)
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
+    """See that a folder may be written.
+
+    Raises:
+        ModelError: It holds something that is no encoder.
+    """
     if folder.exists() and not (folder / SETTINGS_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder} exists and is no encoder folder; name a new or empty folder")
 
 
-def _put_in_place(work: Path, folder: Path) -> None:
+def put_in_place(work: Path, folder: Path) -> None:
+    """Move a finished encoder folder to its place, in front of an older one."""
     work.chmod(0o755)
     if folder.exists():
         shutil.rmtree(folder)
@@ -137,11 +147,10 @@ def _write_settings(folder: Path, model: DualEncoder, name: str, precision: str)
     write_json(folder / SETTINGS_FILE, settings)
 
 
-def _frozen_audio(model: DualEncoder, source: str) -> EfficientATFeatures:
+def _frozen_audio(model: DualEncoder, source: str) -> AudioFeatures:
     features = audio_features(source, front_end=model.front_end)
-    found = sha256_file(features.path)
-    if model.audio_source_sha256 not in ("", found):
-        raise ModelError(f"{features.path} is not the audio tower of this checkpoint (its checksum is another)")
+    if model.audio_source_sha256 not in ("", features.checksum):
+        raise ModelError(f"{source} is not the audio tower of this checkpoint (its checksum is another)")
     return features
 
 
@@ -157,25 +166,44 @@ class _Side(nn.Module):
         return nn.functional.normalize(self.projection(features), dim=-1)
 
 
-def _audio_graph(model: DualEncoder, frozen: EfficientATFeatures | None) -> bytes:
+def _audio_graph(model: DualEncoder, frozen: AudioFeatures | None) -> bytes:
     if frozen is None:
         example = torch.zeros(1, model.front_end.log_mel.n_mels, 200)
-        return _trace(
+        return trace(
             _Side(model.audio_tower, model.audio_projection), {"log_mel": example}, {"log_mel": {0: "B", 2: "T"}}
         )
-    example = torch.zeros(1, frozen.dim)
-    head = _trace(_Side(None, model.audio_projection), {"features": example}, {"features": {0: "B"}})
-    return _join(tower(frozen.path), head)
+    tower = frozen.graph()
+    joined = _with_head(tower, model.audio_projection, frozen.graph_output or tower.graph.output[0].name)
+    return (from_log_mel(joined) if joined.graph.input[0].name == "spec" else joined).SerializeToString()
 
 
-def _text_graph(model: DualEncoder, text_tower: nn.Module) -> bytes:
+def _text_graph(model: DualEncoder, frozen: TextFeatures | None) -> bytes:
+    if isinstance(frozen, EncoderText):
+        tower = frozen.graph()
+        return _with_head(tower, model.text_projection, tower.graph.output[0].name).SerializeToString()
+    text_tower: Any = model.text_tower if frozen is None else frozen.tower
     ids = torch.ones(1, 6, dtype=torch.int64)
     axes = {0: "B", 1: "L"}
     side = _Side(text_tower, model.text_projection).eval()
-    return _trace(side, {"ids": ids, "mask": torch.ones_like(ids)}, {"ids": axes, "mask": axes})
+    return trace(side, {"ids": ids, "mask": torch.ones_like(ids)}, {"ids": axes, "mask": axes})
 
 
-def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], axes: dict[str, dict[int, str]]) -> bytes:
+def _tokenizer_json(model: DualEncoder, frozen: TextFeatures | None) -> str:
+    if isinstance(frozen, EncoderText):
+        return frozen.tokenizer_json()
+    text_tower: Any = model.text_tower if frozen is None else frozen.tower
+    return text_tower.tokenizer_json()
+
+
+def _with_head(tower: Any, projection: nn.Module, output: str) -> Any:
+    """A frozen graph with a trained projection behind one of its outputs."""
+    example = torch.zeros(1, projection.in_dim)  # type: ignore[arg-type]
+    head = trace(_Side(None, projection), {"features": example}, {"features": {0: "B"}})
+    return chain(tower, require("onnx", "train").load_model_from_string(head), {output: "features"})
+
+
+def trace(module: nn.Module, inputs: dict[str, torch.Tensor], axes: dict[str, dict[int, str]]) -> bytes:
+    """An ONNX graph of a module in evaluation mode, from example inputs by name; its output is ``vector``."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shape checks in transformers that hold for all lengths
         file = Path(folder) / "traced.onnx"
@@ -192,32 +220,14 @@ def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], axes: dict[str, d
         return file.read_bytes()
 
 
-def _join(published: Any, head: bytes) -> bytes:
-    """Frozen tower (``spec`` -> ``embedding``) and head (``features`` -> ``vector``) as one graph from ``log_mel``."""
-    onnx = require("onnx", "train")
-    second = onnx.compose.add_prefix(onnx.load_model_from_string(head), "head/")
-    second.ir_version = published.ir_version
-    joined = onnx.compose.merge_models(
-        published, second, io_map=[("embedding", "head/features")], outputs=["head/vector"]
-    )
-    graph = joined.graph
-    dims = [dim.dim_value or dim.dim_param for dim in graph.input[0].type.tensor_type.shape.dim]  # (B, 1, F, T)
-    del graph.input[:]
-    graph.input.append(onnx.helper.make_tensor_value_info("log_mel", onnx.TensorProto.FLOAT, [dims[0], *dims[2:]]))
-    graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1], dtype=np.int64), "channel_axis"))
-    graph.node.insert(0, onnx.helper.make_node("Unsqueeze", ["log_mel", "channel_axis"], ["spec"]))
-    onnx.checker.check_model(joined)
-    return joined.SerializeToString()
-
-
 def _check(
     model: DualEncoder,
     encoder: OnnxEncoder,
-    frozen_audio: EfficientATFeatures | None,
-    frozen_text: MiniLMFeatures | None,
+    frozen_audio: AudioFeatures | None,
+    frozen_text: TextFeatures | None,
 ) -> tuple[tuple[float, float], FloatArray]:
     """Largest differences (audio, text) of the full-precision export from torch, and the probe texts' vectors."""
-    sounds = _probe_sounds(model)
+    sounds = probe_sounds(model.front_end)
     texts = encoder.encode_text(PROBE_TEXTS)
     audio_error = float(np.abs(encoder.encode_audio(sounds) - _torch_audio(model, frozen_audio, sounds)).max())
     text_error = float(np.abs(texts - _torch_text(model, frozen_text)).max())
@@ -229,17 +239,17 @@ def _check(
     return (audio_error, text_error), texts
 
 
-def _probe_sounds(model: DualEncoder) -> list[FloatArray]:
+def probe_sounds(front_end: FrontEnd) -> list[FloatArray]:
     """A full window of noise and tone, a short one, silence."""
-    rate = model.front_end.sample_rate_hz
+    rate = front_end.sample_rate_hz
     rng = np.random.default_rng(0)
-    time_s = np.arange(round(model.front_end.window_s * rate)) / rate
+    time_s = np.arange(round(front_end.window_s * rate)) / rate
     loud = (0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.05 * rng.standard_normal(len(time_s))).astype(np.float32)
     return [loud, loud[: rate // 3], np.zeros(rate, dtype=np.float32)]
 
 
 @torch.inference_mode()
-def _torch_audio(model: DualEncoder, frozen: EfficientATFeatures | None, sounds: Sequence[FloatArray]) -> FloatArray:
+def _torch_audio(model: DualEncoder, frozen: AudioFeatures | None, sounds: Sequence[FloatArray]) -> FloatArray:
     if frozen is not None:
         return model.encode_audio(torch.from_numpy(frozen.features(sounds))).numpy()
     log_mels = [torch.from_numpy(model.front_end(sound))[None] for sound in sounds]
@@ -247,7 +257,7 @@ def _torch_audio(model: DualEncoder, frozen: EfficientATFeatures | None, sounds:
 
 
 @torch.inference_mode()
-def _torch_text(model: DualEncoder, frozen: MiniLMFeatures | None) -> FloatArray:
+def _torch_text(model: DualEncoder, frozen: TextFeatures | None) -> FloatArray:
     if frozen is not None:
         return model.encode_text(torch.from_numpy(frozen.features(PROBE_TEXTS))).numpy()
     text_tower: Any = model.text_tower

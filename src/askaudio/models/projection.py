@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from askaudio.core.errors import ModelError
 from askaudio.core.types import Json
 
 
@@ -70,6 +71,21 @@ class Projection(nn.Module):
         self.scale.copy_(
             1.0 / features.std(0, correction=0).clamp(min=1e-3)
         )  # a feature that hardly varies is not blown up
+
+    def start_as_identity(self) -> None:
+        """Begin as the map that changes nothing; after ``standardise``, for a residual head of equal widths.
+
+        Raises:
+            ModelError: The head cannot be the identity.
+        """
+        if self.shortcut is None or self.in_dim != self.embed_dim or isinstance(self.norm, nn.LayerNorm):
+            raise ModelError(
+                "only a residual projection of equal widths, without layer norm, can begin as the identity"
+            )
+        with torch.no_grad():
+            self.shortcut.weight.copy_(torch.diag(1.0 / self.scale))
+            self.out.weight.zero_()
+            self.out.bias.copy_(self.mean)
 
     def settings(self) -> Json:
         """Constructor arguments, for a checkpoint."""
