@@ -40,7 +40,7 @@ def test_the_folder_holds_what_its_settings_say(tiny_folder):
 
 
 def test_a_model_that_changed_on_the_way_is_not_written(tiny_model, tmp_path, monkeypatch):
-    trace = export_module._trace
+    trace = export_module.trace
 
     def other_weights(module: nn.Module, inputs, axes):
         with torch.no_grad():
@@ -54,7 +54,7 @@ def test_a_model_that_changed_on_the_way_is_not_written(tiny_model, tmp_path, mo
         return check(model, *rest)
 
     check = export_module._check
-    monkeypatch.setattr(export_module, "_trace", other_weights)
+    monkeypatch.setattr(export_module, "trace", other_weights)
     monkeypatch.setattr(export_module, "_check", restore)
     with pytest.raises(ModelError, match="differs from torch"):
         export(tiny_model, tmp_path / "encoder")
@@ -88,7 +88,7 @@ def test_smaller_storage(tmp_path, precision, size, cosine):
 
     torch.manual_seed(0)
     tower = nn.Sequential(nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, 64)).eval()
-    content = export_module._trace(tower, {"x": torch.zeros(1, 128)}, {"x": {0: "B"}})
+    content = export_module.trace(tower, {"x": torch.zeros(1, 128)}, {"x": {0: "B"}})
     path = tmp_path / "tower.onnx"
     path.write_bytes(content)
     store_as(path, precision)
