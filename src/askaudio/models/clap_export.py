@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ from askaudio.core.files import sha256_file, write_json
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.models.clap import SETTINGS
 from askaudio.models.export import (
-    OPSET,
     PROBE_TEXTS,
     TOLERANCE,
     ExportReport,
     check_target,
     probe_sounds,
     put_in_place,
+    trace,
 )
 from askaudio.models.huggingface import load_clap, locate, open_huggingface
 from askaudio.models.onnx import AUDIO_FILE, FILES, SETTINGS_FILE, TEXT_FILE, TOKENIZER_FILE, OnnxEncoder
@@ -63,12 +62,12 @@ def export_clap(
     try:
         progress(0, 5, "audio")
         frames = round(front_end.window_s * front_end.sample_rate_hz) // front_end.log_mel.hop + 1
-        _trace(
-            _Audio(model), {"input_features": torch.zeros(1, 1, frames, front_end.log_mel.n_mels)}, work / AUDIO_FILE
-        )
+        window = torch.zeros(1, 1, frames, front_end.log_mel.n_mels)
+        (work / AUDIO_FILE).write_bytes(trace(_Audio(model), {"input_features": window}, {}))
         progress(1, 5, "text")
         ids = torch.tensor([[0, 3, 3, 3, 2]])
-        _trace(_Text(model), {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, work / TEXT_FILE)
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        (work / TEXT_FILE).write_bytes(trace(_Text(model), inputs, {name: {1: "L"} for name in inputs}))
         (work / TOKENIZER_FILE).write_text(tokenizer, encoding="utf-8")
         _write_settings(work, name, model.config.projection_dim, front_end, "fp32")
         progress(2, 5, "check against transformers")
@@ -126,21 +125,6 @@ class _Text(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """(1, L) twice -> (1, D)."""
         return self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-
-
-def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], target: Path) -> None:
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer warns of shape checks that hold for one window and any text
-        torch.onnx.export(
-            module.eval(),
-            tuple(inputs.values()),
-            target,
-            input_names=list(inputs),
-            output_names=["vector"],
-            dynamic_axes={name: {1: "L"} for name in inputs if name != "input_features"},
-            opset_version=OPSET,
-            dynamo=False,
-        )
 
 
 def _write_settings(folder: Path, name: str, embed_dim: int, front_end: FrontEnd, precision: str) -> None:
