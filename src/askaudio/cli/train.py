@@ -1,4 +1,4 @@
-"""Train a dual encoder from a recipe into a run folder that search and evaluate open at once.
+"""Train a dual encoder from a recipe, or fine-tune a model, into a run folder that search and evaluate open at once.
 
 The run folder holds the resolved recipe (recipe.yaml), the best epoch's weights by validation (weights.safetensors),
 every epoch's scores (metrics.json), what a killed run resumes from (state/), and an encoder that needs no torch
@@ -11,12 +11,18 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from askaudio.cli.output import emit_json, progress_bar, say
+
+if TYPE_CHECKING:
+    from askaudio.training.fit import FitResult
 
 HELP = "train a dual encoder from a recipe"
 
 EXAMPLES = """examples:
+  askaudio train --init small ~/captioned         fine-tune a model on your captioned folder (the recipe finetune)
+  askaudio train --init efficientat captions.csv train.epochs=40 --out runs/mine
   askaudio train sounds data.manifest=../shared/data/sounds/manifest.jsonl \\
       model.audio_weights=../shared/models/efficientat_mn04/mn04_as.onnx
   askaudio train demo data.manifest=demo/library/manifest.jsonl train.epochs=5 --out runs/try
@@ -33,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign] # key=value before and after --out
     parser.add_argument("recipe", nargs="?", help="a shipped recipe (sounds, demo), a .yaml file, or a run folder")
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="fine-tune small, efficientat, clap, an encoder or run folder; takes your sounds",
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys to set, for example train.lr=0.0005")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's state")
@@ -49,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if args.keys:
         say(dump_recipe(Recipe(), "all keys with their defaults").rstrip())
         return 0
+    if args.init:
+        args.recipe, args.overrides = _fine_tuning(args.init, args.recipe, args.overrides)
     if not args.recipe:
         raise ConfigError("which recipe? For example: askaudio train sounds data.manifest=PATH; see --help")
     recipe = load_recipe(args.recipe, args.overrides)
@@ -65,13 +78,31 @@ def run(args: argparse.Namespace) -> int:
             {
                 "run": str(folder),
                 "best_epoch": result.best_epoch,
-                "epochs": len(result.history),
+                "epochs": result.history[-1]["epoch"],
                 "validation": result.validation,
+                **({"start": result.history[0]["validation"]} if result.history[0]["epoch"] == 0 else {}),
             }
         )
         return 0
-    _show(folder, result.best_epoch, len(result.history), result.validation)
+    _show(folder, result)
     return 0
+
+
+def _fine_tuning(model: str, first: str | None, overrides: list[str]) -> tuple[str, list[str]]:
+    """Recipe and overrides of ``--init``: what stands first may be a recipe, the sounds, or an override already."""
+    from askaudio.config.load import find_recipe
+    from askaudio.core.errors import ConfigError
+
+    init = f"model.init={model}"
+    if first is None or ("=" in first and not Path(first).exists()):
+        return "finetune", [init, *([first] if first else []), *overrides]
+    try:
+        if Path(first).suffix in (".csv", ".jsonl"):
+            raise ConfigError("captions, not a recipe")
+        find_recipe(first)
+    except ConfigError:
+        return "finetune", [init, f"data.manifest={first}", *overrides]
+    return first, [init, *overrides]
 
 
 def _default_folder(recipe: str, name: str) -> Path:
@@ -80,12 +111,22 @@ def _default_folder(recipe: str, name: str) -> Path:
     return path if (path / "recipe.yaml").is_file() else Path("runs") / name
 
 
-def _show(folder: Path, best: int, epochs: int, scores: dict[str, float]) -> None:
-    say(f"{folder}: best of {epochs} epochs by validation is {best}")
-    for direction, name in (("t2a", "text-to-audio"), ("a2t", "audio-to-text")):
-        shares = "  ".join(f"{m} {100 * scores[f'{direction}/{m}']:5.1f}" for m in ("R@1", "R@5", "R@10", "mAP@10"))
-        say(f"  {name}  {shares}  MedR {scores[f'{direction}/MedR']:.0f}")
+def _show(folder: Path, result: FitResult) -> None:
+    first, last = result.history[0], result.history[-1]
+    if first["epoch"] == 0:
+        say("before fine-tuning, on the validation split:")
+        _scores(first["validation"])
+        if result.best_epoch == 0:
+            say("no epoch was better, so the result is the model that it began with")
+    say(f"{folder}: best of {last['epoch']} epochs by validation is {result.best_epoch}")
+    _scores(result.validation)
     say("next:")
     say(f"  askaudio evaluate {folder}                    test split, with intervals")
     say(f"  askaudio index FOLDER --model {folder}        make a folder of sounds searchable with it")
     sys.stdout.flush()
+
+
+def _scores(scores: dict[str, float]) -> None:
+    for direction, name in (("t2a", "text-to-audio"), ("a2t", "audio-to-text")):
+        shares = "  ".join(f"{m} {100 * scores[f'{direction}/{m}']:5.1f}" for m in ("R@1", "R@5", "R@10", "mAP@10"))
+        say(f"  {name}  {shares}  MedR {scores[f'{direction}/MedR']:.0f}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from askaudio.config.inputs import Inputs, audio_source, front_end, read_inputs
+from askaudio.config.inputs import Inputs, audio_source, front_end, read_inputs, text_source
 from askaudio.config.knowledge import Objective, build_objective
 from askaudio.config.load import dump_recipe, load_recipe
 from askaudio.config.schema import ModelRecipe, Recipe
@@ -19,6 +19,7 @@ from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.efficientat import FEATURE_DIM
 from askaudio.models.export import export
+from askaudio.models.frozen_encoder import base_encoder
 from askaudio.models.projection import Projection
 from askaudio.training.callbacks import STATE_FILE
 from askaudio.training.fit import FitResult, fit
@@ -44,6 +45,9 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, inputs.texts.shape[1])
     _standardise(model, train)
+    if recipe.model.init:
+        for head in (model.audio_projection, model.text_projection):
+            head.start_as_identity()  # so that training begins with the encoder's own score
     objective = build_objective(recipe.knowledge, recipe.loss, model, train, recipe.seed)
     return Parts(model, objective, train, inputs.queries("val"))
 
@@ -51,9 +55,19 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
 def build_model(recipe: ModelRecipe, text_dim: int) -> DualEncoder:
     """Untrained dual encoder: projections over a frozen tower's features, or over a trainable tower."""
 
-    def projection(in_dim: int) -> Projection:
-        return Projection(in_dim, recipe.embed_dim, recipe.hidden_dim, recipe.dropout, recipe.residual)
+    def projection(in_dim: int, embed_dim: int = recipe.embed_dim, residual: bool = recipe.residual) -> Projection:
+        return Projection(in_dim, embed_dim, recipe.hidden_dim, recipe.dropout, residual)
 
+    if recipe.init:
+        return DualEncoder(
+            projection(text_dim, text_dim, True),
+            projection(text_dim, text_dim, True),
+            audio_source=audio_source(recipe),
+            audio_source_sha256=base_encoder(recipe.init).fingerprint,
+            text_source=text_source(recipe),
+            front_end=front_end(recipe),
+            learn_temperature=False,
+        )
     tower = CnnAudioTower(recipe.n_mels) if recipe.audio == "cnn" else None
     return DualEncoder(
         projection(FEATURE_DIM if tower is None else tower.dim),
@@ -111,6 +125,7 @@ def run(
 ) -> FitResult:
     """Only the training of assembled parts."""
     settings = {k: v for k, v in asdict(recipe.train).items() if k != "threads"}
+    settings["score_start"] = bool(recipe.model.init)
     return fit(
         parts.model,
         parts.objective.ask,

@@ -29,8 +29,10 @@ from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.dataset import PairDataset
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.evaluation.relevance import Relevance
+from askaudio.models.build import settled
 from askaudio.models.efficientat import FRONT_END
-from askaudio.models.sources import audio_features, text_features
+from askaudio.models.frozen_encoder import base_encoder
+from askaudio.models.sources import ENCODER, audio_features, text_features
 from askaudio.training.retrieval import RetrievalSet
 
 Array = npt.NDArray[Any]
@@ -109,12 +111,14 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
     audio = _audio(recipe.model, manifest, root, progress)
     wordings = {t for clip in manifest for c in clip.captions for t in wordings_of(c.text, clip, recipe.data.prompts)}
     text_rows = {text: row for row, text in enumerate(sorted(wordings))}
-    texts = _texts(recipe.model.text, list(text_rows), root, progress)
+    texts = _texts(text_source(recipe.model), list(text_rows), root, progress)
     return Inputs(recipe.data, manifest, audio, texts, text_rows)
 
 
 def front_end(model: ModelRecipe) -> FrontEnd:
     """What the audio side hears: the pretrained tower's own front end, or that of the recipe."""
+    if model.init:
+        return base_encoder(model.init).front_end
     if model.audio == "efficientat":
         return FRONT_END
     edge_hz = model.sample_rate_hz * 15 / 32  # a little below half the rate
@@ -127,7 +131,14 @@ def front_end(model: ModelRecipe) -> FrontEnd:
 
 def audio_source(model: ModelRecipe) -> str:
     """Name of the frozen audio tower, as checkpoints write it; empty for a trained one."""
+    if model.init:
+        return f"{ENCODER}:{settled(model.init)}"
     return f"efficientat:{model.audio_weights}" if model.audio == "efficientat" else ""
+
+
+def text_source(model: ModelRecipe) -> str:
+    """Name of the frozen text tower, as checkpoints write it."""
+    return f"{ENCODER}:{settled(model.init)}" if model.init else model.text
 
 
 def _audio(model: ModelRecipe, manifest: Manifest, root: Any, progress: Progress) -> dict[str, Array]:
@@ -135,7 +146,7 @@ def _audio(model: ModelRecipe, manifest: Manifest, root: Any, progress: Progress
     front = front_end(model)
     settings: dict[str, Any] = {"front_end": front.to_json()}
     of_windows: Callable[[list[FloatArray]], Array]
-    if model.audio == "efficientat":
+    if audio_source(model):
         tower = audio_features(audio_source(model))
         settings["tower"] = tower.fingerprint
         of_windows = tower.features

@@ -34,13 +34,14 @@ class DataRecipe:
 class ModelRecipe:
     """The two towers and what joins them."""
 
+    init: str = ""  # start from this encoder (small, efficientat, a folder): both its sides, frozen, under projections
     audio: Literal["efficientat", "cnn"] = "efficientat"
     audio_weights: str = ""  # for efficientat: its ONNX file
     sample_rate_hz: int = field(default=32000, metadata={"min": 8000})  # for cnn
     n_mels: int = field(default=64, metadata={"min": 32})  # for cnn: a multiple of 32
     window_s: float = field(default=10.0, metadata=POSITIVE)  # for cnn: what it hears at once
     text: Literal["minilm"] = "minilm"
-    embed_dim: int = field(default=256, metadata=AT_LEAST_1)
+    embed_dim: int = field(default=256, metadata=AT_LEAST_1)  # with init: the encoder's own
     hidden_dim: int = field(default=512, metadata=AT_LEAST_1)
     dropout: float = field(default=0.2, metadata=SHARE)
     residual: bool = True  # a straight line beside the hidden layer of each projection
@@ -129,7 +130,7 @@ def joint_faults(recipe: Recipe) -> list[str]:
     if recipe.knowledge.kind in ("xbm", "queue") and recipe.knowledge.queue_size < recipe.train.batch_size:
         faults.append("knowledge.queue_size: must be at least train.batch_size")
     faults += _knowledge_faults(recipe.knowledge)
-    if recipe.model.audio == "efficientat" and not recipe.model.audio_weights:
+    if recipe.model.audio == "efficientat" and not recipe.model.audio_weights and not recipe.model.init:
         faults.append("model.audio_weights: efficientat needs its ONNX file, for example model.audio_weights=PATH")
     for prompt in recipe.data.prompts:
         if "{text}" not in prompt:

@@ -49,6 +49,7 @@ class RunFolder(pl.Callback):
         validation: What picks the checkpoint, by text-to-audio mAP@10; never the test split.
         patience: Epochs without a better validation after which training stops; 0: it never does.
         save_every_steps: Write the state so often, besides each epoch's end; 0: only then.
+        score_start: Validate before the first step, too: a start that is better than every epoch is kept.
         progress: Told of every step.
     """
 
@@ -59,6 +60,7 @@ class RunFolder(pl.Callback):
         validation: RetrievalSet,
         patience: int = 0,
         save_every_steps: int = 0,
+        score_start: bool = False,
         progress: Progress = silent,
     ) -> None:
         super().__init__()
@@ -67,6 +69,7 @@ class RunFolder(pl.Callback):
         self.validation = validation
         self.patience = patience
         self.save_every_steps = save_every_steps
+        self.score_start = score_start
         self.progress = progress
         self.history: list[Json] = []
         self._began = time.monotonic()
@@ -86,7 +89,10 @@ class RunFolder(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that had stopped early stays stopped when it is resumed."""
+        assert isinstance(pl_module, RetrievalModule)
         self._began = time.monotonic()
+        if self.score_start and not self.history:
+            self._score(0, 0, pl_module)
         trainer.should_stop = self._out_of_patience()
 
     def on_train_batch_end(
@@ -108,11 +114,17 @@ class RunFolder(pl.Callback):
         """Validate, keep the weights if they are the best so far, then write metrics and state."""
         assert isinstance(pl_module, RetrievalModule)
         self.data.done = 0
-        report = score(pl_module.model, self.validation, name=f"epoch {trainer.current_epoch + 1}")
+        self._score(trainer.current_epoch + 1, trainer.global_step, pl_module)
+        trainer.should_stop = self._out_of_patience()
+        trainer.save_checkpoint(self.folder / STATE_FILE)
+
+    def _score(self, epoch: int, step: int, pl_module: RetrievalModule) -> None:
+        """Validate, note it, and keep the weights if they are the best so far; epoch 0 is the start."""
+        report = score(pl_module.model, self.validation, name=f"epoch {epoch}")
         entry: Json = {
-            "epoch": trainer.current_epoch + 1,
-            "step": trainer.global_step,
-            "losses": pl_module.mean_losses(),
+            "epoch": epoch,
+            "step": step,
+            "losses": pl_module.mean_losses() if step else {},
             "temperature": float(torch.as_tensor(pl_module.objective.temperature).detach()),
             "validation": report.values,
             "seconds": round(time.monotonic() - self._began, 2),
@@ -123,12 +135,10 @@ class RunFolder(pl.Callback):
             keep_temperature(pl_module.model, entry["temperature"])
             pl_module.model.save(self.folder)
         write_json(self.folder / METRICS_FILE, self.summary())
-        trainer.should_stop = self._out_of_patience()
-        trainer.save_checkpoint(self.folder / STATE_FILE)
 
     def _out_of_patience(self) -> bool:
         best = self.best
-        return bool(self.patience and best and len(self.history) - best["epoch"] >= self.patience)
+        return bool(self.patience and best and self.history[-1]["epoch"] - best["epoch"] >= self.patience)
 
     def summary(self) -> Json:
         """What metrics.json holds."""

@@ -69,6 +69,7 @@ def fit(
     momentum: MomentumEncoder | None = None,
     see: Callable[[Batch], None] | None = None,
     caption_entries: bool = True,
+    score_start: bool = False,
     resume: bool = False,
     progress: Progress = silent,
 ) -> FitResult:
@@ -95,6 +96,7 @@ def fit(
         momentum: For a momentum queue, or to encode the base.
         see: Told of each batch before the objective, for losses with soft labels.
         caption_entries: The objective's base has an entry for each caption; else one for each clip.
+        score_start: Let the model as it is given stand for election too, as epoch 0.
         resume: Go on from the folder's state; without one, start from the beginning.
         progress: Told of every step.
 
@@ -123,7 +125,7 @@ def fit(
         caption_entries=caption_entries,
         gradient_cache_chunk=gradient_cache_chunk,
     )
-    keeper = RunFolder(folder, data, validation, patience, save_every_steps, progress)
+    keeper = RunFolder(folder, data, validation, patience, save_every_steps, score_start, progress)
     with _quiet():
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
