@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from askaudio.core.processes import is_first, sum_over, world
+from askaudio.core.processes import is_first, sum_over
 from askaudio.knowledge.base import KnowledgeBase, stored
 from askaudio.knowledge.coarse import cluster_sums
 from askaudio.knowledge.drift import Drift, row_drift
@@ -27,6 +27,7 @@ class Round(nn.Module):
         parts: Steps of a round.
         audio: (P, D) audio prototypes; P may be 0.
         text: (P, D) text prototypes.
+        divided: Several processes add up, each its own rows.
     """
 
     centers: Tensor
@@ -34,9 +35,10 @@ class Round(nn.Module):
     mass: Tensor
     drift: Tensor
 
-    def __init__(self, parts: int, audio: Tensor, text: Tensor) -> None:
+    def __init__(self, parts: int, audio: Tensor, text: Tensor, divided: bool = False) -> None:
         super().__init__()
         self.parts = parts
+        self.divided = divided
         centers = joint_rows(audio, text, 1.0)  # (P, 2D)
         self.register_buffer("centers", centers)
         self.register_buffer("sums", torch.zeros_like(centers))
@@ -72,10 +74,10 @@ class Round(nn.Module):
             self.sums += sums
             self.mass += mass
 
-    def finish(self, divided: bool) -> Drift:
+    def finish(self) -> Drift:
         """Move the prototypes and begin the next round; returns the drift of all rows of this one."""
         sums, mass, drift = self.sums, self.mass, self.drift
-        if divided:
+        if self.divided:
             sums, mass, drift = sum_over(sums), sum_over(mass), sum_over(drift)
         filled = mass > 0  # an empty one stays where it is
         self.centers[filled] = F.normalize(sums[filled], dim=1)
@@ -92,11 +94,11 @@ class Round(nn.Module):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        for name in ("sums", "mass", "drift"):
+        for name in ("sums", "mass", "drift") if self.divided else ():
             destination[prefix + name] = sum_over(getattr(self, name))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if world() > 1 and not is_first():  # the sums so far are of all processes: one goes on with them
+        if self.divided and not is_first():  # the sums so far are of all processes: one goes on with them
             for name in ("sums", "mass", "drift"):
                 getattr(self, name).zero_()

@@ -36,5 +36,5 @@ def gather_ids(ids: list[Any]) -> list[Any]:
 
 
 def gather_numbers(numbers: Tensor) -> Tensor:
-    """Whole numbers (B,) of this process -> (world x B,) of all, in order of rank, without gradient."""
-    return torch.cat(stack_over(numbers))
+    """Rows (B, ...) of this process -> (world x B, ...) of all, in order of rank, without gradient."""
+    return numbers if world() == 1 else torch.cat(stack_over(numbers))

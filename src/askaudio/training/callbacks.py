@@ -9,8 +9,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from askaudio.core.files import write_json
+from askaudio.core.processes import from_first, is_first, objects_over, world
 from askaudio.core.types import Json, Progress, silent
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.datamodule import PairDataModule
@@ -30,6 +32,8 @@ class KnowledgeClock(pl.Callback):
     ) -> None:
         """After the optimizer's step."""
         assert isinstance(pl_module, RetrievalModule)
+        if world() > 1:
+            _share_statistics(pl_module.model)
         if pl_module.momentum is not None:
             pl_module.momentum.follow(pl_module.model)
         pl_module.objective.step_ended()
@@ -120,21 +124,26 @@ class RunFolder(pl.Callback):
 
     def _score(self, epoch: int, step: int, pl_module: RetrievalModule) -> None:
         """Validate, note it, and keep the weights if they are the best so far; epoch 0 is the start."""
-        report = score(pl_module.model, self.validation, name=f"epoch {epoch}")
+        scores = None
+        if is_first():
+            scores = score(pl_module.model, self.validation, name=f"epoch {epoch}").values
+        scores = objects_over(scores)[0]
         entry: Json = {
             "epoch": epoch,
             "step": step,
             "losses": pl_module.mean_losses() if step else {},
             "temperature": float(torch.as_tensor(pl_module.objective.temperature).detach()),
-            "validation": report.values,
+            "validation": scores,
             "seconds": round(time.monotonic() - self._began, 2),
         }
         self._began = time.monotonic()
         self.history.append(entry)
         if self.best is entry:
             keep_temperature(pl_module.model, entry["temperature"])
-            pl_module.model.save(self.folder)
-        write_json(self.folder / METRICS_FILE, self.summary())
+            if is_first():
+                pl_module.model.save(self.folder)
+        if is_first():
+            write_json(self.folder / METRICS_FILE, self.summary())
 
     def _out_of_patience(self) -> bool:
         best = self.best
@@ -151,6 +160,14 @@ class RunFolder(pl.Callback):
             "validation_captions": relevance.n_queries,
             "history": self.history,
         }
+
+
+def _share_statistics(model: DualEncoder) -> None:
+    """The first process's running statistics for all: each has seen its part of the batch only."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            for buffer in module.buffers():
+                from_first(buffer)
 
 
 def keep_temperature(model: DualEncoder, temperature: float) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
+from askaudio.core.errors import ConfigError
+from askaudio.core.processes import rank, world
 from askaudio.data.collate import Batch, collate
 from askaudio.data.dataset import PairDataset
 from askaudio.data.sampler import PairBatchSampler
@@ -18,12 +21,20 @@ class PairDataModule(pl.LightningDataModule):
 
     Args:
         dataset: The pairs.
-        batch_size: B.
+        batch_size: B, of all processes together.
         seed: Of the order.
+
+    Raises:
+        ConfigError: The processes cannot share a batch evenly.
     """
 
     def __init__(self, dataset: PairDataset, batch_size: int, seed: int = 0) -> None:
         super().__init__()
+        if batch_size % world():
+            raise ConfigError(
+                f"train.batch_size is {batch_size}, the batch of all {world()} processes together; "
+                f"take a multiple of {world()}"
+            )
         self.dataset = dataset
         self.sampler = PairBatchSampler(dataset.clip_rows, batch_size, seed)
         self.done = 0
@@ -41,7 +52,7 @@ class PairDataModule(pl.LightningDataModule):
         # its own generator: a loader without one takes a number from torch's global generator
         return DataLoader(
             self.dataset,  # type: ignore[arg-type]
-            batch_sampler=self.sampler,
+            batch_sampler=_Share(self.sampler),
             collate_fn=collate,
             generator=torch.Generator(),
         )
@@ -53,3 +64,18 @@ class PairDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go there."""
         self.done = int(state_dict["done"])
+
+
+class _Share:
+    """This process's part of each batch: the batches are the same whatever the number of processes."""
+
+    def __init__(self, sampler: PairBatchSampler) -> None:
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.sampler:
+            size = len(batch) // world()
+            yield batch[rank() * size : (rank() + 1) * size]

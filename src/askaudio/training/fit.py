@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import lightning.pytorch as pl
+from lightning.pytorch.strategies import DDPStrategy
 
 from askaudio.core.errors import ConfigError
+from askaudio.core.processes import is_first, wait_for_all, world
 from askaudio.core.types import Json, Progress, silent
 from askaudio.data.collate import Batch
 from askaudio.data.dataset import PairDataset
@@ -27,6 +30,7 @@ from askaudio.training.checkpoint import SafeCheckpointIO
 from askaudio.training.datamodule import PairDataModule
 from askaudio.training.module import RetrievalModule
 from askaudio.training.objective import ASK
+from askaudio.training.processes import devices_here
 from askaudio.training.retrieval import RetrievalSet
 
 
@@ -66,6 +70,8 @@ def fit(
     save_every_steps: int = 0,
     seed: int = 0,
     device: str = "auto",
+    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    compile: bool = False,
     momentum: MomentumEncoder | None = None,
     see: Callable[[Batch], None] | None = None,
     caption_entries: bool = True,
@@ -82,7 +88,7 @@ def fit(
         validation: Picks the checkpoint by text-to-audio mAP@10.
         folder: The run folder.
         epochs: Passes over the pairs.
-        batch_size: B.
+        batch_size: B, of all processes together.
         lr: Highest learning rate.
         weight_decay: Of matrices.
         warmup_share: Share of the steps over which the rate rises.
@@ -92,7 +98,9 @@ def fit(
         patience: Epochs without a better validation after which training stops; 0: it never does.
         save_every_steps: Write the state so often, besides each epoch's end.
         seed: Of order, draws and dropout.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu`` or ``cuda``; several processes, where they have joined, take one each.
+        precision: ``bf16-mixed`` runs towers and projections in bfloat16; losses stay as they are.
+        compile: Towers and projections through torch.compile; the first step waits for it.
         momentum: For a momentum queue, or to encode the base.
         see: Told of each batch before the objective, for losses with soft labels.
         caption_entries: The objective's base has an entry for each caption; else one for each clip.
@@ -125,11 +133,19 @@ def fit(
         caption_entries=caption_entries,
         gradient_cache_chunk=gradient_cache_chunk,
     )
-    keeper = RunFolder(folder, data, validation, patience, save_every_steps, score_start, progress)
+    if compile:
+        model.compile()
+    keeper = RunFolder(
+        folder, data, validation, patience, save_every_steps, score_start, progress if is_first() else silent
+    )
+    here, machines = devices_here() if world() > 1 else (1, 1)
     with _quiet():
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
-            devices=1,
+            devices=here,
+            num_nodes=machines,
+            strategy=_strategy(gradient_cache_chunk),
+            precision=precision,
             max_epochs=epochs,
             callbacks=[KnowledgeClock(), keeper],
             plugins=[SafeCheckpointIO()],
@@ -144,9 +160,17 @@ def fit(
             use_distributed_sampler=False,
         )
         _run(trainer, module, data, state if resume and state.exists() else None)
+    wait_for_all()
     best = keeper.best
     assert best is not None  # there is at least one epoch
     return FitResult(DualEncoder.load(folder), best["epoch"], best["validation"], keeper.history)
+
+
+def _strategy(gradient_cache_chunk: int) -> DDPStrategy | str:
+    """Data parallel training where there are several processes; a cached gradient is summed by the module itself."""
+    if world() == 1:
+        return "auto"
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=gradient_cache_chunk > 0)
 
 
 def _run(trainer: pl.Trainer, module: RetrievalModule, data: PairDataModule, state: Path | None) -> None:

@@ -1,7 +1,7 @@
 """The training step as Lightning sees it: encode a batch, ask the objective, step.
 
 The draws of a step (dropout) depend on (seed, step) alone, so a resumed run needs no generator's state to go on
-exactly as if it had never stopped.
+exactly as if it had never stopped. Several processes encode a part of the batch each and compute the loss of all of it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from askaudio.core.processes import rank, sum_over, world
 from askaudio.data.collate import Batch, Inputs
 from askaudio.knowledge.queue import MomentumEncoder
+from askaudio.losses.gather import gather_numbers, gather_rows
 from askaudio.losses.gradient_cache import GradientCache
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.objective import ASK
@@ -66,6 +68,11 @@ class RetrievalModule(pl.LightningModule):
         self.feature_dropout = feature_dropout
         self.gradient_cache_chunk = gradient_cache_chunk
         self._cache: GradientCache[tuple[Inputs, Tensor]] | None = None
+        # the base is no parameter: data parallel training shall not copy it from the first process at every step
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+        if objective.graph_layer is not None:  # it is trained at each refresh, by all processes alike
+            named = objective.graph_layer.named_parameters(prefix="objective.graph_layer")
+            self._ddp_params_and_buffers_to_ignore += [name for name, _ in named]
         self._sums: dict[str, Tensor] = {}  # of each part of the loss since the epoch began; read once an epoch
         self._steps = 0
 
@@ -75,13 +82,22 @@ class RetrievalModule(pl.LightningModule):
         audio_in, text_in = batch.audio, self._drop(batch.text)
         if isinstance(audio_in, Tensor):
             audio_in = self._drop(audio_in)
-        audio, text = self._embed(audio_in, text_in)  # (B, D), (B, D)
+        audio, text = (gather_rows(_full(x)) for x in self._embed(audio_in, text_in))  # (B, D), (B, D)
         keys = self._keys(batch)
+        batch = self._whole(batch)
         if self.see is not None:
             self.see(batch)
-        outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys)
+        with torch.autocast(self.device.type, enabled=False):  # a softmax over a base needs all its digits
+            outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys)
         self._note({"total": outcome.total, **outcome.parts})
         return outcome.total
+
+    def _whole(self, batch: Batch) -> Batch:
+        """What the objective looks at, of all processes' parts of the batch; the sounds stay this process's own."""
+        if world() == 1:
+            return batch
+        text = batch.text if self.see is None else gather_numbers(batch.text)
+        return Batch(batch.audio, text, gather_numbers(batch.ids), gather_numbers(batch.entries))
 
     def _embed(self, audio: Inputs, text: Tensor) -> tuple[Tensor, Tensor]:
         if not 0 < self.gradient_cache_chunk < len(text):
@@ -94,7 +110,7 @@ class RetrievalModule(pl.LightningModule):
         if self.momentum is None or self.objective.queue is None:
             return None
         pairs = [self.momentum(*piece) for piece in self._pieces(batch.audio, batch.text)]
-        return torch.cat([a for a, _ in pairs]), torch.cat([t for _, t in pairs])
+        return gather_numbers(torch.cat([a for a, _ in pairs])), gather_numbers(torch.cat([t for _, t in pairs]))
 
     def _pieces(self, audio: Inputs, text: Tensor) -> list[tuple[Inputs, Tensor]]:
         size = self.gradient_cache_chunk or len(text)
@@ -110,10 +126,13 @@ class RetrievalModule(pl.LightningModule):
         if self._cache is not None:
             self._cache.backward()
             self._cache = None
+            for parameter in self.parameters() if world() > 1 else ():  # the pieces' ways back pass by the reducer
+                if parameter.grad is not None:
+                    parameter.grad = sum_over(parameter.grad) / world()
 
     def _seed_draws(self) -> None:
         """Seed this step's dropout; torch.manual_seed would queue a call with a stack trace for every absent device."""
-        seed = hash((self.seed, self.global_step))
+        seed = hash((self.seed, self.global_step, *([rank()] if rank() else [])))  # each process drops other features
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -165,3 +184,8 @@ class RetrievalModule(pl.LightningModule):
             return (step + 1) / warmup
         done = (step - warmup) / max(1, self.total_steps - warmup)
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def _full(rows: Tensor) -> Tensor:
+    """Embeddings in single precision, of length 1 to all digits, also where towers work in half precision."""
+    return rows if rows.dtype in (torch.float32, torch.float64) else nn.functional.normalize(rows.float(), dim=-1)

@@ -110,7 +110,8 @@ class Snapshot(nn.Module):
             return
         if callable(self._reliability):
             raise ConfigError("a reliability that is asked at every refresh needs whole ones: take RefineEverySteps")
-        self.round = Round(self.refine.parts, self.prototypes_audio, self.prototypes_text)
+        divided = self._shard is not None
+        self.round = Round(self.refine.parts, self.prototypes_audio, self.prototypes_text, divided)
 
     @property
     def base(self) -> KnowledgeBase | None:
@@ -245,14 +246,12 @@ class Snapshot(nn.Module):
         if len(rows):
             fresh = encode_rows(self._encoder_or_refuse(), rows, self.piece)
             here = rows if base.shard is None else rows - base.shard.start
-            current.take(
-                base, rows, here, *fresh, None if self.pair_reliability.numel() == 0 else self.pair_reliability
-            )
+            current.take(base, rows, here, *fresh, self._trust(base))
             if self.candidates is not None:
                 self.candidates.moved(base, here)
         if int(self.clock[0]) % current.parts:
             return None
-        self.last_drift = current.finish(base.shard is not None)
+        self.last_drift = current.finish()
         self.prototypes_audio, self.prototypes_text = current.prototypes()
         if self.fine.k and self._needs_fine:
             self.neighbor_rows, self.neighbor_weights = self.fine.build(base, self._trust(base))
@@ -289,9 +288,10 @@ class Snapshot(nn.Module):
                 destination[prefix + name] = self._shard.whole(getattr(self, name))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        for name in DIVIDED if self._shard is not None else ():
-            if (whole := state_dict.get(prefix + name)) is not None and len(whole) == self._shard.total:
-                state_dict[prefix + name] = whole[self._shard.start : self._shard.stop]
+        if (shard := self._shard) is not None:
+            for name in DIVIDED:
+                if (whole := state_dict.get(prefix + name)) is not None and len(whole) == shard.total:
+                    state_dict[prefix + name] = whole[shard.start : shard.stop]
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _encoder_or_refuse(self) -> Encode:
