@@ -3,20 +3,25 @@
     python recipes/small/features.py --manifest ../shared/data/sounds/manifest.jsonl --tower ../shared/models/efficientat_mn04/mn04_as.onnx
     python recipes/small/features.py --manifest ... --tower runs/small/audio
 
-Kept in ``runs/small/features/TOWER.npz`` beside clip ids; clips that are there already are not heard again.
+    python recipes/small/features.py --corpus runs/small/corpus --tower ...
+
+With ``--corpus`` the spectrograms that corpus.py made are heard again: no decoding, for what is only trained on.
+Kept in ``runs/small/features/TOWER.npz`` (with ``--corpus``: ``TOWER_corpus.npz``) beside clip ids; clips that are there already are not heard again.
 Long clips: the first 10 s, and as further rows every further 10 s up to 30 s (``window`` says which).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from corpus import clips, open_corpus
+from mixing import to_log_mel
 from teacher import Teacher
 
 from askaudio.audio.decode import decode
@@ -59,6 +64,38 @@ def mels(path: str) -> list[np.ndarray]:
         return []
 
 
+def decoded(manifest: Path, seen: set[str], limit: int | None) -> tuple[int, Iterator[tuple[str, list[np.ndarray]]]]:
+    """How many clips are new, and their ids and windows."""
+    new = [clip for clip in read_manifest(manifest) if clip.clip_id not in seen]
+    if limit and len(new) > limit:
+        new = [new[k] for k in np.linspace(0, len(new) - 1, limit).astype(int)]
+
+    def ahead() -> Iterator[tuple[str, list[np.ndarray]]]:
+        with ThreadPoolExecutor(1) as pool:
+            yield from zip([c.clip_id for c in new], pool.map(mels, [c.path for c in new]), strict=True)
+
+    return len(new), ahead()
+
+
+def stored(folder: Path, seen: set[str]) -> tuple[int, Iterator[tuple[str, list[np.ndarray]]]]:
+    """The same from corpus.py's file; what is missing to 10 s is silence."""
+    corpus = open_corpus(folder)
+    ids = [row["id"] for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+    new = [k for k, clip_id in enumerate(ids) if clip_id not in seen]
+    silence = to_log_mel(np.zeros(1, np.float32))[0]
+
+    def cut(mel: np.ndarray) -> list[np.ndarray]:
+        out = []
+        for start in range(0, max(1, len(mel) - 200), 1000):
+            window = np.full((1000, mel.shape[1]), silence, np.float32)
+            part = mel[start : start + 1000]
+            window[: len(part)] = part
+            out.append(np.ascontiguousarray(window.T))
+        return out
+
+    return len(new), ((ids[k], cut(corpus.clip(k))) for k in new)
+
+
 def read(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a features file: ids (n,), window (n,), embedding (n, 384), logits (n, 527)."""
     with np.load(path, allow_pickle=False) as file:
@@ -67,27 +104,27 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--manifest", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--manifest", type=Path)
+    source.add_argument("--corpus", type=Path)
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="default: runs/small/features/NAME.npz")
     parser.add_argument("--limit", type=int, help="only so many clips, spread over the manifest")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    target = args.out or Path("runs/small/features") / f"{args.tower.stem}.npz"
-    manifest = read_manifest(args.manifest)
+    name = args.tower.stem + ("_corpus" if args.corpus else "")
+    target = args.out or Path("runs/small/features") / f"{name}.npz"
     known = read(target) if target.is_file() else {}
     seen = set(known["ids"].tolist()) if known else set()
-    new = [clip for clip in manifest if clip.clip_id not in seen]
-    if args.limit and len(new) > args.limit:
-        new = [new[k] for k in np.linspace(0, len(new) - 1, args.limit).astype(int)]
+    total, found = stored(args.corpus, seen) if args.corpus else decoded(args.manifest, seen, args.limit)
     hear = open_tower(args.tower)
     rows: list[tuple[str, int, np.ndarray, np.ndarray]] = []
-    with progress_bar("features", "clips") as progress, ThreadPoolExecutor(1) as ahead:
-        for done, (clip, windows) in enumerate(zip(new, ahead.map(mels, [c.path for c in new]), strict=True)):
+    with progress_bar("features", "clips") as progress:
+        for done, (clip_id, windows) in enumerate(found):
             for number, mel in enumerate(windows):
                 embedding, logits = hear(mel[None])
-                rows.append((clip.clip_id, number, embedding[0], logits[0]))
-            progress(done + 1, len(new))
+                rows.append((clip_id, number, embedding[0], logits[0]))
+            progress(done + 1, total)
     fresh = {
         "ids": np.array([row[0] for row in rows]),
         "window": np.array([row[1] for row in rows], np.int16),

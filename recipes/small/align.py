@@ -1,0 +1,301 @@
+"""Align what the audio tower hears with texts: the bridge as it is, a trained part by ASK, and their shares.
+
+    python recipes/small/align.py --tower mn04_as        # features of features.py, texts of text.py
+    python recipes/small/align.py --tower audio --like mn04_as
+
+Pairs are titles of recordings: the training groups of ``sounds/`` without urbansound8k, and what gather.py found. Heads
+are chosen on the validation groups and on kitchen labels that the training did not see (a second run without any
+kitchen recording); the test groups and the street sounds are looked at once, at the end. ``--like`` makes the head of
+a second tower that meets the texts in the space of the first, so that both share one text side.
+Writes ``runs/small/heads/TOWER/`` (safetensors and JSON). Five minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from features import open_tower, read
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from askaudio.core.files import write_json
+from askaudio.data.manifest import read_manifest, split_by_group
+from askaudio.knowledge.base import KnowledgeBase
+from askaudio.losses.ntxent import NTXent
+from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection, teach_names
+from askaudio.models.efficientat import class_names
+from askaudio.models.minilm import MiniLMFeatures, pad_tokens
+from askaudio.models.small_text import SmallTextTower
+from askaudio.training.objective import ASK
+
+EPOCHS, BATCH, TEMPERATURE, LR, FEATURE_DROPOUT = 16, 64, 0.07, 1e-3, 0.3
+SHARES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Windows of recordings: features (n, 911), and for each its clip, title, split, set and label."""
+
+    features: Tensor
+    clip: np.ndarray
+    title: np.ndarray
+    split: np.ndarray
+    part: np.ndarray
+    label: np.ndarray
+
+    def where(self, keep: np.ndarray) -> Sounds:
+        return Sounds(self.features[torch.from_numpy(keep)], *(x[keep] for x in self.columns()))
+
+    def columns(self) -> tuple[np.ndarray, ...]:
+        return self.clip, self.title, self.split, self.part, self.label
+
+
+def load_sounds(features: list[Path], sounds: Path, gathered: Path) -> Sounds:
+    """Windows with a title. Street sounds have split "street"; gathered ones are for training."""
+    manifest = read_manifest(sounds)
+    clean = manifest.where([not c.clip_id.startswith("urbansound8k/") for c in manifest])
+    split = {c.clip_id: str(c.split) for c in split_by_group(clean)}
+    about = {c.clip_id: (c.captions[0].text, c.clip_id.split("/")[0], c.label) for c in manifest if c.captions}
+    if gathered.is_file():
+        for clip in read_manifest(gathered):
+            split[clip.clip_id] = "train"
+            about[clip.clip_id] = (clip.captions[0].text if clip.captions else "", "gathered", "")
+    rows, kept, heard = [], [], set()
+    for path in features:
+        arrays = read(path)
+        ids = arrays["ids"].tolist()
+        for k, clip_id in enumerate(ids):
+            if clip_id in about and about[clip_id][0] and clip_id not in heard:
+                title, part, label = about[clip_id]
+                rows.append((clip_id, title.lower(), split.get(clip_id, "street"), part, label))
+                kept.append(np.concatenate([arrays["embedding"][k], arrays["logits"][k].astype(np.float32)]))
+        heard |= set(ids)
+    return Sounds(torch.from_numpy(np.stack(kept)), *(np.array(column) for column in zip(*rows, strict=True)))
+
+
+class Texts:
+    """Text vectors (n, 384), each text encoded once."""
+
+    def __init__(self, source: Path | None) -> None:
+        self._known: dict[str, np.ndarray] = {}
+        self._tower = None
+        if source is not None:
+            self._tower = SmallTextTower((source / "tokenizer.json").read_text()).eval()
+            self._tower.load_state_dict(load_file(source / "text.safetensors"))
+
+    @torch.inference_mode()
+    def _encode(self, texts: list[str]) -> np.ndarray:
+        if self._tower is None:
+            return MiniLMFeatures().features(texts)
+        out = []
+        for first in range(0, len(texts), 64):
+            ids, mask = pad_tokens(self._tower.token_ids(texts[first : first + 64]))
+            out.append(self._tower(torch.from_numpy(ids), torch.from_numpy(mask)).numpy())
+        return np.concatenate(out)
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        new = sorted(set(texts) - self._known.keys(), key=len)
+        if new:
+            self._known |= dict(zip(new, self._encode(new), strict=True))
+        return torch.from_numpy(np.stack([self._known[text] for text in texts]))
+
+
+def fit(
+    sounds: Sounds,
+    texts: Texts,
+    audio: BridgeAudioProjection,
+    text: BridgeTextProjection,
+    seed: int,
+    epochs: int,
+    knowledge: bool = True,
+    train_text: bool = True,
+) -> None:
+    """Train the learned parts on titled windows, in place; clips of one title belong together."""
+    torch.manual_seed(seed)
+    _, group = np.unique(sounds.title, return_inverse=True)
+    vectors = texts(sounds.title.tolist())
+    ids = torch.from_numpy(group)
+    sizes = torch.bincount(ids)
+    chance = (1.0 / sizes[ids].float()).sqrt()  # a title with a hundred takes is not heard a hundred times as often
+
+    def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return audio.learned(sounds.features[rows]), text.learned(vectors[rows])
+
+    everything = torch.arange(len(ids))
+    audio.eval()
+    with torch.no_grad():
+        base = KnowledgeBase.encoded(ids, encode) if knowledge else None
+    ask = ASK(base, NTXent(TEMPERATURE), encode=encode)
+    parameters = list(audio.parameters()) + (list(text.parameters()) if train_text else [])
+    optimiser = torch.optim.AdamW(parameters, lr=LR, weight_decay=0.05)
+    steps = epochs * (len(everything) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps, pct_start=0.1)
+    done = 0
+    while done < steps:
+        order = torch.multinomial(chance, len(everything), replacement=True)
+        for rows in order.split(BATCH)[: len(everything) // BATCH]:
+            audio.train()
+            kept = (torch.rand(len(rows), audio.in_dim) > FEATURE_DROPOUT) / (1 - FEATURE_DROPOUT)
+            heard = audio.mean + kept * (sounds.features[rows] - audio.mean)
+            out = ask(audio.learned(heard), text.learned(vectors[rows]), ids[rows])
+            optimiser.zero_grad()
+            out.total.backward()
+            optimiser.step()
+            schedule.step()
+            ask.step_ended()
+            done += 1
+            if done == steps:
+                break
+        audio.eval()
+        ask.epoch_ended()
+    audio.eval()
+
+
+def scores(audio: nn.Module, text: nn.Module, features: Tensor, queries: Tensor) -> Tensor:
+    with torch.no_grad():
+        return nn.functional.normalize(text(queries), dim=1) @ nn.functional.normalize(audio(features), dim=1).T
+
+
+def title_recall(audio: nn.Module, text: nn.Module, sounds: Sounds, texts: Texts, k: int = 10) -> float:
+    """Share of the titles of which a clip is among the first k clips; a clip scores as its best window."""
+    titles = np.unique(sounds.title)
+    clips, place = np.unique(sounds.clip, return_inverse=True)
+    by_window = scores(audio, text, sounds.features, texts(titles.tolist()))
+    by_clip = torch.full((len(titles), len(clips)), -2.0)
+    by_clip.scatter_reduce_(1, torch.from_numpy(place).expand(len(titles), -1), by_window, "amax")
+    title_of = np.empty(len(clips), object)
+    title_of[place] = sounds.title
+    best = by_clip.topk(k, 1).indices.numpy()
+    return float(np.mean([title in title_of[row] for title, row in zip(titles, best, strict=True)]))
+
+
+def zero_shot(audio: nn.Module, text: nn.Module, sounds: Sounds, texts: Texts) -> float:
+    """Share of the first windows of clips whose nearest label text is their own."""
+    _, first = np.unique(sounds.clip, return_index=True)
+    names = np.unique(sounds.label)
+    found = scores(audio, text, sounds.features[torch.from_numpy(first)], texts(names.tolist())).argmax(0)
+    return float((names[found.numpy()] == sounds.label[first]).mean())
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Held-out mixtures of mixtures_check.py: features (n, 911) and two captions of each."""
+
+    features: Tensor
+    captions: list[list[str]]
+
+    @classmethod
+    def read(cls, path: Path, tower: str) -> Mixtures:
+        with np.load(path, allow_pickle=False) as file:
+            captions = json.loads(str(file["captions"]))
+            if tower.startswith("mn04"):
+                return cls(torch.from_numpy(np.concatenate([file["embedding"], file["logits"]], 1)), captions)
+            hear = open_tower(Path("runs/small") / tower)
+            heard = [np.concatenate(hear(mel[None].astype(np.float32)), 1) for mel in file["mels"]]
+            return cls(torch.from_numpy(np.concatenate(heard)), captions)
+
+    def recall(self, audio: nn.Module, text: nn.Module, texts: Texts, k: int = 10) -> float:
+        """Share of captions whose mixture is among the first k."""
+        queries = [captions[turn] for turn in (0, 1) for captions in self.captions]
+        found = scores(audio, text, self.features, texts(queries))
+        own = found.gather(1, (torch.arange(len(queries)) % len(self.captions))[:, None])
+        return float(((found > own).sum(1) < k).float().mean())
+
+
+def heads(sounds: Sounds, texts: Texts, classes: list[str], learned_dim: int, hidden: int, dropout: float) -> tuple:
+    """Untrained heads with everything that is known before training."""
+    audio = BridgeAudioProjection(learned_dim, hidden, dropout)
+    text = BridgeTextProjection(learned_dim)
+    audio.standardise(sounds.features)
+    teach_names(audio, text, texts([name.lower() for name in classes]))
+    return audio, text
+
+
+def set_share(audio: BridgeAudioProjection, text: BridgeTextProjection, share: float) -> None:
+    audio.share = text.share = share
+
+
+def table(audio: nn.Module, text: nn.Module, sets: dict[str, Sounds], texts: Texts) -> dict[str, float]:
+    """All figures of one pair of heads."""
+    out = {}
+    for name, some in sets.items():
+        measure = zero_shot if name in ("street", "kitchen") else title_recall
+        out[name] = round(measure(audio, text, some, texts), 4)
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tower", default="mn04_as", help="name of a features file")
+    parser.add_argument("--like", help="tower whose text side is kept")
+    parser.add_argument("--sounds", type=Path, default=Path("../shared/data/sounds/manifest.jsonl"))
+    parser.add_argument("--gathered", type=Path, default=Path("runs/small/gathered/manifest.jsonl"))
+    parser.add_argument("--classes", type=Path, default=Path("../shared/models/efficientat_mn04/class_labels_indices.csv"))
+    parser.add_argument("--text", type=Path, default=Path("runs/small/text"), help="folder of text.py, or 'minilm'")
+    parser.add_argument("--out", type=Path, default=Path("runs/small/heads"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="without ASK, to compare")
+    parser.add_argument("--learned-dim", type=int, default=128)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--dropout", type=float, default=0.4)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--quick", action="store_true", help="seed 0 on all training clips only")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = Path("runs/small/features")
+    files = [path for path in (folder / f"{args.tower}.npz", folder / f"{args.tower}_corpus.npz") if path.is_file()]
+    everything = load_sounds(files, args.sounds, args.gathered)
+    texts = Texts(None if str(args.text) == "minilm" else args.text)
+    classes = class_names(args.classes)
+    train = everything.where(everything.split == "train")
+    sets = {
+        "val": everything.where(everything.split == "val"),
+        "kitchen": everything.where(everything.part == "kitchen20"),
+        "test": everything.where(everything.split == "test"),
+        "street": everything.where(everything.split == "street"),
+    }
+    print({name: len(np.unique(some.clip)) for name, some in {"train": train, **sets}.items()})
+    mixtures = Mixtures.read(Path("runs/small/held_out/mixtures.npz"), args.tower)
+    results: dict[str, list] = {}
+    for seed in range(args.seeds):
+        for without in ("",) if args.quick else ("kitchen20", ""):
+            torch.manual_seed(seed)
+            audio, text = heads(train, texts, classes, args.learned_dim, args.hidden, args.dropout)
+            if args.like:
+                text = restore(args.out / args.like, text)
+            some = train.where(train.part != without)
+            fit(some, texts, audio, text, seed, args.epochs, not args.plain, train_text=not args.like)
+            for share in SHARES:
+                set_share(audio, text, share)
+                found = table(audio, text, sets, texts)
+                found["mixtures"] = round(mixtures.recall(audio, text, texts), 4)
+                results.setdefault(f"{without or 'all'} {share}", []).append(found)
+            if not without and seed == 0:
+                save(args.out / args.tower, audio, text)
+    summary = {
+        name: {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]} for name, rows in results.items()
+    }
+    for name, row in summary.items():
+        print(f"{name:16s}", row)
+    write_json(args.out / f"{args.tower}{'_plain' if args.plain else ''}.json", summary)
+
+
+def save(folder: Path, audio: nn.Module, text: nn.Module) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, module in (("audio", audio), ("text", text)):
+        save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / f"{name}.safetensors")
+        write_json(folder / f"{name}.json", module.settings())
+
+
+def restore(folder: Path, text: BridgeTextProjection) -> BridgeTextProjection:
+    text.load_state_dict(load_file(folder / "text.safetensors"))
+    return text  # its class names are the same, its profile axes those of the first tower
+
+
+if __name__ == "__main__":
+    main()

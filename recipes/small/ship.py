@@ -1,0 +1,102 @@
+"""Put the finished towers and heads where the package ships them, checked against torch.
+
+    python recipes/small/ship.py
+
+Writes ``src/askaudio/models/small`` (audio.onnx as 16-bit floats, text.onnx as 8-bit integers, tokenizer.json,
+encoder.json) and ``src/askaudio/models/efficientat_head`` (head.onnx; it shares the text tower of ``small``).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from askaudio.core.files import read_json, sha256_file, write_json
+from askaudio.models.bridge import EMBEDDING, BridgeAudioProjection, BridgeTextProjection
+from askaudio.models.dual_encoder import DualEncoder
+from askaudio.models.efficientat import FRONT_END
+from askaudio.models.efficientat_encoder import HEAD_FILE
+from askaudio.models.export import export, trace
+from askaudio.models.onnx import FORMAT, TEXT_FILE, TOKENIZER_FILE
+from askaudio.models.precision import store_as
+from askaudio.models.session import open_session
+from askaudio.models.small_audio import SmallAudioTower
+from askaudio.models.small_text import SmallTextTower
+
+PACKAGE = Path("src/askaudio/models")
+
+
+class Head(nn.Module):
+    """``embedding`` (B, 384) and ``logits`` (B, 527) -> unit vectors (B, D)."""
+
+    def __init__(self, projection: BridgeAudioProjection) -> None:
+        super().__init__()
+        self.projection = projection
+
+    def forward(self, embedding: Tensor, logits: Tensor) -> Tensor:
+        return nn.functional.normalize(self.projection(torch.cat([embedding, logits], 1)), dim=-1)
+
+
+def open_heads(folder: Path, share: float) -> tuple[BridgeAudioProjection, BridgeTextProjection]:
+    """Heads of align.py with the share that was chosen on validation."""
+    found = []
+    for name, kind in (("audio", BridgeAudioProjection), ("text", BridgeTextProjection)):
+        settings = {key: value for key, value in read_json(folder / f"{name}.json").items() if key != "kind"}
+        head = kind(**{**settings, "share": share})
+        head.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        found.append(head.eval())
+    return found[0], found[1]
+
+
+def ship_small(runs: Path, share: float, text_precision: str) -> None:
+    tower = SmallAudioTower()
+    tower.load_state_dict(load_file(runs / "audio/audio.safetensors"))
+    text = SmallTextTower((runs / "text/tokenizer.json").read_text())
+    text.load_state_dict(load_file(runs / "text/text.safetensors"))
+    audio_head, text_head = open_heads(runs / "heads/audio", share)
+    model = DualEncoder(audio_head, text_head, tower, text, text_source="small", front_end=FRONT_END)
+    report = export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16")
+    model.save(runs / "dual_encoder")
+    print(report)
+
+
+def ship_efficientat(runs: Path, share: float) -> None:
+    head, _ = open_heads(runs / "heads/mn04_as", share)
+    folder, small = PACKAGE / "efficientat_head", PACKAGE / "small"
+    folder.mkdir(exist_ok=True)
+    inputs = {"embedding": torch.rand(2, EMBEDDING), "logits": torch.randn(2, 527) - 4}
+    (folder / HEAD_FILE).write_bytes(trace(Head(head), inputs, {name: {0: "B"} for name in inputs}))
+    store_as(folder / HEAD_FILE, "fp16")
+    feeds = {name: value.numpy() for name, value in inputs.items()}
+    got = open_session(folder / HEAD_FILE, HEAD_FILE).run(None, feeds)[0]
+    wanted = Head(head)(*inputs.values()).detach().numpy()
+    files = {HEAD_FILE: folder / HEAD_FILE, TEXT_FILE: small / TEXT_FILE, TOKENIZER_FILE: small / TOKENIZER_FILE}
+    settings = {
+        "format": FORMAT,
+        "name": "efficientat",
+        "embed_dim": head.embed_dim,
+        "front_end": FRONT_END.to_json(),
+        "sha256": {name: sha256_file(path) for name, path in files.items()},
+    }
+    write_json(folder / "encoder.json", settings)
+    print(f"{folder}: differs from torch by {np.abs(got - wanted).max():.1e} (16-bit weights)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/small"))
+    parser.add_argument("--share", type=float, required=True, help="of the bridge, as align.py chose it")
+    parser.add_argument("--text-precision", default="int8", choices=("fp32", "fp16", "int8"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    ship_small(args.runs, args.share, args.text_precision)
+    ship_efficientat(args.runs, args.share)
+
+
+if __name__ == "__main__":
+    main()
