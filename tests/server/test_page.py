@@ -1,15 +1,21 @@
 """The page in a real Chromium: search, play, drag and drop, keys, history, empty and error states, phone, dark.
 
 Skipped where no chromium is installed (``apt-get install chromium`` brings one).
+
+The README's pictures come from here. With a collection of real sounds whose names may be shown:
+    ASKAUDIO_SCREENSHOTS=docs/images ASKAUDIO_SCREENSHOTS_OF=COLLECTION ASKAUDIO_SCREENSHOTS_QUERY="washing dishes" \
+        python -m pytest tests/server/test_page.py -k pictures
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -464,3 +470,49 @@ def test_every_control_has_a_name(open_page, sounds):
     assert page.evaluate(nameless) == []
     assert page.locator("main, header, footer").count() >= 2
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+# --- pictures -------------------------------------------------------------------------------------------------
+
+DESKTOP = {"viewport": {"width": 1200, "height": 760}, "device_scale_factor": 1.5}
+PHONE = {"viewport": {"width": 390, "height": 800}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+DRAWN = """() => [...document.querySelectorAll('#results > li')]
+    .filter((li) => li.getBoundingClientRect().top < innerHeight)
+    .every((li) => li.querySelector('.wave.none') || li.querySelector('canvas').width !== 300)"""
+
+
+@pytest.fixture
+def pictured(engine: SearchEngine) -> Iterator[tuple[str, str]]:
+    """Address and query of what is pictured: the generated sounds, or a collection of real ones."""
+    collection = os.environ.get("ASKAUDIO_SCREENSHOTS_OF")
+    shown = SearchEngine.open(collection) if collection else engine
+    with live_server(shown, rate_per_s=0) as address:
+        yield address, os.environ.get("ASKAUDIO_SCREENSHOTS_QUERY", "siren")
+    if collection:
+        shown.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "asks", "plays", "options"),
+    [
+        ("page", True, True, {**DESKTOP, "color_scheme": "light"}),
+        ("page-dark", True, True, {**DESKTOP, "color_scheme": "dark"}),
+        ("page-start", False, False, {**DESKTOP, "color_scheme": "light"}),
+        ("page-phone", True, False, {**PHONE, "color_scheme": "light"}),
+    ],
+)
+def test_pictures(open_page, pictured, name, asks, plays, options):
+    address, query = pictured
+    page = open_page(f"?{urlencode({'q': query})}" if asks else "", base=address, **options)
+    expect(page.locator("#results .match:not([hidden])" if asks else "#results > li").first).to_be_visible()
+    page.wait_for_function(DRAWN)
+    if plays:  # so that the picture shows where it is
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Space")
+        wait_for(page, "document.getElementById('audio').currentTime > 0.1")
+        expect(page.locator("#player")).to_be_visible()
+    if target := os.environ.get("ASKAUDIO_SCREENSHOTS"):
+        page.wait_for_timeout(2000 if plays else 400)
+        Path(target).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(target) / f"{name}.png")
+    page.context.close()

@@ -20,6 +20,7 @@ COMMANDS = {
     "index": "add the sounds of folders to a collection",
     "search": "find sounds by words or by a sound",
     "serve": "open the search page and the API",
+    "mcp": "offer the search as tools to programs that speak MCP",
     "train": "train a dual encoder from a recipe",
     "evaluate": "score a model, embeddings or a run file",
     "compare": "compare runs with paired intervals",

@@ -3,6 +3,7 @@
 Examples:
   askaudio serve --open                       the default collection, in the browser
   askaudio serve --collection ~/fx --port 9000
+  askaudio serve --mcp                        with the tools of the Model Context Protocol at /v1/mcp
   askaudio serve --token-file token.txt       ask everyone for the secret in token.txt
   askaudio serve --host 0.0.0.0 --token-file token.txt --allow-host studio-nas
                                               for the whole network, under that name
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests a second that one address may make, 0 for no limit (default: %(default)g)")
     add("--max-upload-mb", type=float, default=50.0, metavar="MB",
         help="largest sound that may be sent as a query (default: %(default)g)")
+    add("--mcp", action="store_true", help="offer the search as MCP tools at /v1/mcp, too (extra mcp)")
     add("--open", action="store_true", help="open the page in the browser")
     # fmt: on
 
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         allowed_hosts=tuple(args.allow_host),
         rate_per_s=args.rate_limit,
         max_upload_bytes=int(args.max_upload_mb * 2**20),
+        mcp=args.mcp,
     )
     listener = _bind(settings.host, settings.port)
     with listener, contextlib.closing(SearchEngine.open(args.collection or default_collection())) as engine:

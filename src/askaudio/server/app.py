@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from askaudio import __version__
 from askaudio.search.engine import SearchEngine
 from askaudio.server import routes_clips, routes_search, routes_service
 from askaudio.server.guard import Guard
+from askaudio.server.mcp_tools import make_mcp, mcp_app
 from askaudio.server.problems import install_handlers
 from askaudio.server.service import make_service
 from askaudio.server.settings import ServerSettings
@@ -37,9 +38,13 @@ def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> 
     settings = settings or ServerSettings()
     service = make_service(engine, settings)
 
+    mcp = make_mcp(engine, service.searches.run) if settings.mcp else None
+    mcp_routes = mcp_app(mcp).routes if mcp else []
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with mcp.session_manager.run() if mcp else nullcontext():
+            yield
         service.decoder.close()
 
     app = FastAPI(
@@ -56,6 +61,7 @@ def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> 
     install_handlers(app)
     for routes in (routes_search, routes_clips, routes_service):
         app.include_router(routes.router)
+    app.router.routes.extend(mcp_routes)  # before the page, which takes all that is left
     app.mount("/", StaticFiles(directory=STATIC, html=True, follow_symlink=False), name="page")
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     return app

@@ -42,6 +42,7 @@ class ServerSettings:
         max_connections: Open connections at most.
         peaks_cache_entries: Waveforms kept in memory (about 1 kB each).
         shutdown_grace_s: Time that running requests get to finish when the service stops.
+        mcp: Offer the tools of the Model Context Protocol at ``/v1/mcp`` (extra ``mcp``).
     """
 
     host: str = "127.0.0.1"
@@ -63,6 +64,7 @@ class ServerSettings:
     max_connections: int = 512
     peaks_cache_entries: int = 4096
     shutdown_grace_s: float = 10.0
+    mcp: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

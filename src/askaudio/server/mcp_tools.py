@@ -1,0 +1,113 @@
+"""The search as three tools of the Model Context Protocol, so that language models and other programs may call it.
+
+Optional (extra ``mcp``). ``askaudio serve --mcp`` offers them at ``/v1/mcp`` behind the same token, limits and line as
+the rest of the API; ``askaudio mcp`` speaks over standard input and output to the program that started it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio.to_thread
+
+from askaudio import __version__
+from askaudio.core.errors import AskAudioError
+from askaudio.core.extras import require
+from askaudio.core.types import Json
+from askaudio.search.engine import SearchEngine
+from askaudio.search.hits import ClipInfo, Hit
+from askaudio.search.query import Part
+from askaudio.server.problems import Problem, from_error
+from askaudio.server.schemas import MAX_TEXT, MAX_TOP_K, MAX_WHERE, json_safe
+
+PATH = "/v1/mcp"
+AVOID = -0.5  # weight of what is not wanted, as in the search by words
+_FACTS = ("duration_s", "sample_rate_hz", "channels", "format", "tags", "caption", "title", "description")
+_INSTRUCTIONS = (
+    "Search a collection of sounds by describing them. Filters look like: duration<3 and channels=2 and tag=rain. "
+    "match is 0 to 100: 50 stands out clearly, 90 is strong, under 20 is noise."
+)
+Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> Any:
+    """The tools ``search``, ``similar`` and ``clip`` over an open engine.
+
+    Args:
+        engine: What answers; stays the caller's to close.
+        run: How blocking work is run, such as ``Gate.run`` of the service.
+
+    Returns:
+        An ``mcp.server.MCPServer``: ``.run("stdio")``, or routes through ``streamable_http_app``.
+
+    Raises:
+        MissingExtraError: The package ``mcp`` is not installed.
+    """
+    tool_error = require("mcp.server.mcpserver.exceptions", "mcp").ToolError
+    server = require("mcp.server", "mcp").MCPServer("askaudio", instructions=_INSTRUCTIONS, version=__version__)
+
+    async def answer(work: Callable[[], Any]) -> Any:
+        try:
+            return await run(work)
+        except Problem as problem:
+            raise tool_error(problem.detail) from problem
+        except AskAudioError as error:  # said as the API says it; what is none of ours is hidden by the package
+            raise tool_error(from_error(error).detail) from error
+
+    @server.tool()
+    async def search(text: str, avoid: str = "", where: str = "", top_k: int = 10) -> list[Json]:
+        """Find sounds by words. ``avoid`` names what they should not sound like; ``where`` is a filter."""
+        parts = [Part("text", _short(text, MAX_TEXT))]
+        parts += [Part("text", _short(avoid, MAX_TEXT), AVOID)] if avoid.strip() else []
+        work = functools.partial(engine.search, more=parts, top_k=_bounded(top_k), where=_short(where, MAX_WHERE))
+        return [hit_facts(hit) for hit in await answer(work)]
+
+    @server.tool()
+    async def similar(clip_id: str, where: str = "", top_k: int = 10) -> list[Json]:
+        """Find sounds that sound like a stored one, by the clip_id of a hit."""
+        work = functools.partial(engine.similar, clip_id, top_k=_bounded(top_k), where=_short(where, MAX_WHERE))
+        return [hit_facts(hit) for hit in await answer(work)]
+
+    @server.tool()
+    async def clip(clip_id: str) -> Json:
+        """All that is known of a stored sound, by the clip_id of a hit."""
+        found: ClipInfo = await answer(functools.partial(engine.clip, clip_id))
+        return dict(json_safe(found.to_json()))
+
+    return server
+
+
+def mcp_app(server: Any) -> Any:
+    """The tools over HTTP, without sessions: every request stands for itself, as in the rest of the API.
+
+    Host, origin and token are the guard's business, so the package's own check of them is off.
+    """
+    security = require("mcp.server.transport_security", "mcp").TransportSecuritySettings
+    return server.streamable_http_app(
+        streamable_http_path=PATH,
+        json_response=True,
+        stateless_http=True,
+        transport_security=security(enable_dns_rebinding_protection=False),
+    )
+
+
+def hit_facts(hit: Hit) -> Json:
+    """What a caller needs of a hit: few words, because models read all of them."""
+    facts = {name: hit.metadata[name] for name in _FACTS if name in hit.metadata}
+    place = {"start_s": hit.start_s, "end_s": hit.end_s}
+    found = {"rank": hit.rank, "clip_id": hit.clip_id, "path": hit.path, "match": hit.match, **place, **facts}
+    return dict(json_safe(found))
+
+
+def _short(text: str, most: int) -> str:
+    if len(text) > most:
+        raise require("mcp.server.mcpserver.exceptions", "mcp").ToolError(
+            f"a text of {len(text)} characters is too long; at most {most}"
+        )
+    return text
+
+
+def _bounded(top_k: int) -> int:
+    return max(1, min(MAX_TOP_K, top_k))
