@@ -9,13 +9,16 @@ from clap_model import write_clap
 
 from askaudio.audio.windows import fixed_windows
 from askaudio.core.errors import ModelError
-from askaudio.core.files import read_json, write_json
+from askaudio.core.files import read_json, sha256_file, write_json
 from askaudio.models.build import load
 from askaudio.models.clap import FRONT_END
 from askaudio.models.clap_export import export_clap
+from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.encoder import Encoder
+from askaudio.models.export import export
 from askaudio.models.huggingface import fetch, open_huggingface
 from askaudio.models.onnx import OnnxEncoder
+from askaudio.models.projection import Projection
 
 pytest.importorskip("transformers")
 
@@ -77,8 +80,6 @@ def test_graphs_that_take_no_mask(exported, tmp_path):
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1], dtype=np.int64), "one"))
     onnx.save(model, folder / "text.onnx")
     settings = read_json(folder / "encoder.json")
-    from askaudio.core.files import sha256_file
-
     settings["sha256"]["text.onnx"] = sha256_file(folder / "text.onnx")
     write_json(folder / "encoder.json", settings)
     texts = ["a dog barks"]
@@ -124,6 +125,20 @@ def test_a_sentence_transformers_model_that_hears(clap_folder, tmp_path, rng):
     heard = sounds(rng, 0.5, 10.0)
     np.testing.assert_allclose(encoder.encode_audio(heard), reference.encode_audio(heard), atol=1e-5)
     np.testing.assert_allclose(encoder.encode_text(["rain"]), reference.encode_text(["rain"]), atol=1e-5)
+
+
+def test_training_can_start_from_it(exported, tmp_path, rng):
+    """Identity projections behind the graphs, in this project's layout: the same vectors."""
+    heads = [Projection(16, 16, hidden_dim=4, residual=True) for _ in range(2)]
+    for head in heads:
+        head.start_as_identity()
+    source = f"encoder:{exported[1]}"
+    export(DualEncoder(*heads, audio_source=source, text_source=source, front_end=FRONT_END), tmp_path / "again")
+    base, again = load(exported[1]), load(tmp_path / "again")
+    assert (base.layout, again.layout) == ("transformers", "askaudio")
+    heard, texts = sounds(rng, 2.0, 10.0), ["a dog barks", ""]
+    np.testing.assert_allclose(again.encode_audio(heard), base.encode_audio(heard), atol=1e-4)
+    np.testing.assert_allclose(again.encode_text(texts), base.encode_text(texts), atol=1e-4)
 
 
 def test_the_command(clap_folder, tmp_path, capsys):

@@ -5,12 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from clap_model import write_clap
 
 from askaudio.core.errors import ModelError
 from askaudio.core.files import sha256_file, write_json
 from askaudio.models.build import load
-from askaudio.models.clap_export import export_clap
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.efficientat import FRONT_END
 from askaudio.models.efficientat_encoder import EfficientATEncoder
@@ -82,15 +80,6 @@ def test_a_checkpoint_knows_its_base(tmp_path):
     write_encoder(tmp_path / "base", seed=1)
     with pytest.raises(ModelError, match="is not the audio tower of this checkpoint"):
         export(DualEncoder.load(tmp_path / "run"), tmp_path / "out")
-
-
-def test_a_clap(tmp_path, rng):
-    pytest.importorskip("transformers")
-    export_clap(str(write_clap(tmp_path / "model")), tmp_path / "clap")
-    export(start_from(str(tmp_path / "clap")), tmp_path / "again")
-    again = load(tmp_path / "again")
-    assert again.layout == "askaudio"
-    agree(load(tmp_path / "clap"), again, rng, 1e-4)
 
 
 @pytest.mark.shared

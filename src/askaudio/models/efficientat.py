@@ -35,7 +35,7 @@ from askaudio.models.session import open_session
 # nearest neighbour from another recording right: zeros to 10 s .536, to 3 s .517, to 1 s .513; repeated to 1 s .513,
 # to 3 s .502, to 10 s .500; left as they are .500. Clips under 3 s alone: zeros to 10 s .375, next best .359.
 FRONT_END = FrontEnd(short="zeros", short_s=10.0)
-CHECKPOINT_SUFFIX = ".pt"
+CHECKPOINT_START = b"PK"  # the authors' checkpoint is a zip archive, whatever its name
 
 
 class EfficientATFeatures:
@@ -107,7 +107,7 @@ def tower_bytes(path: Path) -> bytes:
         ModelError: The file is missing or is not such a model.
         MissingExtraError: The file is an ONNX file and the ``onnx`` package is not installed.
     """
-    return tower_from_checkpoint(path) if path.suffix == CHECKPOINT_SUFFIX else tower(path).SerializeToString()
+    return tower_from_checkpoint(path) if _is_checkpoint(path) else tower(path).SerializeToString()
 
 
 @functools.lru_cache(maxsize=2)
@@ -121,7 +121,7 @@ def tower(onnx_path: Path) -> Any:
     onnx = require("onnx", "train")
     if not onnx_path.is_file():
         raise ModelError(f"no EfficientAT model at {onnx_path}; expected the published ONNX file, such as mn04_as.onnx")
-    if onnx_path.suffix == CHECKPOINT_SUFFIX:
+    if _is_checkpoint(onnx_path):
         return onnx.load_model_from_string(tower_from_checkpoint(onnx_path))
     try:
         model = onnx.load(onnx_path)
@@ -134,6 +134,13 @@ def tower(onnx_path: Path) -> Any:
     shape = ["batch", FEATURE_DIM]
     model.graph.output.append(onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, shape))
     return model
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(CHECKPOINT_START)) == CHECKPOINT_START
 
 
 def _classifier_input(model: Any) -> str | None:

@@ -195,9 +195,9 @@ def _tokenizer_json(model: DualEncoder, frozen: TextFeatures | None) -> str:
     return text_tower.tokenizer_json()
 
 
-def _with_head(tower: Any, projection: nn.Module, output: str) -> Any:
+def _with_head(tower: Any, projection: Any, output: str) -> Any:
     """A frozen graph with a trained projection behind one of its outputs."""
-    example = torch.zeros(1, projection.in_dim)  # type: ignore[arg-type]
+    example = torch.zeros(1, projection.in_dim)
     head = trace(_Side(None, projection), {"features": example}, {"features": {0: "B"}})
     return chain(tower, require("onnx", "train").load_model_from_string(head), {output: "features"})
 

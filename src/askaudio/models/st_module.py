@@ -26,7 +26,6 @@ from askaudio.audio.decode import decode
 from askaudio.audio.windows import fixed_windows
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
-from askaudio.core.files import sha256_file
 from askaudio.core.types import FloatArray
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.minilm import MiniLMTower, pad_tokens
@@ -169,7 +168,7 @@ def save_sentence_transformer(model: DualEncoder, folder: Path | str, audio_sour
         raise ModelError(f"{folder} exists and is not empty; name a new folder")
     if model.audio_tower is None:
         model.audio_source = audio_source or model.audio_source
-        found = sha256_file(audio_features(model.audio_source, front_end=model.front_end).path)
+        found = audio_features(model.audio_source, front_end=model.front_end).checksum
         if model.audio_source_sha256 not in ("", found):
             raise ModelError(
                 f"{model.audio_source} is not the audio tower of this checkpoint (its checksum is another)"
