@@ -1,10 +1,11 @@
 """Mutated requests and mutated sounds against a real server: no crash, nothing that hangs over 10 s, no memory growth.
 
-    python benchmarks/server/fuzz.py --requests 5000 --uploads 1000
+    python benchmarks/server/fuzz.py --requests 5000 --uploads 1000 --files 19000
 
 Whole HTTP requests are damaged byte by byte, with tokens that servers have stumbled over, and sent raw; sounds of
-several formats are damaged and sent as queries. Memory (the service and its decoders) is compared between the first
-third and the end. Prints one JSON value; exit code 1 when anything is wrong.
+several formats are damaged and sent as queries; many more go to the service's decoder process without HTTP around them.
+Memory (the service and its decoders) is compared between the first third and the end. Prints one JSON value; exit code
+1 when anything is wrong.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import itertools
 import json
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import soundfile
 from serving import make_collection, resident_mb, served
+
+from askaudio.core.errors import AudioDecodeError
+from askaudio.server.decoder import Decoder
 
 HANG_S = 10.0
 GROWTH_MB = 48.0  # what allocators of three processes may keep
@@ -154,10 +160,41 @@ def round_of(port: int, process: psutil.Process, pieces: list[bytes], at_once: i
     }
 
 
+def files_round(pieces: Iterator[bytes], count: int, folder: Path) -> dict:
+    """Damaged files through one decoder process: decoded to wav and drawn, as the service does with what it is sent."""
+    decoder = Decoder(workers=1, timeout_s=HANG_S, memory_bytes=2**30)
+    source, wav = folder / "sound", folder / "wav"
+    seen: Counter = Counter()
+    memory, slowest, started = [], 0.0, time.perf_counter()
+    for n, piece in zip(range(count), pieces, strict=False):
+        source.write_bytes(piece)
+        begun = time.perf_counter()
+        try:
+            decoder.run("to_wav", str(source), target=str(wav), sample_rate_hz=16_000, max_s=300.0)
+            decoder.run("peaks", str(source), n_points=100, start_s=0.0, end_s=None)
+            seen["decoded"] += 1
+        except AudioDecodeError as error:
+            died = error.reason in ("the decoder gave up on it", f"decoding took longer than {HANG_S:g} s")
+            seen["crash or hang" if died else "refused"] += 1
+        slowest = max(slowest, time.perf_counter() - begun)
+        if n % (count // 10 or 1) == count // 10 - 1 or n == count - 1:
+            memory.append(round(resident_mb(psutil.Process()), 1))
+    decoder.close()
+    return {
+        "files": count,
+        "answers": dict(seen),
+        "slowest_s": round(slowest, 2),
+        "resident_mb": memory,
+        "took_s": round(time.perf_counter() - started, 1),
+        "ok": not seen["crash or hang"] and slowest < HANG_S and memory[-1] - memory[len(memory) // 3] < GROWTH_MB,
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--uploads", type=int, default=1000)
+    parser.add_argument("--files", type=int, default=19_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     chance = random.Random(args.seed)
@@ -177,8 +214,10 @@ def main() -> int:
             requests = round_of(port, p, pieces, 16)
             broken = [upload(damaged(chance.choice(sounds), chance, sounds)) for _ in range(args.uploads)]
             uploads = round_of(port, p, broken, 8)
-    print(json.dumps({"requests": requests, "uploads": uploads}, indent=2, ensure_ascii=True))
-    return int(not (requests["ok"] and uploads["ok"]))
+        endless = (damaged(chance.choice(sounds), chance, sounds) for _ in itertools.count())
+        files = files_round(endless, args.files, Path(folder)) if args.files else {"ok": True}
+    print(json.dumps({"requests": requests, "uploads": uploads, "files": files}, indent=2, ensure_ascii=True))
+    return int(not (requests["ok"] and uploads["ok"] and files["ok"]))
 
 
 async def _body(port: int, target: str) -> bytes:

@@ -6,6 +6,8 @@
 A client is a person with the page: asks, looks at waveforms, plays a piece, and thinks for about a second in between
 (``--think``). The same mix is measured for one client first, in the same run. ``--flood`` measures instead how the
 service behaves when 50 programs ask without a pause: then the wait is the line's length, and the figure is requests/s.
+Every visit also asks ``/v1/health``, which does nothing: its own ratio is the share of the machine and of this script
+in the waiting, the rest is the search's.
 Prints one JSON value; exit code 1 when a goal is missed.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
@@ -49,6 +52,7 @@ class Client:
 
     async def visit(self, note: dict[str, list[float]], errors: list[str]) -> None:
         """A search; sometimes waveforms of its hits and a piece of one's audio."""
+        await self._timed("health", "/v1/health", note, errors)
         query = f"{self.random.choice(WORDS)} {self.random.randrange(10_000)}"
         body = await self._timed("search", f"/v1/search?q={quote(query)}&top_k=20", note, errors)
         hits = json.loads(body or b"{}").get("hits", [])
@@ -112,7 +116,7 @@ def measure(collection: Path | str, args: argparse.Namespace) -> dict:
         alone, first_errors, _ = asyncio.run(run_clients(port, 1, min(args.seconds, 20.0), min(think_s, 0.1)))
         before, cpu_before = resident_mb(process), cpu_seconds(process)
         many, errors, took_s = asyncio.run(run_clients(port, args.clients, args.seconds, think_s))
-        ratio = float(np.quantile(many["search"], 0.99) / np.median(alone["search"]))
+        ratio = {kind: float(np.quantile(many[kind], 0.99) / np.median(alone[kind])) for kind in ("search", "health")}
         return {
             "clients": args.clients,
             "seconds": args.seconds,
@@ -125,7 +129,9 @@ def measure(collection: Path | str, args: argparse.Namespace) -> dict:
             ),
             "errors": len(errors) + len(first_errors),
             "first_errors": (first_errors + errors)[:5],
-            "p99_over_single_p50": round(ratio, 2),
+            "p99_over_single_p50": round(ratio["search"], 2),
+            "health_p99_over_single_p50": round(ratio["health"], 2),
+            "load_average": round(os.getloadavg()[0], 1),
             "resident_mb": [round(before), round(resident_mb(process))],
         }
 
