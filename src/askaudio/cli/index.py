@@ -10,6 +10,7 @@ Examples:
   askaudio index ~/sounds --model runs/ask/encoder --collection ~/collections/mine
   askaudio index ~/sounds --watch                          keep up with the folder until Ctrl-C
   askaudio index ~/sounds --collection postgresql://me@db/sounds
+  askaudio index /nfs/sounds --collection s3://bucket/sounds --ray head:6379     on every machine of a Ray cluster
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", help="name (askaudio models), encoder or run folder; default: what made the collection, else small"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that encode (default: all)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="encode on a Ray cluster: its address, auto, or local")
     parser.add_argument("--rehash", action="store_true", help="trust no time stamps: compare the content of every file")
     parser.add_argument("--watch", action="store_true", help="go on and keep up with the folders until Ctrl-C")
 
@@ -108,6 +110,7 @@ def _ingest(args: argparse.Namespace, store: VectorStore, encoder: Encoder, spec
             encoder,
             spec=spec,
             workers=args.workers,
+            cluster=args.ray or "",
             captions=manifest_captions(args.folders),
             known_broken={} if args.rehash else read_broken(broken_file),
             rehash=args.rehash,

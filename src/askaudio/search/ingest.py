@@ -20,6 +20,7 @@ from askaudio.index.entries import Entry
 from askaudio.index.filters import All, Compare, Not, clips_are
 from askaudio.index.store import VectorStore
 from askaudio.models.encoder import Encoder
+from askaudio.search.cluster import encode_on_cluster
 from askaudio.search.encode import Sound, with_captions
 from askaudio.search.metadata import read_metadata
 from askaudio.search.pool import Task, encode_here, encode_in_pool
@@ -48,6 +49,7 @@ def ingest(
     *,
     spec: str = "",
     workers: int = 1,
+    cluster: str = "",
     captions: Mapping[str, Sequence[str]] | None = None,
     known_broken: Mapping[str, Broken] | None = None,
     rehash: bool = False,
@@ -61,6 +63,7 @@ def ingest(
         encoder: Whose vectors the store holds.
         spec: How worker processes load the same encoder; needed for more than one worker.
         workers: Processes that encode; 1 works in this process.
+        cluster: Address of a Ray cluster that encodes instead, or ``local``; needs ``spec``.
         captions: Absolute path -> captions known from a manifest.
         known_broken: Broken files of an earlier run; those that have not changed are not tried again.
         rehash: Trust no time stamps: compare the content of every file.
@@ -80,14 +83,19 @@ def ingest(
     own_folder = Path(store.url.partition(":")[2] if store.url.startswith("exact:") else store.url)
     run.plan(list(sound_files(roots, own_folder)), roots)
     tasks = run.tasks()
-    sounds = encode_in_pool(spec, tasks, workers) if workers > 1 and spec else encode_here(encoder, tasks)
-    for sound in sounds:
+    for sound in _encoded(tasks, encoder, spec, workers, cluster):
         run.take(sound)
     run.commit()
     run.remove_gone()
     store.save()
     run.report.took_s = time.monotonic() - started
     return run.report
+
+
+def _encoded(tasks: Iterator[Task], encoder: Encoder, spec: str, workers: int, cluster: str) -> Iterator[Sound]:
+    if cluster and spec:
+        return encode_on_cluster(spec, tasks, cluster)
+    return encode_in_pool(spec, tasks, workers) if workers > 1 and spec else encode_here(encoder, tasks)
 
 
 class _Run:
