@@ -71,6 +71,9 @@ def test_all_files_arrive_once(model, server):
     assert sorted(path.name for path in model.folder.iterdir()) == ["one.bin", "two.bin"]
     assert model.is_installed() and told[-1] == (1, 1, "two.bin")
     assert pull(model, open_url=plain) == [] and len(asked) == 2
+    (model.folder / "one.bin").write_bytes(CONTENT[::-1])  # damaged, of the same size: asked for again
+    assert pull(model, open_url=plain) == [model.folder / "one.bin"]
+    assert (model.folder / "one.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("ranges", [True, False])

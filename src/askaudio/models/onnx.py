@@ -137,7 +137,7 @@ class OnnxEncoder:
         """
         content = self.path(file).read_bytes()
         if hashlib.sha256(content).hexdigest() != self._sha256[file]:
-            raise ModelError(f"{self.path(file)} is damaged (its checksum is another); copy or export it anew")
+            raise ModelError(f"{self.path(file)} is damaged (its checksum is another); copy, pull or export it anew")
         return content
 
     def _read_settings(self) -> Json:

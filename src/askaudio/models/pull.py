@@ -26,7 +26,7 @@ OpenUrl = Callable[[str, Mapping[str, str]], Any]
 
 
 def pull(model: Model, progress: Progress = silent, open_url: OpenUrl | None = None) -> list[Path]:
-    """Download what is missing of a model.
+    """Download what is missing of a model, or damaged.
 
     Args:
         model: Its row.
@@ -39,7 +39,7 @@ def pull(model: Model, progress: Progress = silent, open_url: OpenUrl | None = N
     Raises:
         ModelError: No network, or a file that is not the pinned one.
     """
-    missing = model.missing()
+    missing = wanting(model)
     total = round(sum(file.size_bytes for file in missing) / 1e6)
     before, fetched = 0, []
     for file in missing:
@@ -54,7 +54,7 @@ def pull(model: Model, progress: Progress = silent, open_url: OpenUrl | None = N
 
 
 def pull_from(model: Model, source: Path | str, progress: Progress = silent) -> list[Path]:
-    """Take what is missing of a model from a file or from anywhere under a folder, by content, not by name.
+    """Take what is missing or damaged of a model from a file or from anywhere under a folder, known by content.
 
     Returns:
         The files that were copied.
@@ -62,18 +62,18 @@ def pull_from(model: Model, source: Path | str, progress: Progress = silent) -> 
     Raises:
         ModelError: A file is not there; nothing is copied then.
     """
-    source = Path(source).expanduser()
+    source, missing = Path(source).expanduser(), wanting(model)
     if not source.exists():
-        raise ModelError(f"{source} does not exist; expected a folder or file that holds {_names(model.missing())}")
+        raise ModelError(f"{source} does not exist; expected a folder or file that holds {_names(missing)}")
     given = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
     found: dict[RemoteFile, Path] = {}
-    for number, file in enumerate(model.missing()):
-        progress(number, len(model.missing()), file.name)
+    for number, file in enumerate(missing):
+        progress(number, len(missing), file.name)
         for path in given:
             if path.stat().st_size == file.size_bytes and sha256_file(path) == file.sha256:
                 found[file] = path
                 break
-    absent = [file for file in model.missing() if file not in found]
+    absent = [file for file in missing if file not in found]
     if absent:
         wanted = "\n".join(
             f"  {file.name}: {file.size_bytes} bytes, sha256 {file.sha256}\n    {file.url}" for file in absent
@@ -83,6 +83,12 @@ def pull_from(model: Model, source: Path | str, progress: Progress = silent) -> 
         with atomic_path(model.folder / file.name) as temporary:
             shutil.copyfile(path, temporary)
     return [model.folder / file.name for file in found]
+
+
+def wanting(model: Model) -> list[RemoteFile]:
+    """Files of a model that are not there, or not with the pinned content."""
+    absent = model.missing()
+    return [f for f in model.files if f in absent or sha256_file(model.folder / f.name) != f.sha256]
 
 
 def open_https(url: str, headers: Mapping[str, str]) -> Any:
