@@ -117,6 +117,8 @@ def start_worker(spec: str, parent: int) -> None:
     global _encoder
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _encoder = load(spec)
+    if hasattr(_encoder, "threads"):  # the processes are the parallel part: threads within them would only compete
+        _encoder.threads = 1
 
 
 def _end_with(parent: int) -> None:
