@@ -13,6 +13,7 @@ Cost on one core: see README.md; about 30 KB of disk for a second of sound.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import subprocess
 import sys
@@ -128,14 +129,12 @@ def gather(entries: list[Entry], out: Path, max_files: int, max_hours: float) ->
     with tempfile.TemporaryDirectory(prefix="askaudio-gather-") as cache:
         apt = Apt([e.package for e in left if e.kind != "render"] + rendered.FONTS, Path(cache))
         for entry in left:
-            done = read_outcomes(out)  # a second run with another order may be at work beside this one
-            if entry.package in {o.package for o in done}:
-                continue
             if sum(o.files for o in done) >= max_files or sum(o.seconds for o in done) >= max_hours * 3600:
                 return
             outcome = _one(entry, store, apt, Path(cache))
             with (out / "packages.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
+            done.append(outcome)
             yield outcome
 
 
@@ -172,6 +171,12 @@ def main(argv: list[str] | None = None) -> int:
         print(table(read_outcomes(args.out)))
         return 0
     args.out.mkdir(parents=True, exist_ok=True)
+    lock = (args.out / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two runs would write the same rows; freed when this one ends
+    except BlockingIOError:
+        print(f"another run is writing to {args.out}; wait for it, or stop it and run this again", file=sys.stderr)
+        return 2
     entries, started = read_packages(args.packages), time.monotonic()
     for number, o in enumerate(gather(entries, args.out, args.max_files, args.max_hours), start=1):
         what = o.reason or f"{o.files} files, {o.seconds / 60:.1f} min, {o.broken} broken, {o.licence}"

@@ -1,5 +1,6 @@
 """recipes/small/gather.py on packages built here: sounds kept, broken ones counted, NC licences refused, no network."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -159,3 +160,11 @@ def test_midi_plays_one_phrase_in_each_slot() -> None:
 def test_many_sounds_are_thinned_evenly() -> None:
     assert found.spread(list(range(10)), 4) == [0, 2, 5, 7]
     assert found.spread([1, 2], 4) == [1, 2]
+
+
+def test_a_second_run_on_the_same_folder_is_turned_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert gather.main([str(tmp_path)]) == 2
+    assert "another run is writing" in capsys.readouterr().err
+    assert not (tmp_path / "manifest.jsonl").exists()
