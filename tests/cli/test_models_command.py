@@ -1,6 +1,7 @@
 """askaudio models, and models by name through index and search."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import soundfile
 
 from askaudio.cli import main
 from askaudio.models import registry
+from onnx_folder import write_encoder
 
 SHARED_FOLDER = "models/efficientat_mn04"
 
@@ -74,6 +76,23 @@ def test_a_collection_keeps_to_its_encoder(sounds, capsys):
     assert "vectors of two encoders cannot be compared" in capsys.readouterr().err
     assert main(["search", "low hum", "--model", "toy:dim=64"]) == 2
     assert main(["search", "low hum"]) == 0
+
+
+def test_small_is_the_default_and_its_weights_are_remembered(sounds, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(registry, "PACKAGE_FOLDER", tmp_path / "package")
+    assert main(["index", str(sounds), "--workers", "1"]) == 2
+    assert "built without the weights of small" in capsys.readouterr().err
+    write_encoder(tmp_path / "package" / "small")
+    assert main(["index", str(sounds), "--workers", "1"]) == 0
+    capsys.readouterr()
+    assert main(["collection", "info", "--json"]) == 0
+    assert told(capsys)["model"] == "small"
+    assert main(["search", "low hum"]) == 0
+    shutil.rmtree(tmp_path / "package")
+    write_encoder(tmp_path / "package" / "small", seed=1)  # a newer package, with other weights of that name
+    for command in (["index", str(sounds), "--workers", "1"], ["search", "low hum"]):
+        assert main(command) == 2
+        assert "vectors of two encoders cannot be compared" in capsys.readouterr().err
 
 
 def test_cards_are_shown(tmp_path, monkeypatch, capsys):
