@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test lint format docs install clean
 demo: $(VENV)/.ready
 	$(BIN)/askaudio demo
 
@@ -23,6 +23,11 @@ format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# the docs site, into site/; a broken link or an unknown name ends it with an error
+docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(VENV)/constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
+
 install: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -33,4 +38,4 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo runs
+	rm -rf $(VENV) build dist demo runs site
