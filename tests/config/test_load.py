@@ -76,7 +76,7 @@ def test_a_list_that_is_no_yaml_is_a_fault_and_a_pattern_is_a_text():
 
 
 def test_unknown_recipes_list_the_shipped_ones(tmp_path):
-    with pytest.raises(ConfigError, match=r"did you mean sounds\?.*demo, sounds"):
+    with pytest.raises(ConfigError, match=r"did you mean sounds\?.*demo, finetune, sounds"):
         load_recipe("sound")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_recipe(write(tmp_path, "a: [\n"))
