@@ -38,6 +38,7 @@ class KnowledgeBase:
         encoder: Fingerprint of the encoders that made the rows.
         version: Grows by 1 at each refresh.
         shard: Which rows ``audio`` and ``text`` hold, where the base is divided among processes; None for all.
+        mapped: The rows are those of files (``mapped.py``), which are the state of the base.
     """
 
     index: EntryIndex
@@ -46,6 +47,7 @@ class KnowledgeBase:
     encoder: str = ""
     version: int = 0
     shard: Shard | None = None
+    mapped: bool = False
 
     @classmethod
     def from_pairs(
@@ -177,7 +179,9 @@ class KnowledgeBase:
         if self.shard is not None or world() == 1 or len(self) < world():
             return self
         mine = Shard.of(len(self))
-        audio, text = (x[mine.start : mine.stop].clone() for x in (self.audio, self.text))
+        audio, text = (x[mine.start : mine.stop] for x in (self.audio, self.text))
+        if not self.mapped:  # a copy, so that the other rows need not be kept
+            audio, text = audio.clone(), text.clone()
         return replace(self, audio=audio, text=text, shard=mine)
 
     def whole(self) -> KnowledgeBase:

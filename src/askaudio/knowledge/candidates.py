@@ -87,14 +87,7 @@ class CandidateSampling(nn.Module):
 
     def prepare(self, base: KnowledgeBase) -> None:
         """Sort the entries into cells: k-means on a sample, then one assignment of all, in pieces."""
-        n = len(base.text)  # the rows that are here
-        sample = base.text[:: max(1, n // TRAIN_ROWS)][:TRAIN_ROWS].float()
-        centers = sample[torch.linspace(0, len(sample) - 1, min(self.cells, len(sample))).long()].clone()
-        for _ in range(ROUNDS):
-            number = assign(sample, centers)[1]
-            sums = torch.zeros_like(centers).index_add_(0, number, sample)
-            filled = sums.norm(dim=1) > 0
-            centers[filled] = torch.nn.functional.normalize(sums[filled], dim=1)
+        centers = learn_cells(base.text, self.cells, TRAIN_ROWS)
         self.register_buffer("cell", assign(base.text, centers)[1].cpu())  # (N,)
         self._whole = base.shard is None
         self._sort()
@@ -153,7 +146,7 @@ class CandidateSampling(nn.Module):
         rest = rest[~near[self.cell[rest]]] if self.hard else rest
         n_rest = n - len(fixed) - (n_near if self.hard else 0)
         rows = torch.cat([fixed, hard, rest])
-        weight = torch.cat([torch.zeros(len(fixed)), _log_ratio(n_near, hard), _log_ratio(n_rest, rest)])
+        weight = torch.cat([torch.zeros(len(fixed)), log_ratio(n_near, hard), log_ratio(n_rest, rest)])
         return rows, weight
 
     def _draw_near(self, near: Tensor, wanted: int) -> Tensor:
@@ -174,7 +167,19 @@ class CandidateSampling(nn.Module):
         return rows[~torch.isin(rows, fixed)]
 
 
-def _log_ratio(size: int, drawn: Tensor) -> Tensor:
+def learn_cells(table: Tensor, cells: int, most_rows: int) -> Tensor:
+    """Centers (P, D) float32 of at most ``cells`` cells, by k-means on evenly spaced rows of a table (N, D)."""
+    sample = table[:: max(1, len(table) // most_rows)][:most_rows].float()
+    centers = sample[torch.linspace(0, len(sample) - 1, min(cells, len(sample))).long()].clone()
+    for _ in range(ROUNDS):
+        number = assign(sample, centers)[1]
+        sums = torch.zeros_like(centers).index_add_(0, number, sample)
+        filled = sums.norm(dim=1) > 0
+        centers[filled] = torch.nn.functional.normalize(sums[filled], dim=1)
+    return centers
+
+
+def log_ratio(size: int, drawn: Tensor) -> Tensor:
     """log(size / number drawn) for each drawn row; distinct draws, so never below 0."""
     ratio = torch.tensor(max(size, 1) / max(len(drawn), 1)).clamp_min(1.0).log()
     return ratio.expand(len(drawn))

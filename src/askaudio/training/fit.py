@@ -144,7 +144,7 @@ def fit(
             accelerator={"cuda": "gpu"}.get(device, device),
             devices=here,
             num_nodes=machines,
-            strategy=_strategy(gradient_cache_chunk),
+            strategy="auto" if world() == 1 else DDPStrategy(broadcast_buffers=False),
             precision=precision,
             max_epochs=epochs,
             callbacks=[KnowledgeClock(), keeper],
@@ -164,13 +164,6 @@ def fit(
     best = keeper.best
     assert best is not None  # there is at least one epoch
     return FitResult(DualEncoder.load(folder), best["epoch"], best["validation"], keeper.history)
-
-
-def _strategy(gradient_cache_chunk: int) -> DDPStrategy | str:
-    """Data parallel training where there are several processes; a cached gradient is summed by the module itself."""
-    if world() == 1:
-        return "auto"
-    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=gradient_cache_chunk > 0)
 
 
 def _run(trainer: pl.Trainer, module: RetrievalModule, data: PairDataModule, state: Path | None) -> None:

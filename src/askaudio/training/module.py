@@ -13,6 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from askaudio.core.processes import rank, sum_over, world
 from askaudio.data.collate import Batch, Inputs
@@ -126,9 +127,15 @@ class RetrievalModule(pl.LightningModule):
         if self._cache is not None:
             self._cache.backward()
             self._cache = None
-            for parameter in self.parameters() if world() > 1 else ():  # the pieces' ways back pass by the reducer
+            for parameter in self.parameters() if world() > 1 else ():  # what the reducer does otherwise
                 if parameter.grad is not None:
                     parameter.grad = sum_over(parameter.grad) / world()
+
+    def on_train_start(self) -> None:
+        """With a cached gradient the reducer of data parallel training rests: it expects one way back a step."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel) and self.gradient_cache_chunk:
+            wrapped.require_backward_grad_sync = False
 
     def _seed_draws(self) -> None:
         """Seed this step's dropout; torch.manual_seed would queue a call with a stack trace for every absent device."""

@@ -23,7 +23,7 @@ from askaudio.knowledge.candidates import CandidateSource
 from askaudio.knowledge.coarse import CoarseGrainedInjection
 from askaudio.knowledge.drift import Drift, measure_drift, row_drift
 from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.refinement import Clock, RefineEveryEpochs, RefineInParts, RefinementPolicy
+from askaudio.knowledge.refinement import Clock, NeverRefine, RefineEveryEpochs, RefineInParts, RefinementPolicy
 from askaudio.knowledge.reliability import ReliabilityEstimate
 from askaudio.knowledge.rolling import Round
 from askaudio.knowledge.shards import Shard
@@ -31,7 +31,8 @@ from askaudio.losses.partition import LEFT_OUT
 from askaudio.losses.reduce import log_reliability
 
 Reliability = Tensor | ReliabilityEstimate | Callable[[KnowledgeBase], Tensor] | None
-DIVIDED = ("base_audio", "base_text", "neighbor_rows", "neighbor_weights")  # each process has its rows of these
+ROWS = ("base_audio", "base_text")
+DIVIDED = (*ROWS, "neighbor_rows", "neighbor_weights")  # each process has its rows of these
 SAMPLE = 256  # rows encoded when a policy asks how far the base has drifted
 
 
@@ -95,11 +96,14 @@ class Snapshot(nn.Module):
         self.register_buffer("clock", torch.zeros(5, dtype=torch.long))  # step, epoch, last refresh's two, version
         self._index: EntryIndex | None = None
         self._shard: Shard | None = None
+        self._mapped = False
         self._encoder = ""
         self.round: Round | None = None
         # messages over the graph, and embeddings mixed with neighbors, read all rows at every step
         self._divide = divide and not getattr(self.refine, "needs_neighbors", False)
         if base is not None and len(base):
+            if base.mapped and not isinstance(self.refine, (NeverRefine, RefineInParts)):
+                raise ConfigError("a base in files is refreshed in place: pass ASK(..., refine=RefineInParts(steps))")
             self._index = base.index
             self._install(base.sharded() if self._divide else base.whole(), cold=True)
             self._begin_rounds()
@@ -119,7 +123,9 @@ class Snapshot(nn.Module):
         if self._index is None:
             return None
         version = int(self.clock[4])
-        return KnowledgeBase(self._index, self.base_audio, self.base_text, self._encoder, version, self._shard)
+        return KnowledgeBase(
+            self._index, self.base_audio, self.base_text, self._encoder, version, self._shard, self._mapped
+        )
 
     def _install(self, base: KnowledgeBase, cold: bool = False) -> None:
         """Take a snapshot into the buffers, and re-estimate reliabilities, neighbors and prototypes with it."""
@@ -134,7 +140,7 @@ class Snapshot(nn.Module):
         if self._needs_coarse:
             proto_audio, proto_text = self.coarse.fit(base, reliability, warm)
         audio, text = base.audio, base.text
-        if self.write_through or isinstance(self.refine, RefineInParts):
+        if not base.mapped and (self.write_through or isinstance(self.refine, RefineInParts)):
             audio, text = audio.clone(), text.clone()
         trust = torch.ones(0) if reliability is None else reliability.float()
         for name, value in {
@@ -142,8 +148,8 @@ class Snapshot(nn.Module):
             "neighbor_rows": rows, "neighbor_weights": weights,
             "prototypes_audio": proto_audio, "prototypes_text": proto_text,
         }.items():  # fmt: skip
-            self.register_buffer(name, value.to(self.clock.device))
-        self._encoder, self._shard = base.encoder, base.shard
+            self.register_buffer(name, value.to(self.clock.device), persistent=not base.mapped or name not in ROWS)
+        self._encoder, self._shard, self._mapped = base.encoder, base.shard, base.mapped
         self.clock[4] = base.version
         if self.candidates is not None:
             self.candidates.prepare(base)
@@ -284,7 +290,7 @@ class Snapshot(nn.Module):
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self._shard is not None:
-            for name in DIVIDED:
+            for name in DIVIDED if not self._mapped else DIVIDED[len(ROWS) :]:
                 destination[prefix + name] = self._shard.whole(getattr(self, name))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
