@@ -8,12 +8,15 @@ every epoch's scores (metrics.json), what a killed run resumes from (state/), an
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.core.types import silent
 
 if TYPE_CHECKING:
     from askaudio.training.fit import FitResult
@@ -29,6 +32,8 @@ EXAMPLES = """examples:
   askaudio train demo data.manifest=~/captioned knowledge=ask train.batch_size=24
   askaudio train runs/try --resume                go on after a kill, with the recipe it was begun with
   askaudio train my_recipe.yaml seed=1 --json     one JSON object at the end
+  askaudio train demo devices=2                   two processes (GPUs) share each batch and the knowledge
+  torchrun --nnodes 2 --nproc-per-node 8 -m askaudio.cli train my_recipe.yaml       on two machines
 
 Every key of a recipe can be set as key=value; askaudio train --keys lists them all.
 """
@@ -65,14 +70,21 @@ def run(args: argparse.Namespace) -> int:
     if not args.recipe:
         raise ConfigError("which recipe? For example: askaudio train sounds data.manifest=PATH; see --help")
     recipe = load_recipe(args.recipe, args.overrides)
+    if recipe.train.devices > 1 and "RANK" not in os.environ:
+        from askaudio.training.processes import launch
+
+        return launch(recipe.train.devices, _again(args))
     from askaudio.config.assemble import train  # after the recipe is known to be right: this imports torch
 
     folder = args.out or _default_folder(args.recipe, recipe.name)
     command = "askaudio train " + shlex.join([args.recipe, *args.overrides])
-    with progress_bar(f"train {recipe.name}") as progress:
+    first = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
+    with progress_bar(f"train {recipe.name}") if first else nullcontext(silent) as progress:
         result = train(
             recipe, folder, resume=args.resume, export_encoder=not args.no_export, command=command, progress=progress
         )
+    if not first:
+        return 0
     if args.json:
         emit_json(
             {
@@ -103,6 +115,13 @@ def _fine_tuning(model: str, first: str | None, overrides: list[str]) -> tuple[s
     except ConfigError:
         return "finetune", [init, f"data.manifest={first}", *overrides]
     return first, [init, *overrides]
+
+
+def _again(args: argparse.Namespace) -> list[str]:
+    """The command line of this run, for the processes that share it."""
+    flags = [flag for flag, given in (("--resume", args.resume), ("--no-export", args.no_export)) if given]
+    out = ["--out", str(args.out)] if args.out else []
+    return ["train", args.recipe, *args.overrides, *out, *flags, *(["--json"] if args.json else [])]
 
 
 def _default_folder(recipe: str, name: str) -> Path:

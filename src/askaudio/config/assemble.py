@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -13,6 +14,7 @@ from askaudio.config.load import dump_recipe, load_recipe
 from askaudio.config.schema import ModelRecipe, Recipe
 from askaudio.core.errors import ConfigError
 from askaudio.core.files import write_text
+from askaudio.core.processes import is_first
 from askaudio.core.types import Json, Progress, silent
 from askaudio.data.dataset import PairDataset
 from askaudio.models.cnn import CnnAudioTower
@@ -23,10 +25,12 @@ from askaudio.models.frozen_encoder import base_encoder
 from askaudio.models.projection import Projection
 from askaudio.training.callbacks import STATE_FILE
 from askaudio.training.fit import FitResult, fit
+from askaudio.training.processes import first_then_others, joined
 from askaudio.training.retrieval import RetrievalSet
 
 RECIPE_FILE = "recipe.yaml"
 ENCODER_FOLDER = "encoder"
+FREE_TO_CHANGE = ("train.devices", "train.threads", "train.device")  # where a run is resumed; its steps stay the same
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
     model = build_model(recipe.model, inputs.texts.shape[1])
     _standardise(model, train)
     if recipe.model.init:
-        for head in (model.audio_projection, model.text_projection):
+        for head in _heads(model):
             head.start_as_identity()  # so that training begins with the encoder's own score
     objective = build_objective(recipe.knowledge, recipe.loss, model, train, recipe.seed)
     return Parts(model, objective, train, inputs.queries("val"))
@@ -80,11 +84,17 @@ def build_model(recipe: ModelRecipe, text_dim: int) -> DualEncoder:
     )
 
 
+def _heads(model: DualEncoder) -> tuple[Projection, Projection]:
+    """The projections that ``build_model`` made."""
+    return cast(Projection, model.audio_projection), cast(Projection, model.text_projection)
+
+
 def _standardise(model: DualEncoder, train: PairDataset) -> None:
     """Bring frozen features to mean 0 and variance 1 over the training pairs."""
-    model.text_projection.standardise(torch.from_numpy(train.entry_texts()))
+    audio, text = _heads(model)
+    text.standardise(torch.from_numpy(train.entry_texts()))
     if model.audio_tower is None:
-        model.audio_projection.standardise(torch.cat([torch.from_numpy(windows) for windows in train.audio]))
+        audio.standardise(torch.cat([torch.from_numpy(windows) for windows in train.audio]))
 
 
 def train(
@@ -110,11 +120,16 @@ def train(
         ConfigError: The folder holds another run.
     """
     folder = Path(folder)
-    _claim(recipe, folder, resume, command)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    parts = assemble(recipe, read_inputs(recipe, progress=progress))
-    result = run(recipe, parts, folder, resume, progress)
+    with joined():
+        with first_then_others():  # the first computes features, the others find them in the cache
+            if is_first():
+                _claim(recipe, folder, resume, command)
+            inputs = read_inputs(recipe, progress=progress if is_first() else silent)
+        result = run(recipe, assemble(recipe, inputs), folder, resume, progress)
+        if not is_first():
+            return result
     if export_encoder and not (resume and (folder / ENCODER_FOLDER).exists()):  # it is there: the run had ended
         export(result.model, folder / ENCODER_FOLDER, name=recipe.name, progress=progress)
     return result
@@ -124,7 +139,7 @@ def run(
     recipe: Recipe, parts: Parts, folder: Path | str, resume: bool = False, progress: Progress = silent
 ) -> FitResult:
     """Only the training of assembled parts."""
-    settings = {k: v for k, v in asdict(recipe.train).items() if k != "threads"}
+    settings = {k: v for k, v in asdict(recipe.train).items() if k not in ("threads", "devices")}
     settings["score_start"] = bool(recipe.model.init)
     return fit(
         parts.model,
@@ -151,7 +166,11 @@ def _claim(recipe: Recipe, folder: Path, resume: bool, command: str) -> None:
     if not resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} already holds a run; go on with it (--resume) or give another folder (--out)")
     before, now = _flat(asdict(load_recipe(str(saved)))), _flat(asdict(recipe))
-    other = [f"{key}: {before[key]!r} there, {now[key]!r} here" for key in now if before[key] != now[key]]
+    other = [
+        f"{key}: {before[key]!r} there, {now[key]!r} here"
+        for key in now
+        if before[key] != now[key] and key not in FREE_TO_CHANGE
+    ]
     if not (folder / STATE_FILE).exists():
         write_text(saved, dump_recipe(recipe, command))
     elif other:

@@ -25,6 +25,7 @@ from askaudio.knowledge.refinement import (
     NeverRefine,
     RefineEveryEpochs,
     RefineEverySteps,
+    RefineInParts,
     RefinementPolicy,
     RefineOnDrift,
 )
@@ -138,6 +139,8 @@ def build_policy(knowledge: KnowledgeRecipe, embed_dim: int) -> RefinementPolicy
     when: RefinementPolicy = RefineEveryEpochs(knowledge.refresh_epochs)
     if knowledge.refresh == "steps":
         when = RefineEverySteps(knowledge.refresh_steps)
+    if knowledge.refresh == "parts":
+        when = RefineInParts(knowledge.refresh_steps)
     if knowledge.refresh == "drift":
         when = RefineOnDrift(knowledge.refresh_drift)
     if knowledge.graph == "none":

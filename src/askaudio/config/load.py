@@ -112,6 +112,8 @@ def _apply(tree: dict[str, Any], override: str, faults: list[str]) -> None:
     parts = key.split(".")
     if len(parts) == 1 and _is_section(key):
         parts = [key, "kind"]
+    elif len(parts) == 1 and (sections := _sections_with(key)) and len(sections) == 1:
+        parts = [*sections, key]  # devices=2, where one section alone has such a key
     if len(parts) == 1:
         tree[key] = value
     elif len(parts) == 2 and _is_section(parts[0]):
@@ -120,6 +122,14 @@ def _apply(tree: dict[str, Any], override: str, faults: list[str]) -> None:
             section[parts[1]] = value
     else:
         faults.append(f"{key}: no such key{_near(parts[0], Recipe)}")
+
+
+def _sections_with(key: str) -> list[str]:
+    """Sections of the recipe that have this key."""
+    hints = get_type_hints(Recipe)
+    if key in hints:
+        return []
+    return [name for name, hint in hints.items() if is_dataclass(hint) and key in {f.name for f in fields(hint)}]
 
 
 def _near(key: str, schema: type) -> str:

@@ -15,6 +15,9 @@ AT_LEAST_0: dict[str, Any] = {"min": 0}
 SHARE: dict[str, Any] = {"min": 0, "below": 1}
 
 
+TILES_LEARNED = ("agreement", "overlap", "transport", "dual_softmax")  # reliabilities asked again at every refresh
+
+
 @dataclass
 class DataRecipe:
     """Which captioned sounds, and how they are divided and drawn."""
@@ -75,9 +78,9 @@ class KnowledgeRecipe:
     candidates: int = field(default=0, metadata=AT_LEAST_0)  # entries drawn at each step; 0: the whole base
     # posterior: as estimated from raw features; cut: that at one half; the others look at the learned space
     reliability: Literal["none", "posterior", "cut", "agreement", "overlap", "transport", "dual_softmax"] = "none"
-    refresh: Literal["epochs", "steps", "drift"] = "epochs"  # what says when the base is encoded again
+    refresh: Literal["epochs", "steps", "drift", "parts"] = "epochs"  # when the base is encoded again; parts: always
     refresh_epochs: int = field(default=1, metadata=AT_LEAST_1)
-    refresh_steps: int = field(default=500, metadata=AT_LEAST_1)
+    refresh_steps: int = field(default=500, metadata=AT_LEAST_1)  # for steps; for parts: of one round over the base
     refresh_drift: float = field(default=0.05, metadata=POSITIVE)  # mean 1 - cosine that is too much
     refresh_by: Literal["model", "momentum"] = "model"  # who encodes the base: the model, or its slow copy
     write_through: bool = False  # a step's embeddings overwrite their own entries
@@ -104,6 +107,9 @@ class TrainRecipe:
     patience: int = field(default=0, metadata=AT_LEAST_0)  # epochs without a better validation; 0: never stop early
     save_every_steps: int = field(default=0, metadata=AT_LEAST_0)  # state for resuming, besides each epoch's end
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = field(default=1, metadata=AT_LEAST_1)  # processes on this machine that share each batch
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16-mixed: towers in bfloat16, for a GPU
+    compile: bool = False  # towers through torch.compile: pays on a GPU after some hundred steps
     threads: int = field(default=0, metadata=AT_LEAST_0)  # torch threads; 0: torch's own choice
 
 
@@ -130,6 +136,8 @@ def joint_faults(recipe: Recipe) -> list[str]:
     if recipe.knowledge.kind in ("xbm", "queue") and recipe.knowledge.queue_size < recipe.train.batch_size:
         faults.append("knowledge.queue_size: must be at least train.batch_size")
     faults += _knowledge_faults(recipe.knowledge)
+    if recipe.train.batch_size % recipe.train.devices:
+        faults.append("train.batch_size: must be a multiple of train.devices, which share each batch")
     if recipe.model.audio == "efficientat" and not recipe.model.audio_weights and not recipe.model.init:
         faults.append("model.audio_weights: efficientat needs its ONNX file, for example model.audio_weights=PATH")
     for prompt in recipe.data.prompts:
@@ -143,6 +151,8 @@ def _knowledge_faults(knowledge: KnowledgeRecipe) -> list[str]:
     faults = []
     if knowledge.kind == "offline" and not knowledge.teacher:
         faults.append("knowledge.teacher: offline needs a finished training, for example knowledge.teacher=runs/plain")
+    if knowledge.refresh == "parts" and (knowledge.graph != "none" or knowledge.reliability in TILES_LEARNED):
+        faults.append("knowledge.refresh: with parts no base is whole, as graph and learned tiles need it; take steps")
     if knowledge.candidates and knowledge.kind == "blend":
         faults.append("knowledge.candidates: blend contrasts with no base; leave candidates out")
     return faults
