@@ -94,9 +94,17 @@ def copy(source: VectorStore, target: VectorStore, progress: Progress = silent) 
         IndexStoreError: The target holds vectors of another encoder.
     """
     check_identity(target.identity, source.identity, target.url)
-    total = source.count()
+    return fill(target, source.iterate(), source.count(), progress)
+
+
+def fill(target: VectorStore, entries: Iterator[Entry], total: int, progress: Progress = silent) -> int:
+    """Make ``target`` hold ``total`` entries and no others.
+
+    Raises:
+        IndexStoreError: Someone else writes to it meanwhile.
+    """
     kept: set[str] = set()
-    for batch in _batches(source.iterate()):
+    for batch in _batches(entries):
         target.add(batch)
         kept.update(entry.entry_id for entry in batch)
         progress(len(kept), total)
