@@ -227,6 +227,8 @@ def main() -> None:
     if args.step:
         step(args)
         return
+    if args.out.exists():
+        sys.exit(f"{args.out} is there already: remove it, so that building is measured from nothing")
     if not (args.data / "made.json").exists():
         embeddings.make(args.manifest, args.encoder, args.recordings, args.rows, args.data)
     figures = []

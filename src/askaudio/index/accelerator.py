@@ -1,9 +1,10 @@
 """Fast candidates from faiss for a large table; whoever asks scores them exactly afterwards.
 
 - up to FLAT_ROWS rows: every vector in half precision, a full scan (46 ms a million rows of 512 numbers on one core);
-- above: as few dimensions as keep ENERGY of the vectors' length, in inverted lists over 8-bit codes, of which PROBES
-  are read for a query. Trained encoders fill a small part of their space, so this costs a third of all dimensions in
-  memory and time; what it loses, exact scores over somewhat more candidates give back.
+- above: as few dimensions as keep ENERGY of the vectors' length (trained encoders fill a small part of their space), in
+  inverted lists over 4-bit codes, of which PROBES are read for a query; the best of them are ranked by 8-bit codes.
+  A text lies far from all sounds, so its neighbours are spread over many lists: 64 of 2,048 lists missed 8 % of them,
+  so many lists of small codes beat few lists of large ones.
 
 Costs at a million rows of 512 numbers from a trained encoder: see ``benchmarks/index/results.md``.
 """
@@ -22,7 +23,8 @@ from askaudio.index.table import VectorFile
 
 FLAT_ROWS = 50_000
 ENERGY = 0.98
-PROBES = 24
+PROBES = 256
+_REFINED, _LEAST_REFINED = 4, 256  # candidates ranked by 8-bit codes: for each one that is wanted, and at least
 _BLOCK = 50_000
 
 
@@ -40,7 +42,8 @@ def build(vectors: VectorFile | FloatArray, target: Path) -> None:
         rows = np.sort(np.random.default_rng(0).choice(n, min(n, 40 * lists), replace=False))  # seeded: same index
         sample = _rows(vectors, rows)
         reduction = _reduction(sample)
-        inner = faiss.index_factory(len(reduction), f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+        kind = f"IVF{lists},PQ{len(reduction) // 2}x4fs,Refine(SQ8)"
+        inner = faiss.index_factory(len(reduction), kind, faiss.METRIC_INNER_PRODUCT)
         index = faiss.IndexPreTransform(_transform(reduction), inner)
         index.train(sample)
     for start in range(0, n, _BLOCK):
@@ -49,14 +52,20 @@ def build(vectors: VectorFile | FloatArray, target: Path) -> None:
 
 
 def _reduction(sample: FloatArray) -> FloatArray:
-    """The directions (d, D) that hold most of the length of the rows (M, D), strongest first.
+    """The directions (d, D) that hold most of the length of the rows (M, D), a strong one beside a weak one.
 
-    Not centred, unlike principal components: products of rows must stay what they are.
+    Not centred, unlike principal components: products of rows must stay what they are. Each 4-bit code stands for two
+    directions; where both are strong, 16 values are too few (59 % of the ten best among the first 20 candidates, with
+    the strongest first), where one of them is weak, nearly all serve the other (89 %).
+
+    Source: Ge et al., "Optimized Product Quantization", CVPR 2013 (eigenvalue allocation).
     """
     energy, directions = np.linalg.eigh(sample.T @ sample)  # weakest first
     kept = np.cumsum(energy[::-1]) / energy.sum()
-    dim = min(sample.shape[1], 8 * -(-(int(np.searchsorted(kept, ENERGY)) + 1) // 8))  # whole registers
-    return np.ascontiguousarray(directions[:, ::-1][:, :dim].T, dtype=np.float32)
+    dim = min(sample.shape[1] // 2 * 2, 8 * -(-(int(np.searchsorted(kept, ENERGY)) + 1) // 8))  # whole registers
+    strongest = directions[:, ::-1][:, :dim].T
+    order = np.stack([np.arange(dim // 2), dim - 1 - np.arange(dim // 2)], axis=1).ravel()
+    return np.ascontiguousarray(strongest[order], dtype=np.float32)
 
 
 def _transform(matrix: FloatArray) -> Any:
@@ -81,9 +90,11 @@ class Accelerator:
 
         self._faiss: Any = faiss
         self._index: Any = faiss.read_index(str(path))
-        lists = getattr(self._index, "index", None)  # below the reduction of dimensions
-        self._lists: Any = None if lists is None else faiss.downcast_index(lists)
-        self.exhaustive = self._lists is None
+        reduced = getattr(self._index, "index", None)
+        self.exhaustive = reduced is None
+        self._lists: Any = None  # below the reduction of dimensions and the ranking by 8-bit codes
+        if reduced is not None:
+            self._lists = faiss.downcast_index(faiss.downcast_index(reduced).base_index)
         self.margin = MARGIN_F16 if self.exhaustive else 0.0
 
     def __len__(self) -> int:
@@ -109,6 +120,8 @@ class Accelerator:
             # few rows left by a filter lie in few lists: read more of them
             probes = min(int(PROBES * max(1.0, 0.25 / share)), self._lists.nlist)
             inner = self._faiss.SearchParametersIVF(sel=selector, nprobe=probes)
-            parameters = self._faiss.SearchParametersPreTransform(index_params=inner)
+            factor = max(_REFINED, _LEAST_REFINED / count)
+            refined = self._faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
+            parameters = self._faiss.SearchParametersPreTransform(index_params=refined)
         scores, rows = self._index.search(queries, count, params=parameters)
         return scores, rows

@@ -171,21 +171,21 @@ class Table:
         """Docs of a recording: one, or several when its entries differ in path or metadata."""
         return slice(bisect_left(self.doc_clips, clip_id), bisect_right(self.doc_clips, clip_id))
 
-    def clips_with_word(self, word: str, docs: BoolArray) -> BoolArray:
-        """Which clips carry a word in one of the docs (M,) that count -> (number of clips,)."""
+    def clips_with_word(self, word: str, docs: BoolArray | None) -> IntArray:
+        """Numbers of the clips that carry a word in one of the docs (M,) that count (None: all do), in order."""
         return self._clips_with(WORD + word, docs)
 
-    def clips_named(self, name: str, docs: BoolArray) -> BoolArray:
-        """Which clips have a file of this name (``words.name_of``) in one of the docs that count -> (clips,)."""
+    def clips_named(self, name: str, docs: BoolArray | None) -> IntArray:
+        """Numbers of the clips with a file of this name (``words.name_of``), as above."""
         return self._clips_with(NAME + name, docs)
 
-    def _clips_with(self, term: str, docs: BoolArray) -> BoolArray:
-        carry = np.zeros(self.n_clips, np.bool_)
+    def _clips_with(self, term: str, docs: BoolArray | None) -> IntArray:
         row = self.terms.find(term)
-        if row >= 0:
-            having = self._docs_with(row)
-            carry[self.clip_of[having[docs[having]]]] = True
-        return carry
+        if row < 0:
+            return np.zeros(0, np.int64)
+        having = self._docs_with(row)
+        clips = self.clip_of[having if docs is None else having[docs[having]]]  # in order, as docs are
+        return clips[np.diff(clips, prepend=-1) > 0].astype(np.int64)
 
     @property
     def n_clips(self) -> int:

@@ -101,7 +101,7 @@ class View:
             matrix = self.base.rows_of_vectors(kept)
             return [kept[best_rows(matrix @ query, top_k, MARGIN_F32)] for query in queries]
         total = len(self.base) if kept is None else len(kept)
-        count = min(total, 2 * top_k + 40)
+        count = min(total, 2 * top_k + 20)
         scores, rows = self.accelerator.candidates(queries, count, keep)
         if not self.accelerator.exhaustive:
             return [row[row >= 0] for row in rows]
@@ -126,43 +126,45 @@ class View:
     def find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Rank recordings by the words they carry, from the inverted indexes of both tables."""
         tables = (self.base, self.delta)
-        stored = [self._docs_alive(self.base, self._keep(None)), self._docs_alive(self.delta, None)]
+        stored = [self._docs_alive(self.base, self._keep(None)), None]
+        carried = [[t.clips_with_word(w, docs) for w in wanted] for t, docs in zip(tables, stored, strict=True)]
+        having = {w: len(b) + len(d) - self._both(b, d) for w, b, d in zip(wanted, *carried, strict=True)}
+        weights = [word_weight(self.clip_count, having[w]) for w in wanted]
         kept = stored
         if where is not None:
             kept = [
                 self._docs_alive(self.base, self._keep(where)),
                 self._docs_alive(self.delta, self.delta.mask(where)),
             ]
-        carried = [{w: t.clips_with_word(w, docs) for w in wanted} for t, docs in zip(tables, stored, strict=True)]
-        having = {w: int(sum(c[w].sum() for c in carried)) - int(self._both(carried, w).sum()) for w in wanted}
-        weights = {w: word_weight(self.clip_count, having[w]) for w in wanted}
+            carried = [[t.clips_with_word(w, docs) for w in wanted] for t, docs in zip(tables, kept, strict=True)]
         found: dict[str, set[str]] = {}
         named: set[str] = set()
-        for table, docs in zip(tables, kept, strict=True):
-            carry = {w: table.clips_with_word(w, docs) for w in wanted}
-            score = np.zeros(table.n_clips)
-            for word in wanted:
-                score[carry[word]] += weights[word]
-            is_named = np.logical_or.reduce([table.clips_named(name, docs) for name in names])
-            score[is_named] += sum(weights.values())
+        for table, docs, lists in zip(tables, kept, carried, strict=True):
+            clips = np.unique(np.concatenate(lists))  # (C,)
+            carry = np.stack([np.isin(clips, with_word, assume_unique=True) for with_word in lists])  # (words, C)
+            is_named = np.isin(clips, np.concatenate([table.clips_named(name, docs) for name in names]))
+            score = np.zeros(len(clips))
+            for weight, has in zip(weights, carry, strict=True):  # in this order for all: equal words, equal score
+                score[has] += weight
+            score[is_named] += sum(weights)
             # a clip that is in both tables may gain there: take as many more
-            for clip in _first(score, top_k + len(self._shared)):
-                clip_id = table.clip_id(clip)
-                found.setdefault(clip_id, set()).update(w for w in wanted if carry[w][clip])
-                if is_named[clip]:
+            for at in _first(score, top_k + len(self._shared)):
+                clip_id = table.clip_id(int(clips[at]))
+                found.setdefault(clip_id, set()).update(w for w, has in zip(wanted, carry[:, at], strict=True) if has)
+                if is_named[at]:
                     named.add(clip_id)
         return rank_words(found, having, self.clip_count, top_k, named)
 
-    def _both(self, carried: Sequence[dict[str, BoolArray]], word: str) -> BoolArray:
-        """Which of the shared clips carry a word in both tables: they count once."""
-        base, delta = self._shared.T
-        return np.asarray(carried[0][word][base] & carried[1][word][delta], np.bool_)
+    def _both(self, base: IntArray, delta: IntArray) -> int:
+        """How many of the shared clips carry a word in both tables, given who carries it: they count once."""
+        in_base, in_delta = self._shared.T
+        return int((np.isin(in_base, base) & np.isin(in_delta, delta)).sum())
 
     @staticmethod
-    def _docs_alive(table: Table, keep: BoolArray | None) -> BoolArray:
-        """Docs of which some row is kept -> (M,)."""
+    def _docs_alive(table: Table, keep: BoolArray | None) -> BoolArray | None:
+        """Docs of which some row is kept -> (M,); None for all."""
         if keep is None:
-            return np.ones(len(table.docs), np.bool_)
+            return None
         alive = np.zeros(len(table.docs), np.bool_)
         alive[table.doc_of[keep]] = True
         return alive
@@ -174,7 +176,7 @@ class View:
         pairs = []
         for clip in range(self.delta.n_clips):
             docs = self.base.docs_of_clip(self.delta.clip_id(clip))
-            if alive[docs].any():
+            if docs.stop > docs.start and (alive is None or alive[docs].any()):
                 pairs.append((int(self.base.clip_of[docs.start]), clip))
         return np.array(pairs, np.int64).reshape(-1, 2)
 
@@ -182,7 +184,8 @@ class View:
     def clip_count(self) -> int:
         """Number of recordings."""
         alive = self._docs_alive(self.base, self._keep(None))
-        return len(np.unique(self.base.clip_of[alive])) + self.delta.n_clips - len(self._shared)
+        in_base = self.base.n_clips if alive is None else len(np.unique(self.base.clip_of[alive]))
+        return in_base + self.delta.n_clips - len(self._shared)
 
     def get(self, entry_ids: Sequence[str]) -> list[Entry]:
         """Entries of these ids in this order; unknown ids are left out."""
