@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -42,15 +43,27 @@ def test_results_pass_unchanged_between_machines(tmp_path):
                 assert getattr(again, name) == getattr(sound, name), name
 
 
+def ports() -> dict[str, int]:
+    """Ports of a machine's agents: given ones need not be waited for, and a busy machine is too slow for that wait."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    sockets = [socket.socket() for _ in names]
+    for one in sockets:
+        one.bind(("", 0))
+    found = {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
+    for one in sockets:
+        one.close()
+    return found
+
+
 @pytest.fixture(scope="module")
 def two_machines():
     """The address of a head and two workers of one core each (and one for Ray's own tasks)."""
     pytest.importorskip("ray", reason="many machines: pip install 'askaudio[ray]'")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **ports()})
     for _ in range(2):
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1, **ports())
     yield cluster.address
     cluster.shutdown()
 
