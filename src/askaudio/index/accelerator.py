@@ -94,7 +94,8 @@ class Accelerator:
         self.exhaustive = reduced is None
         self._lists: Any = None  # below the reduction of dimensions and the ranking by 8-bit codes
         if reduced is not None:
-            self._lists = faiss.downcast_index(faiss.downcast_index(reduced).base_index)
+            refined: Any = faiss.downcast_index(reduced)
+            self._lists = faiss.downcast_index(refined.base_index)
         self.margin = MARGIN_F16 if self.exhaustive else 0.0
 
     def __len__(self) -> int:
