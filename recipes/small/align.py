@@ -1,12 +1,11 @@
 """Align what the audio tower hears with texts: the bridge as it is, a trained part by ASK, and their shares.
 
     python recipes/small/align.py --tower mn04_as        # features of features.py, texts of text.py
-    python recipes/small/align.py --tower audio --like mn04_as
 
 Pairs are titles of recordings: the training groups of ``sounds/`` without urbansound8k, and what gather.py found. Heads
 are chosen on the validation groups and on kitchen labels that the training did not see (a second run without any
-kitchen recording); the test groups and the street sounds are looked at once, at the end. ``--like`` makes the head of
-a second tower that meets the texts in the space of the first, so that both share one text side.
+kitchen recording); the test groups and the street sounds are looked at once, at the end. The small tower inherits this
+head and its text side in finish.py.
 Writes ``runs/small/heads/TOWER/`` (safetensors and JSON). Five minutes of one core.
 """
 
@@ -113,7 +112,6 @@ def fit(
     seed: int,
     epochs: int,
     knowledge: bool = True,
-    train_text: bool = True,
 ) -> None:
     """Train the learned parts on titled windows, in place; clips of one title belong together."""
     torch.manual_seed(seed)
@@ -131,7 +129,7 @@ def fit(
     with torch.no_grad():
         base = KnowledgeBase.encoded(ids, encode) if knowledge else None
     ask = ASK(base, NTXent(TEMPERATURE), encode=encode)
-    parameters = list(audio.parameters()) + (list(text.parameters()) if train_text else [])
+    parameters = [*audio.parameters(), *text.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=LR, weight_decay=0.05)
     steps = epochs * (len(everything) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps, pct_start=0.1)
@@ -232,7 +230,6 @@ def table(audio: nn.Module, text: nn.Module, sets: dict[str, Sounds], texts: Tex
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tower", default="mn04_as", help="name of a features file")
-    parser.add_argument("--like", help="tower whose text side is kept")
     parser.add_argument("--sounds", type=Path, default=Path("../shared/data/sounds/manifest.jsonl"))
     parser.add_argument("--gathered", type=Path, default=Path("runs/small/gathered/manifest.jsonl"))
     parser.add_argument("--classes", type=Path, default=Path("../shared/models/efficientat_mn04/class_labels_indices.csv"))
@@ -266,10 +263,8 @@ def main() -> None:
         for without in ("",) if args.quick else ("kitchen20", ""):
             torch.manual_seed(seed)
             audio, text = heads(train, texts, classes, args.learned_dim, args.hidden, args.dropout)
-            if args.like:
-                text = restore(args.out / args.like, text)
             some = train.where(train.part != without)
-            fit(some, texts, audio, text, seed, args.epochs, not args.plain, train_text=not args.like)
+            fit(some, texts, audio, text, seed, args.epochs, not args.plain)
             for share in SHARES:
                 set_share(audio, text, share)
                 found = table(audio, text, sets, texts)
@@ -294,7 +289,7 @@ def save(folder: Path, audio: nn.Module, text: nn.Module) -> None:
 
 def restore(folder: Path, text: BridgeTextProjection) -> BridgeTextProjection:
     text.load_state_dict(load_file(folder / "text.safetensors"))
-    return text  # its class names are the same, its profile axes those of the first tower
+    return text
 
 
 if __name__ == "__main__":

@@ -55,11 +55,11 @@ def open_heads(folder: Path, share: float) -> tuple[BridgeAudioProjection, Bridg
 
 def ship_small(runs: Path, share: float, text_precision: str) -> None:
     tower = SmallAudioTower()
-    tower.load_state_dict(load_file(runs / "audio/audio.safetensors"))
+    tower.load_state_dict(load_file(runs / "finish/audio.safetensors"))
     text = SmallTextTower((runs / "text/tokenizer.json").read_text())
     text.load_state_dict(load_file(runs / "text/text.safetensors"))
-    audio_head, text_head = open_heads(runs / "heads/audio", share)
-    model = DualEncoder(audio_head, text_head, tower, text, text_source="small", front_end=FRONT_END)
+    audio_head, text_head = open_heads(runs / "finish/heads", share)
+    model = DualEncoder(audio_head, text_head, tower, text, text_source="minilm", front_end=FRONT_END)
     report = export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16")
     model.save(runs / "dual_encoder")
     print(report)
