@@ -24,7 +24,7 @@ from askaudio.index.table import VectorFile
 FLAT_ROWS = 50_000
 ENERGY = 0.98
 PROBES = 256
-_REFINED, _LEAST_REFINED = 4, 256  # candidates ranked by 8-bit codes: for each one that is wanted, and at least
+_REFINED, _LEAST_REFINED = 4, 128  # candidates ranked by 8-bit codes: for each one that is wanted, and at least
 _BLOCK = 50_000
 
 
