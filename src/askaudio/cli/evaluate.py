@@ -32,6 +32,8 @@ EXAMPLES = """examples:
   askaudio evaluate --audio-embeddings a.npz --text-embeddings t.npz --data clotho:/data/clotho
   askaudio evaluate --run theirs.trec --data audiocaps:/data/AudioCaps --ties expected
   askaudio evaluate --run theirs.jsonl --qrels judgements.csv --metrics mAP@16,nDCG@10
+  askaudio evaluate clap --mteb AudioCapsT2ARetrieval,ClothoT2ARetrieval.v2     downloaded by mteb
+  askaudio evaluate runs/demo --mteb t2a,a2t                    the same files, scored by mteb
 
 An .npz holds ids (texts) and embeddings (N, D). Queries are named by caption id (clip_id#0, clip_id#1 ...).
 Compare what --out wrote with: askaudio compare results/a results/b
@@ -48,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--audio-embeddings", metavar="NPZ", help="embeddings of the clips, instead of a model")
     add("--text-embeddings", metavar="NPZ", help="embeddings of the captions, instead of a model")
     add("--run", metavar="FILE", help="what any system answered: TREC, .jsonl, .csv, .parquet")
+    add("--mteb", metavar="TASK,TASK", help="score the model on tasks of mteb, for example AudioCapsT2ARetrieval; "
+        "t2a and a2t make tasks of --data (extra mteb)")
     add("--direction", default="t2a", choices=("t2a", "a2t"), help="of a --run (default: t2a; queries are texts)")
     add_data_arguments(parser)
     add("--ties", default="pessimistic", choices=("pessimistic", "expected"),
@@ -64,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="processes that decode and encode (default: by the number of sounds)")
     add("--out", type=Path, metavar="DIR", help="write report.json, ranks.npz, the run and figures there")
     add("--depth", type=int, default=100, metavar="K", help="best clips of each query in the run file (default: 100)")
+    add("--run-format", default="jsonl", choices=("jsonl", "trec", "csv", "parquet"),
+        help="of the run file in --out (default: jsonl)")
     add("--no-figures", action="store_true", help="with --out: draw nothing")
     # fmt: on
 
@@ -86,6 +92,10 @@ def run(args: argparse.Namespace) -> int:
     from askaudio.core.errors import ConfigError
 
     args.model = args.model or args.folder
+    if args.mteb:
+        from askaudio.cli.evaluate_mteb import run_mteb
+
+        return run_mteb(args)
     sources = [bool(args.model), bool(args.audio_embeddings or args.text_embeddings), bool(args.run)]
     if sum(sources) != 1:
         raise ConfigError(
@@ -241,7 +251,7 @@ def _write(args: argparse.Namespace, scored: Scored, extras: dict[str, Any]) -> 
     from askaudio.evaluation.run_files import write_run
 
     scored.report.save(args.out)
-    run_file = args.out / f"{'t2a' if 't2a' in scored.report.directions else 'a2t'}.jsonl"
+    run_file = args.out / f"{'t2a' if 't2a' in scored.report.directions else 'a2t'}.{args.run_format}"
     write_run(scored.run, run_file, args.depth)
     written = [args.out / "report.json", args.out / "ranks.npz", run_file]
     for name, part in extras.items():
