@@ -100,8 +100,10 @@ def fidelity(path: Path, target: Path) -> None:
     """Fidelity during training."""
     figure, axes = plt.subplots(figsize=(5, 3))
     for name, values in json.loads(path.read_text()).items():
-        epochs, _, _, found = np.array(values).T
-        axes.plot(epochs, found, "o-", ms=3, label=name)
+        epochs, _, _, oldest, fresh = np.array(values).T
+        (line,) = axes.plot(epochs, oldest, "o-", ms=3, label=f"{name}, base at its oldest" if "ASK" in name else name)
+        if "ASK" in name:
+            axes.plot(epochs, fresh, "o--", ms=3, color=line.get_color(), label=f"{name}, base just made")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("epoch")
     axes.set_ylabel("fidelity to the full contrast")

@@ -3,12 +3,14 @@
     python benchmarks/knowledge/locality.py       # writes locality.json; a minute or two of one core
 
 Fidelity is the mean cosine of the step's gradient on the embeddings and that of the same contrast with all training
-pairs as candidates, by `askaudio/knowledge/locality.py`; measured after an epoch, when ASK's base is at its oldest.
+pairs as candidates, by `askaudio/knowledge/locality.py`; measured at the end of an epoch, when ASK's base is at its
+oldest, and again when it was just made anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from run import ROWS, Bench
 
 from askaudio.core.files import write_json
 
+FILE = Path(__file__).parent / "locality.json"
 NAMES = ("plain B=24", "plain B=512", "ASK", "ASK, static base")
 
 
@@ -28,14 +31,14 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", default=NAMES)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    bench, found = Bench(args.scenes), {}
+    bench, found = Bench(args.scenes), json.loads(FILE.read_text()) if FILE.exists() else {}
     for name in args.rows:
         setup = replace(ROWS[name], epochs=args.epochs, meter=True)
         found[name] = train(setup, bench.data(setup, 0)[0], 0).locality
-        print(
-            name, *(f"epoch {e}: reach {r:.3f}, contributors {c:.1f}, fidelity {f:.3f}" for e, r, c, f in found[name])
-        )
-    write_json(Path(__file__).parent / "locality.json", found)
+        write_json(FILE, found)
+        for epoch, reach, contributors, fidelity, fresh in found[name]:
+            print(f"{name} after epoch {epoch}: reach {reach:.4f}, effective contributors {contributors:.1f}, ", end="")
+            print(f"fidelity {fidelity:.3f}, with a fresh base {fresh:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class Result:
     steps_per_s: float
     refresh_s: float
     drift: list[float]
-    locality: list[list[float]]  # [epoch, reach, effective contributors, fidelity] where it was measured
+    locality: list[list[float]]  # [epoch, reach, effective contributors, fidelity, that with the base made anew]
     towers: nn.ModuleList
 
 
@@ -234,6 +234,8 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
         if moved is not None:
             refresh_s += time.perf_counter() - begin
             drift.append(moved.mean)
+        if setup.meter and epoch in METERED:
+            locality[-1].append(meter(ask, towers, data, setup)[2] if moved is not None else locality[-1][3])
         curve.append(map10(ranks(towers, data.val)[0]))
         if curve[-1] > best:
             best, state = curve[-1], {k: v.clone() for k, v in towers.state_dict().items()}
