@@ -63,6 +63,7 @@ def make_server(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
         http=functools.partial(PatientProtocol, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
+        log_level="error",  # else every request that is no HTTP leaves a line, and a flood of them fills the disk
         access_log=False,
         proxy_headers=False,
         server_header=False,
