@@ -30,7 +30,7 @@ N, CLIPS, IN, D, B = 53, 40, 7, 6, 8
 GROUPS = (1, 2, 4)
 
 
-def in_group(size, task, place):
+def in_group(size, task, place, may_fail=False):
     """Fork ``size`` processes that join a group and run ``task(folder)``; what the first returns."""
     folder = Path(place) / f"{task.__name__}-{size}"
     folder.mkdir(parents=True)
@@ -57,7 +57,7 @@ def in_group(size, task, place):
                 os._exit(code)
         children.append(child)
     codes = [os.waitpid(child, 0)[1] for child in children]
-    assert not any(codes), f"{task.__name__} with {size} processes: exit codes {codes}"
+    assert may_fail or not any(codes), f"{task.__name__} with {size} processes: exit codes {codes}"
     return torch.load(folder / "found.pt")
 
 
@@ -211,7 +211,7 @@ def main(place):
         compare({k: v for k, v in one.items() if k != "world"}, other, f"lightning, {size} processes", 2e-4)
     cached = [in_group(size, with_cached_gradient, place) for size in (1, 2)]
     compare(cached[0]["weights"], cached[1]["weights"], "cached gradient", 2e-4)
-    in_group(2, first_half, place)
+    in_group(2, first_half, place, may_fail=True)  # the second loses its peer
     os.environ["STATE"] = str(Path(place) / "first_half-2" / "run" / "state" / "last.safetensors")
     for size in GROUPS:
         again = in_group(size, goes_on_with_another_number, place)

@@ -35,7 +35,8 @@ from askaudio.losses.partition import LEFT_OUT
 from askaudio.losses.positives import same_clip
 from askaudio.losses.reduce import log_reliability, weighted_mean
 from askaudio.losses.soft_targets import small_table_contrast, table_contrast
-from askaudio.training.snapshot import Reliability, Snapshot
+from askaudio.training.refresh import RefreshedSnapshot
+from askaudio.training.snapshot import Reliability
 
 MODES = ("contrast", "blend")
 
@@ -53,7 +54,7 @@ class ASKOutput:
     parts: dict[str, Tensor]
 
 
-class ASK(Snapshot):
+class ASK(RefreshedSnapshot):
     """A base loss plus knowledge from outside the batch.
 
     Args:
