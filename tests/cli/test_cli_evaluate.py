@@ -119,6 +119,17 @@ def test_the_written_run_scores_the_same(capsys, library, scored):
     assert got["t2a/R@5"]["value"] == pytest.approx(model["t2a/R@5"]["value"] * 24 / 25)
 
 
+def test_a_trec_run_out_and_in(capsys, library, scored, tmp_path):
+    again = ("--data", library, "--json")
+    options = ("--out", tmp_path, "--run-format", "trec", "--no-figures")
+    assert call(capsys, "evaluate", "--run", scored / "t2a.jsonl", *again, *options)[0] == 0
+    first = (tmp_path / "t2a.trec").read_text().splitlines()[0].split()
+    assert len(first) == 6 and (first[1], first[3]) == ("Q0", "1")
+    want = json.loads((tmp_path / "report.json").read_text())["metrics"]
+    got = json.loads(call(capsys, "evaluate", "--run", tmp_path / "t2a.trec", *again)[1])["metrics"]
+    assert got == want
+
+
 def test_a_run_of_texts_for_clips(capsys, tmp_path):
     (tmp_path / "q.csv").write_text("query_id,clip_id,grade\na b#0,a b,1\na b#1,a b,1\n")
     (tmp_path / "r.csv").write_text("query_id,clip_id,score\na b,a b#1,0.9\na b,a b#0,0.1\n")
