@@ -95,6 +95,22 @@ def test_small_is_the_default_and_its_weights_are_remembered(sounds, tmp_path, m
         assert "vectors of two encoders cannot be compared" in capsys.readouterr().err
 
 
+@pytest.mark.shared
+@pytest.mark.skipif(not registry.EFFICIENTAT.is_shipped(), reason="a package that was built without weights")
+def test_better_ears_one_word_away(shared, sounds, tmp_path, capsys):
+    """From the refusal to the hit, with what the messages say to type."""
+    index = ["index", str(sounds), "--model", "efficientat", "--workers", "1"]
+    assert main(index) == 2
+    assert "askaudio models pull efficientat --from FOLDER" in capsys.readouterr().err
+    assert main(["models", "pull", "efficientat", "--from", str(shared / SHARED_FOLDER)]) == 0
+    assert "next: askaudio index FOLDER --model efficientat" in capsys.readouterr().out
+    assert main(index) == 0
+    assert main(["search", "a low hum", "--vectors-only"]) == 0
+    assert "low.wav" in capsys.readouterr().out
+    assert main(["index", str(sounds), "--model", "small", "--workers", "1"]) == 2
+    assert "vectors of two encoders cannot be compared" in capsys.readouterr().err
+
+
 def test_cards_are_shown(tmp_path, monkeypatch, capsys):
     assert main(["models", "show", "clap", "--json"]) == 0
     shown = told(capsys)
