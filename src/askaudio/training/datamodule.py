@@ -70,12 +70,12 @@ class _Share:
     """This process's part of each batch: the batches are the same whatever the number of processes."""
 
     def __init__(self, sampler: PairBatchSampler) -> None:
-        self.sampler = sampler
+        self._batches = sampler  # by the name of sampler the trainer would find it and start its epoch anew
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in self.sampler:
+        for batch in self._batches:
             size = len(batch) // world()
             yield batch[rank() * size : (rank() + 1) * size]
