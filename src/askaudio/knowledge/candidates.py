@@ -8,7 +8,7 @@ coarse quantiser over the texts, rebuilt at each refresh.
 
 Cost of a step: one read of about targets + hard + random rows, whatever N is; memory of ``prepare``: N integers and a
 (piece, cells) block. N = 1,000,000 works on a laptop. ``CandidateSource`` is what an objective asks; the other source,
-``inverted_lists.py``, finds the nearest entries of each item and comes closer to the exact loss with fewer rows.
+``inverted_lists.py``, finds the nearest entries of each item; ``benchmarks/scale`` measures both.
 
 Source: Bengio and Senecal 2003 (importance-sampled softmax); Xiong et al. 2020 (arXiv 2007.00808) for hard candidates.
 """
