@@ -232,7 +232,9 @@ def main() -> None:
     parser.add_argument("--tower", default="mn04_as", help="name of a features file")
     parser.add_argument("--sounds", type=Path, default=Path("../shared/data/sounds/manifest.jsonl"))
     parser.add_argument("--gathered", type=Path, default=Path("runs/small/gathered/manifest.jsonl"))
-    parser.add_argument("--classes", type=Path, default=Path("../shared/models/efficientat_mn04/class_labels_indices.csv"))
+    parser.add_argument(
+        "--classes", type=Path, default=Path("../shared/models/efficientat_mn04/class_labels_indices.csv")
+    )
     parser.add_argument("--text", type=Path, default=Path("runs/small/text"), help="folder of text.py, or 'minilm'")
     parser.add_argument("--out", type=Path, default=Path("runs/small/heads"))
     parser.add_argument("--seeds", type=int, default=3)
@@ -273,7 +275,8 @@ def main() -> None:
             if not without and seed == 0:
                 save(args.out / args.tower, audio, text)
     summary = {
-        name: {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]} for name, rows in results.items()
+        name: {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]}
+        for name, rows in results.items()
     }
     for name, row in summary.items():
         print(f"{name:16s}", row)

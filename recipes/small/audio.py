@@ -215,7 +215,9 @@ def main() -> None:
         row |= {name: round(value / steps, 4) for name, value in sums.items()}
         if held_out is not None and state.done // (4 * args.log_every) != before // (4 * args.log_every):
             tower = SmallAudioTower()
-            tower.load_state_dict({k.removeprefix("tower."): v for k, v in state.mean.items() if k.startswith("tower.")})
+            tower.load_state_dict(
+                {k.removeprefix("tower."): v for k, v in state.mean.items() if k.startswith("tower.")}
+            )
             row |= held_out.judge(tower.eval())
         with (args.out / "curve.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")

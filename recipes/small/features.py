@@ -33,7 +33,9 @@ from askaudio.data.manifest import read_manifest
 from askaudio.models.efficientat import FRONT_END
 from askaudio.models.small_audio import SmallAudioTower
 
-Hears = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # log-mel (1, F, T) -> embedding (1, 384), logits (1, 527)
+Hears = Callable[
+    [np.ndarray], tuple[np.ndarray, np.ndarray]
+]  # log-mel (1, F, T) -> embedding (1, 384), logits (1, 527)
 LONGEST_S = 30.0
 
 

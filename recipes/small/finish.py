@@ -42,7 +42,12 @@ def open_head(folder: Path, share: float) -> BridgeAudioProjection:
 
 
 def loss_parts(
-    tower: SmallAudioTower, mine: BridgeAudioProjection, theirs: BridgeAudioProjection, x: np.ndarray, answer: tuple, scale: Scale
+    tower: SmallAudioTower,
+    mine: BridgeAudioProjection,
+    theirs: BridgeAudioProjection,
+    x: np.ndarray,
+    answer: tuple,
+    scale: Scale,
 ) -> dict[str, torch.Tensor]:
     """Errors of the vector, the embedding and the classes on mixtures (B, 128, T)."""
     _, embedding, logits = (torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in answer)

@@ -132,8 +132,13 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     with atomic_path(args.out / "held_out.npz") as temporary, temporary.open("wb") as file:
         np.savez(
-            file, mels=mels, teacher=embeddings, class_texts=class_texts, label_texts=label_texts,
-            rows=json.dumps(rows), labels=json.dumps(labels),
+            file,
+            mels=mels,
+            teacher=embeddings,
+            class_texts=class_texts,
+            label_texts=label_texts,
+            rows=json.dumps(rows),
+            labels=json.dumps(labels),
         )
     own = HeldOut.read(args.out)
     print(f"{len(chosen)} clips; the teacher itself: {own.figures(embeddings, logits)}")

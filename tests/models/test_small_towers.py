@@ -31,7 +31,9 @@ def test_audio_tower_has_at_most_four_million_parameters_and_halves_as_its_teach
     with torch.inference_mode():
         maps = tower.maps(torch.randn(2, 128, 320))
         assert tower(torch.randn(2, 128, 320)).shape == (2, tower.dim)
-    sizes = [(channels, 128 // step, 320 // step) for (channels, _, _), step in zip(STAGES, (4, 8, 16, 32), strict=True)]
+    sizes = [
+        (channels, 128 // step, 320 // step) for (channels, _, _), step in zip(STAGES, (4, 8, 16, 32), strict=True)
+    ]
     assert [tuple(m.shape[1:]) for m in maps] == [*sizes, (384, 4, 10)]
 
 

@@ -49,9 +49,7 @@ class BridgeAudioProjection(nn.Module):
     class_texts: Tensor
     axes: Tensor
 
-    def __init__(
-        self, learned_dim: int = 128, hidden_dim: int = 512, dropout: float = 0.3, share: float = 0.5
-    ) -> None:
+    def __init__(self, learned_dim: int = 128, hidden_dim: int = 512, dropout: float = 0.3, share: float = 0.5) -> None:
         super().__init__()
         self._settings = {"learned_dim": learned_dim, "hidden_dim": hidden_dim, "dropout": dropout}
         self.embed_dim = 2 * AXES + learned_dim
@@ -130,7 +128,9 @@ class BridgeTextProjection(nn.Module):
         """All three side by side (B, 2 x 192 + learned_dim)."""
         centred = self.centred(features)
         choice = torch.softmax(SHARPNESS * centred @ self.classes.T, dim=1)  # (B, 527)
-        return side_by_side(unit(centred @ self.text_axes), unit(choice @ self.axes), self.learned(features), self.share)
+        return side_by_side(
+            unit(centred @ self.text_axes), unit(choice @ self.axes), self.learned(features), self.share
+        )
 
     def settings(self) -> Json:
         """Constructor arguments, for a checkpoint."""
