@@ -35,7 +35,10 @@ CLI_WIDTH = "100"
 
 
 def public_modules(room: str) -> list[str]:
-    """Dotted names of a room's modules that define a public class or function, sorted."""
+    """Dotted names of a room's modules that define a public class or function: those behind ``askaudio.NAME`` first."""
+    sys.path.insert(0, str(PACKAGE.parent))
+    import askaudio
+
     found = []
     for path in sorted((PACKAGE / room).glob("*.py")):
         if path.relative_to(PACKAGE).as_posix() in LEFT_OUT:
@@ -44,7 +47,7 @@ def public_modules(room: str) -> list[str]:
         named = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
         if any(not name.startswith("_") for name in named):
             found.append(f"askaudio.{room}.{path.stem}")
-    return found
+    return sorted(found, key=lambda name: name not in askaudio._HOMES.values())
 
 
 def room_page(room: str) -> str:

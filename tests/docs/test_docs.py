@@ -302,7 +302,8 @@ def test_generated_pages_have_every_command_and_module(generated):
     commands = generated["reference/commands.md"]
     assert [name for name in COMMANDS if f"\n## askaudio {name}\n" not in commands] == []
     assert "### askaudio data suspects" in commands and "--tower" in commands
-    assert "::: askaudio.search.engine\n" in generated["reference/askaudio.search.md"]
+    search = generated["reference/askaudio.search.md"]
+    assert search.index("::: askaudio.search.engine\n") < search.index("::: askaudio.search.background\n")
     assert "::: askaudio.training.objective\n" in generated["reference/askaudio.training.md"]
 
 
