@@ -3,8 +3,8 @@
     python benchmarks/models/speed.py            # one minute of one core; writes benchmarks/models/speed.json
 
 Both hear the same 10 s of decoded sound, each with its own front end. The CLAP has the architecture of
-laion/clap-htsat-unfused with random weights (speed does not depend on them) and runs in torch, as its users run it. Then a
-cold search: a new process of the command line, from its start to its answer, on a collection of 200 sounds.
+laion/clap-htsat-unfused with random weights (speed does not depend on them) and runs in torch, as its users run it.
+Then a cold search: a new process of the command line, from its start to its answer, on a collection of 200 sounds.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Student(nn.Module):
 
 
 class Scale:
-    """Mean and spread of each channel of the teacher's answers, from its first batches: what makes errors comparable."""
+    """Mean and spread of each channel of the teacher's answers, from its first batches: makes errors comparable."""
 
     def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
         self.tensors = tensors

@@ -4,8 +4,8 @@
 
 Each encoder hears real files through its own front end, as search does. Sets: titles of the test groups of ``sounds/``
 without urbansound8k (distinct titles are the queries, every test clip of that title answers), labels of urbansound8k
-clips without any training on that corpus (zero-shot, ten labels), both with 95 % intervals over recordings; speed on one
-thread after decoding. Writes ``recipes/small/results.json``. Four minutes of one core for each encoder.
+clips without any training on that corpus (zero-shot, ten labels), both with 95 % intervals over recordings; speed on
+one thread after decoding. Writes ``recipes/small/results.json``. Four minutes of one core for each encoder.
 """
 
 from __future__ import annotations

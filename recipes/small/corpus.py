@@ -91,7 +91,8 @@ def add(chosen: list[Clip], folder: Path, workers: int) -> list[str]:
         ProcessPoolExecutor(workers) as pool,
         progress_bar("spectrograms", "clips") as progress,
     ):
-        for done, (clip, mel) in enumerate(zip(new, pool.map(spectrogram, [c.path for c in new], chunksize=16))):
+        found = pool.map(spectrogram, [c.path for c in new], chunksize=16)
+        for done, (clip, mel) in enumerate(zip(new, found, strict=True)):
             if isinstance(mel, str):
                 broken.append(mel)
                 mel = np.zeros((0, N_MELS), np.float16)

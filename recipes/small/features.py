@@ -1,12 +1,12 @@
 """What a tower hears in every clip of a manifest: embeddings and class logits, for the alignment with texts.
 
-    python recipes/small/features.py --manifest ../shared/data/sounds/manifest.jsonl --tower ../shared/models/efficientat_mn04/mn04_as.onnx
+    python recipes/small/features.py --manifest ../shared/data/sounds/manifest.jsonl --tower TOWER.onnx
     python recipes/small/features.py --manifest ... --tower runs/small/audio
-
     python recipes/small/features.py --corpus runs/small/corpus --tower ...
 
 With ``--corpus`` the spectrograms that corpus.py made are heard again: no decoding, for what is only trained on.
-Kept in ``runs/small/features/TOWER.npz`` (with ``--corpus``: ``TOWER_corpus.npz``) beside clip ids; clips that are there already are not heard again.
+Kept in ``runs/small/features/TOWER.npz`` (with ``--corpus``: ``TOWER_corpus.npz``) beside clip ids; clips that are
+there already are not heard again.
 Long clips: the first 10 s, and as further rows every further 10 s up to 30 s (``window`` says which).
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from corpus import clips, open_corpus
 from mixing import to_log_mel
+from safetensors.torch import load_file
 from teacher import Teacher
 
 from askaudio.audio.decode import decode

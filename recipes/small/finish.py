@@ -1,10 +1,10 @@
 """Last part of the audio tower's training: only what search sees counts, the vector behind the aligned head.
 
-    python recipes/small/finish.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx --heads runs/small/heads/mn04_as
+    python recipes/small/finish.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx
 
 The student of audio.py and a copy of the teacher's head learn together to give the vector that the teacher and its head
 give of the same mixture; embedding and classes stay as side conditions, the inner maps are dropped. Stops and goes on;
-state in ``runs/small/finish``, the result there as ``audio.safetensors`` and ``heads/``. One core: 30 examples a second.
+state in ``runs/small/finish``, the result there as ``audio.safetensors`` and ``heads/``. 30 examples a second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from align import restore as restore_text
 from align import save as save_heads
-from audio import FRAMES, FRAMES_A_BATCH, Scale, weights_of
 from corpus import open_corpus
 from mixing import mixture
 from safetensors.torch import load_file, save_file
@@ -29,6 +28,7 @@ from torch import nn
 from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.small_audio import SmallAudioTower
+from audio import FRAMES, FRAMES_A_BATCH, Scale, weights_of
 
 PEAK_LR, WARMUP = 8e-4, 1000
 

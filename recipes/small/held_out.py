@@ -1,6 +1,6 @@
 """What held-out recordings say of an audio tower during distillation: no label here was ever trained on.
 
-    python recipes/small/held_out.py --sounds ../shared/data/sounds/manifest.jsonl --teacher ../shared/models/efficientat_mn04
+    python recipes/small/held_out.py --sounds ../shared/data/sounds/manifest.jsonl --teacher FOLDER_OF_THE_TOWER
 
 Two sets of real recordings: ten street sounds (urbansound8k: heard by nothing that is trained here) and kitchen
 sounds of the groups that the distillation leaves out. For each: labels by zero-shot bridge (class probabilities times

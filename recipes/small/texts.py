@@ -7,7 +7,7 @@ Only texts whose licences allow it: AudioCaps training captions (MIT) and their 
 4.0), titles of the training recordings, words and glosses of WordNet 3.0 (its own free licence; Debian package
 wordnet-base), and short templates over those words. Clotho's captions are for research only: its validation part says
 how well the tower does on texts of another kind, none of it is trained on.
-Written to ``runs/small/texts``: ``texts.json``, ``targets.npy`` (n, 384) float16, ``check.npz``. Ten minutes of one core.
+Written to ``runs/small/texts``: ``texts.json``, ``targets.npy`` (n, 384) float16, ``check.npz``. Ten minutes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ CLAUSES = re.compile(r",| and then | followed by | while | as | with | and | the
 # lexicographer files of WordNet whose things and acts can be heard or are heard in
 NOUNS = {"04", "05", "06", "08", "10", "11", "13", "15", "17", "18", "19", "20", "22", "27"}
 TEMPLATES = (
-    "{}", "{}", "the sound of {}", "{} sound effect", "{} in the distance", "a loud {}", "{} in a large hall", "{} outdoors",
-    "a recording of {}", "someone hears {}", "soft {}", "close-up of {}", "{} at night", "several {} at once",
+    "{}", "{}", "the sound of {}", "{} sound effect", "{} in the distance", "a loud {}", "{} in a large hall",
+    "{} outdoors",    "a recording of {}", "someone hears {}", "soft {}", "close-up of {}", "{} at night", "several {} at once",
 )  # fmt: skip
 
 
