@@ -43,6 +43,7 @@ EXTRAS = {
     "codec": (("av",), "m4a, wma and video"),
     "figures": (("matplotlib",), "pictures"),
     "parquet": (("pyarrow",), "parquet files"),
+    "mcp": (("mcp",), "tools for programs that speak the Model Context Protocol"),
     "pg": (("psycopg", "pgvector"), "collections in PostgreSQL"),
 }
 NEEDED_FREE_BYTES = 1 << 30
