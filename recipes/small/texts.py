@@ -31,7 +31,8 @@ CLAUSES = re.compile(r",| and then | followed by | while | as | with | and | the
 NOUNS = {"04", "05", "06", "08", "10", "11", "13", "15", "17", "18", "19", "20", "22", "27"}
 TEMPLATES = (
     "{}", "{}", "the sound of {}", "{} sound effect", "{} in the distance", "a loud {}", "{} in a large hall",
-    "{} outdoors",    "a recording of {}", "someone hears {}", "soft {}", "close-up of {}", "{} at night", "several {} at once",
+    "{} outdoors", "a recording of {}", "someone hears {}", "soft {}", "close-up of {}", "{} at night",
+    "several {} at once",
 )  # fmt: skip
 
 
