@@ -62,7 +62,7 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's arguments."""
     parser.add_argument("--collection", metavar="DIR", help="collection folder to check (default: the default one)")
-    parser.add_argument("--model", metavar="SPEC", help="open this encoder instead of the default one, for example a run folder")
+    parser.add_argument("--model", metavar="SPEC", help="open this encoder, such as a run folder, not the default one")
 
 
 def run(args: argparse.Namespace) -> int:
