@@ -100,7 +100,6 @@ def test_picture_of_hits(folder: Path, collection: Path, tmp_path: Path, capsys:
     ("argv", "says"),
     [
         (["search", "rain"], "make one: askaudio index"),
-        (["index", "{folder}"], "--model"),
         (["index", "{folder}", "--model", "nothing"], "no model"),
         (["index", "/nowhere/at/all", "--model", "toy"], "does not exist"),
         (["index", "/nowhere/at/all", "--model", "nothing"], "does not exist"),

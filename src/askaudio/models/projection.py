@@ -89,4 +89,4 @@ class Projection(nn.Module):
 
     def settings(self) -> Json:
         """Constructor arguments, for a checkpoint."""
-        return {"kind": self.kind, **self._settings}
+        return dict(self._settings)
