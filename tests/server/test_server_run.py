@@ -7,6 +7,8 @@ import urllib.request
 
 from live import live_server
 
+from askaudio.server.run import bind
+
 
 def closed_after(connection: socket.socket) -> float:
     started = time.monotonic()
@@ -35,6 +37,26 @@ def test_a_kept_connection_answers_again(engine):
             assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
             assert connection.sock.getsockname() == first  # the same connection
         connection.close()
+
+
+def test_a_connection_in_use_outlives_the_wait_for_a_request_head(engine):
+    """Each pause is shorter than the limit; all together are longer."""
+    with live_server(engine, head_timeout_s=1.0) as address:
+        connection = http.client.HTTPConnection("127.0.0.1", int(address.split(":")[2].strip("/")), timeout=20)
+        connection.connect()
+        first = connection.sock.getsockname()
+        for _ in range(6):
+            connection.request("GET", "/v1/health")
+            assert connection.getresponse().read() == b'{"status":"ok"}'
+            assert connection.sock.getsockname() == first
+            time.sleep(0.4)
+        connection.close()
+
+
+def test_answers_are_sent_at_once():
+    """asyncio looks at the protocol of the listening socket to decide; without it answers waited 40 ms each."""
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_what_is_no_http_is_refused(engine):
