@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from corpus import Corpus, clips, open_corpus
 from held_out import HeldOut
-from mixing import mixture
+from mixing import mixture, random_batch
 from safetensors.torch import load_file, save_file
 from teacher import MAPS, Teacher
 from torch import nn
@@ -28,8 +28,6 @@ from torch import nn
 from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.models.small_audio import STAGES, SmallAudioTower
 
-FRAMES = (320, 512, 512, 704, 992)  # lengths of a batch's mixtures, multiples of 32
-FRAMES_A_BATCH = 10 * 512  # small: many steps matter more here than smooth ones
 PEAK_LR, WARMUP = 2e-3, 4000
 MEAN_OVER = 4000  # examples over which the running mean of the weights looks back, at least
 
@@ -87,11 +85,16 @@ def loss_parts(student: Student, x: torch.Tensor, answer: tuple, scale: Scale) -
     theirs = torch.from_numpy(teacher_logits)
     logits = logits.float()
     parts["logits"] = ((logits - theirs) / scale.tensors["logits.std"]).pow(2).mean()
-    chance = torch.sigmoid(theirs)
-    error = nn.functional.binary_cross_entropy_with_logits(logits, chance, reduction="none")
-    own = nn.functional.binary_cross_entropy_with_logits(theirs, chance, reduction="none")
-    parts["classes"] = (error - own).sum(1).mean()  # Kullback-Leibler, summed over classes
+    parts["classes"] = class_divergence(logits, theirs)
     return parts
+
+
+def class_divergence(mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence of class probabilities from logits (B, 527), summed over classes; a scalar."""
+    chance = torch.sigmoid(theirs)
+    error = nn.functional.binary_cross_entropy_with_logits(mine, chance, reduction="none")
+    own = nn.functional.binary_cross_entropy_with_logits(theirs, chance, reduction="none")
+    return (error - own).sum(1).mean()
 
 
 def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -188,8 +191,7 @@ def main() -> None:
     steps, began = 0, time.time()
     while state.done < args.examples:
         rng = np.random.default_rng([state.seed, state.done])
-        frames = FRAMES[int(rng.integers(len(FRAMES)))]
-        batch = np.stack([mixture(corpus, weights, frames, rng).T for _ in range(FRAMES_A_BATCH // frames)])
+        batch = random_batch(corpus, weights, rng)
         if state.scale is None:
             more = [np.stack([mixture(corpus, weights, 512, rng).T for _ in range(32)]) for _ in range(6)]
             state.scale = Scale.of([teacher(x) for x in more])

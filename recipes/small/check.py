@@ -95,7 +95,7 @@ def speed(encoder: Encoder) -> dict[str, float]:
     return {"x_real_time": round(10 / float(np.median(spent))), "query_ms": round(1000 * float(np.median(asked)), 2)}
 
 
-def street(clips: list[Clip]) -> list[Clip]:
+def street(clips: list[Clip], a_label: int) -> list[Clip]:
     """As many clips of each label, spread over recordings."""
     rng = np.random.default_rng(0)
     found = []
@@ -105,7 +105,7 @@ def street(clips: list[Clip]) -> list[Clip]:
         for k in rng.permutation(len(mine)):
             groups.setdefault(mine[k].group, []).append(mine[k])
         turns = [clip for turn in range(50) for group in groups.values() for clip in group[turn : turn + 1]]
-        found += turns[:STREET_CLIPS_A_LABEL]
+        found += turns[:a_label]
     return found
 
 
@@ -118,7 +118,7 @@ def main() -> None:
     everything = read_manifest(args.sounds)
     clean = everything.where([not c.clip_id.startswith("urbansound8k/") for c in everything])
     test = [clip for clip in split_by_group(clean) if clip.split == "test" and clip.captions]
-    outside = street([c for c in everything if c.clip_id.startswith("urbansound8k/")])
+    outside = street([c for c in everything if c.clip_id.startswith("urbansound8k/")], STREET_CLIPS_A_LABEL)
     results = read_json(args.out) if args.out.is_file() else {}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     for name in args.models:

@@ -20,7 +20,7 @@ import torch
 from align import restore as restore_text
 from align import save as save_heads
 from corpus import open_corpus
-from mixing import mixture
+from mixing import random_batch
 from safetensors.torch import load_file, save_file
 from teacher import Teacher
 from torch import nn
@@ -28,7 +28,7 @@ from torch import nn
 from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.small_audio import SmallAudioTower
-from audio import FRAMES, FRAMES_A_BATCH, Scale, weights_of
+from audio import Scale, class_divergence, weights_of
 
 PEAK_LR, WARMUP = 8e-4, 1000
 
@@ -62,10 +62,7 @@ def loss_parts(
     error = scale.standard(embedding, "embedding") - scale.standard(got, "embedding")
     parts["embedding"] = error.pow(2).mean()
     parts["logits"] = ((got_logits - logits) / scale.tensors["logits.std"]).pow(2).mean()
-    chance = torch.sigmoid(logits)
-    cross = nn.functional.binary_cross_entropy_with_logits
-    own = cross(logits, chance, reduction="none")
-    parts["classes"] = (cross(got_logits, chance, reduction="none") - own).sum(1).mean()
+    parts["classes"] = class_divergence(got_logits, logits)
     return parts
 
 
@@ -101,8 +98,7 @@ def main() -> None:
     steps, began = 0, time.time()
     while done < args.examples:
         rng = np.random.default_rng([args.seed + 1000, done])
-        frames = FRAMES[int(rng.integers(len(FRAMES)))]
-        x = np.stack([mixture(corpus, weights, frames, rng).T for _ in range(FRAMES_A_BATCH // frames)])
+        x = random_batch(corpus, weights, rng)
         tower.train()
         mine.train()
         parts = loss_parts(tower, mine, theirs, x, teacher(x), scale)

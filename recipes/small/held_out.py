@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from check import street
 from teacher import Teacher
 
 from askaudio.audio.decode import decode
 from askaudio.core.files import atomic_path
-from askaudio.data.manifest import Clip, read_manifest, split_by_group
+from askaudio.data.manifest import read_manifest, split_by_group
 from askaudio.models.efficientat import FRONT_END, class_names
 from askaudio.models.minilm import MiniLMFeatures
 from askaudio.models.small_audio import SmallAudioTower
@@ -90,21 +91,6 @@ class HeldOut:
         return out
 
 
-def choose(clips: list[Clip]) -> list[tuple[str, Clip]]:
-    """Street clips spread over recordings, the same number of each label, and held-out kitchen clips."""
-    rng = np.random.default_rng(0)
-    found: list[tuple[str, Clip]] = []
-    for label in sorted({c.label for c in clips if c.clip_id.startswith("urbansound8k")}):
-        mine = [c for c in clips if c.label == label and c.clip_id.startswith("urbansound8k")]
-        groups: dict[str, list[Clip]] = {}
-        for k in rng.permutation(len(mine)):
-            groups.setdefault(mine[k].group, []).append(mine[k])
-        turns = [clip for turn in range(9) for group in groups.values() for clip in group[turn : turn + 1]]
-        found += [("street", clip) for clip in turns[:STREET_CLIPS_A_LABEL]]
-    # the split is that of all clips without the street sounds, as in corpus.py --hold-out
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sounds", type=Path, required=True, help="manifest")
@@ -112,7 +98,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/small/held_out"))
     args = parser.parse_args()
     manifest = read_manifest(args.sounds)
-    chosen = choose(list(manifest))
+    outside = [c for c in manifest if c.clip_id.startswith("urbansound8k/")]
+    chosen = [("street", clip) for clip in street(outside, STREET_CLIPS_A_LABEL)]
+    # the split is that of all clips without the street sounds, as in corpus.py --hold-out
     clean = manifest.where([not c.clip_id.startswith("urbansound8k/") for c in manifest])
     held = [c for c in split_by_group(clean) if c.split != "train" and c.clip_id.startswith("kitchen20/")]
     chosen += [("kitchen", clip) for clip in held]

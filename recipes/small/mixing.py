@@ -15,6 +15,9 @@ from askaudio.models.efficientat import FRONT_END
 MEL = FRONT_END.log_mel
 SOURCES = (0.4, 0.3, 0.2, 0.1)  # how often 1, 2, 3, 4 sounds are heard
 
+FRAMES = (320, 512, 512, 704, 992)  # lengths of a batch's mixtures, multiples of 32
+FRAMES_A_BATCH = 10 * 512  # small: many steps matter more here than smooth ones
+
 
 def energy(log_mel: np.ndarray) -> np.ndarray:
     """Mel energies of a normalised log-mel."""
@@ -53,6 +56,12 @@ def mixture(corpus: Corpus, weights: np.ndarray, frames: int, rng: np.random.Gen
     if rng.random() < 0.2:
         canvas = canvas * band(rng)
     return to_log_mel(canvas * decibel(rng.uniform(-18, 8)))
+
+
+def random_batch(corpus: Corpus, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mixtures of one random length as a tower takes them (B, 128, T)."""
+    frames = FRAMES[int(rng.integers(len(FRAMES)))]
+    return np.stack([mixture(corpus, weights, frames, rng).T for _ in range(FRAMES_A_BATCH // frames)])
 
 
 def changed(clip: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
