@@ -273,7 +273,8 @@ def main() -> None:
                 found["mixtures"] = round(mixtures.recall(audio, text, texts), 4)
                 results.setdefault(f"{without or 'all'} {share}", []).append(found)
             if not without and seed == 0:
-                save(args.out / args.tower, audio, text)
+                save_head(args.out / args.tower, "audio", audio)
+                save_head(args.out / args.tower, "text", text)
     summary = {
         name: {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]}
         for name, rows in results.items()
@@ -283,16 +284,11 @@ def main() -> None:
     write_json(args.out / f"{args.tower}{'_plain' if args.plain else ''}.json", summary)
 
 
-def save(folder: Path, audio: nn.Module, text: nn.Module) -> None:
+def save_head(folder: Path, name: str, head: BridgeAudioProjection | BridgeTextProjection) -> None:
+    """Weights and settings of one side."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, module in (("audio", audio), ("text", text)):
-        save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / f"{name}.safetensors")
-        write_json(folder / f"{name}.json", module.settings())
-
-
-def restore(folder: Path, text: BridgeTextProjection) -> BridgeTextProjection:
-    text.load_state_dict(load_file(folder / "text.safetensors"))
-    return text
+    save_file({k: v.contiguous() for k, v in head.state_dict().items()}, folder / f"{name}.safetensors")
+    write_json(folder / f"{name}.json", head.settings())
 
 
 if __name__ == "__main__":

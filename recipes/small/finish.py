@@ -3,8 +3,9 @@
     python recipes/small/finish.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx
 
 The student of audio.py and a copy of the teacher's head learn together to give the vector that the teacher and its head
-give of the same mixture; embedding and classes stay as side conditions, the inner maps are dropped. Stops and goes on;
-state in ``runs/small/finish``, the result there as ``audio.safetensors`` and ``heads/``. 30 examples a second.
+give of the same mixture; embedding and classes stay as side conditions, the inner maps are dropped. The head is that of
+align.py or, with ``--heads src/askaudio/models/efficientat_head/head.onnx``, the shipped one. Stops and goes on;
+state in ``runs/small/finish``, the result there as ``audio.safetensors`` and ``heads/``. 30 to 75 examples a second.
 """
 
 from __future__ import annotations
@@ -17,27 +18,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from align import restore as restore_text
-from align import save as save_heads
+from align import save_head
 from corpus import open_corpus
 from mixing import random_batch
 from safetensors.torch import load_file, save_file
+from shipped import open_audio_head
 from teacher import Teacher
 from torch import nn
 
 from askaudio.core.files import atomic_path, read_json, write_json
-from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
+from askaudio.models.bridge import BridgeAudioProjection
 from askaudio.models.small_audio import SmallAudioTower
 from audio import Scale, class_divergence, weights_of
 
 PEAK_LR, WARMUP = 8e-4, 1000
 
 
-def open_head(folder: Path, share: float) -> BridgeAudioProjection:
-    """The audio head of align.py."""
-    settings = {k: v for k, v in read_json(folder / "audio.json").items() if k != "kind"}
+def open_head(path: Path, share: float) -> BridgeAudioProjection:
+    """The audio head of align.py's folder, or of a shipped graph."""
+    if path.suffix == ".onnx":
+        return open_audio_head(path, share)
+    settings = {k: v for k, v in read_json(path / "audio.json").items() if k != "kind"}
     head = BridgeAudioProjection(**{**settings, "share": share})
-    head.load_state_dict(load_file(folder / "audio.safetensors"))
+    head.load_state_dict(load_file(path / "audio.safetensors"))
     return head.eval()
 
 
@@ -121,8 +124,7 @@ def main() -> None:
             file.write(json.dumps(row) + "\n")
         with atomic_path(args.out / "audio.safetensors") as temporary:
             save_file({k: v.contiguous() for k, v in tower.state_dict().items()}, temporary)
-        text = BridgeTextProjection(**{k: v for k, v in read_json(args.heads / "text.json").items() if k != "kind"})
-        save_heads(args.out / "heads", mine, restore_text(args.heads, text))
+        save_head(args.out / "heads", "audio", mine)
         write_json(args.out / "state.json", {"done": done, "seconds": seconds, "seed": args.seed})
         sums, steps = {}, 0
 

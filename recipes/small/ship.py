@@ -1,6 +1,7 @@
 """Put the finished towers and heads where the package ships them, checked against torch.
 
-    python recipes/small/ship.py
+    python recipes/small/ship.py --share 0.4
+    python recipes/small/ship.py --share 0.4 --audio-only    # a tower that went on learning behind the shipped head
 
 Writes ``src/askaudio/models/small`` (audio.onnx as 16-bit floats, text.onnx as 8-bit integers, tokenizer.json,
 encoder.json) and ``src/askaudio/models/efficientat_head`` (head.onnx; it shares the text tower of ``small``).
@@ -13,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from finish import open_head
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from askaudio.core.files import read_json, sha256_file, write_json
+from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
 from askaudio.models.bridge import EMBEDDING, BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.efficientat import FRONT_END
 from askaudio.models.efficientat_encoder import HEAD_FILE
-from askaudio.models.export import export, trace
-from askaudio.models.onnx import FORMAT, TEXT_FILE, TOKENIZER_FILE
+from askaudio.models.export import export, trace, trained_audio_graph
+from askaudio.models.onnx import AUDIO_FILE, FORMAT, SETTINGS_FILE, TEXT_FILE, TOKENIZER_FILE
 from askaudio.models.precision import store_as
 from askaudio.models.session import open_session
 from askaudio.models.small_audio import SmallAudioTower
@@ -42,23 +44,44 @@ class Head(nn.Module):
         return nn.functional.normalize(self.projection(torch.cat([embedding, logits], 1)), dim=-1)
 
 
-def open_heads(folder: Path, share: float) -> tuple[BridgeAudioProjection, BridgeTextProjection]:
-    """Heads of align.py with the share that was chosen on validation."""
-    found = []
-    for name, kind in (("audio", BridgeAudioProjection), ("text", BridgeTextProjection)):
-        settings = {key: value for key, value in read_json(folder / f"{name}.json").items() if key != "kind"}
-        head = kind(**{**settings, "share": share})
-        head.load_state_dict(load_file(folder / f"{name}.safetensors"))
-        found.append(head.eval())
-    return found[0], found[1]
+def open_text_head(folder: Path, share: float) -> BridgeTextProjection:
+    """The text head of align.py with the share that was chosen on validation."""
+    settings = {key: value for key, value in read_json(folder / "text.json").items() if key != "kind"}
+    head = BridgeTextProjection(**{**settings, "share": share})
+    head.load_state_dict(load_file(folder / "text.safetensors"))
+    return head.eval()
+
+
+def open_tower(runs: Path) -> SmallAudioTower:
+    """The finished audio tower."""
+    tower = SmallAudioTower()
+    tower.load_state_dict(load_file(runs / "finish/audio.safetensors"))
+    return tower.eval()
+
+
+def ship_audio(runs: Path, share: float) -> None:
+    """Put audio tower and head in the place of the shipped ones; the text side stays as it is."""
+    tower, head, folder = open_tower(runs), open_head(runs / "finish/heads", share), PACKAGE / "small"
+    target, mel = folder / AUDIO_FILE, torch.randn(2, FRONT_END.log_mel.n_mels, 320)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(trained_audio_graph(tower, head, mel.shape[1]))
+        with torch.no_grad():
+            wanted = nn.functional.normalize(head(tower(mel)), dim=-1).numpy()
+        exact = open_session(temporary, AUDIO_FILE).run(None, {"log_mel": mel.numpy()})[0]
+        store_as(temporary, "fp16")
+        stored = open_session(temporary, AUDIO_FILE).run(None, {"log_mel": mel.numpy()})[0]
+    settings = read_json(folder / SETTINGS_FILE)
+    settings["sha256"][AUDIO_FILE] = sha256_file(target)
+    write_json(folder / SETTINGS_FILE, settings)
+    apart = float((stored * wanted).sum(1).min())
+    print(f"{target}: differs from torch by {np.abs(exact - wanted).max():.1e}; cosine of 16-bit weights {apart:.6f}")
 
 
 def ship_small(runs: Path, share: float, text_precision: str) -> None:
-    tower = SmallAudioTower()
-    tower.load_state_dict(load_file(runs / "finish/audio.safetensors"))
+    tower = open_tower(runs)
     text = SmallTextTower((runs / "text/tokenizer.json").read_text())
     text.load_state_dict(load_file(runs / "text/text.safetensors"))
-    audio_head, text_head = open_heads(runs / "finish/heads", share)
+    audio_head, text_head = open_head(runs / "finish/heads", share), open_text_head(runs / "heads/mn04_as", share)
     model = DualEncoder(audio_head, text_head, tower, text, text_source="minilm", front_end=FRONT_END)
     report = export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16")
     model.save(runs / "dual_encoder")
@@ -66,7 +89,7 @@ def ship_small(runs: Path, share: float, text_precision: str) -> None:
 
 
 def ship_efficientat(runs: Path, share: float) -> None:
-    head, _ = open_heads(runs / "heads/mn04_as", share)
+    head = open_head(runs / "heads/mn04_as", share)
     folder, small = PACKAGE / "efficientat_head", PACKAGE / "small"
     folder.mkdir(exist_ok=True)
     inputs = {"embedding": torch.rand(2, EMBEDDING), "logits": torch.randn(2, 527) - 4}
@@ -92,8 +115,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/small"))
     parser.add_argument("--share", type=float, required=True, help="of the bridge, as align.py chose it")
     parser.add_argument("--text-precision", default="int8", choices=("fp32", "fp16", "int8"))
+    parser.add_argument("--audio-only", action="store_true", help="only the audio side of small")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.audio_only:
+        ship_audio(args.runs, args.share)
+        return
     ship_small(args.runs, args.share, args.text_precision)
     ship_efficientat(args.runs, args.share)
 

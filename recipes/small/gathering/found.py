@@ -1,7 +1,7 @@
 """Sounds out of a package's tar, and into the store: 32 kHz mono FLAC files with one manifest row each.
 
-Zip archives inside a package (the .pk3, .wz, .zip files of games) are opened too. Of a track longer than 30 s at most
-four pieces are kept, spread over it, so that music does not drown the effects.
+Archives inside a package (the .pk3, .wz, .zip files of games, Qt's .rcc) are opened too. Of a track longer than 30 s at
+most four pieces are kept, spread over it, so that music does not drown the effects.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import soundfile
 from askaudio.audio.decode import decode
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.files import atomic_path
+from gathering.resources import in_rcc
 
 RATE_HZ = 32_000
 PIECE_S = 30.0
@@ -53,8 +54,12 @@ def in_tar(tar: Path, most: int) -> Iterator[tuple[str, bytes]]:
         for member in spread(sorted(plain, key=lambda m: m.name), most):
             yield _short(member.name), _bytes(archive, member)
         for member in members:
-            if PurePosixPath(member.name).suffix.lower() in ZIPS:
+            kind = PurePosixPath(member.name).suffix.lower()
+            if kind in ZIPS:
                 yield from _in_zip(_short(member.name), _bytes(archive, member), most)
+            elif kind == ".rcc":
+                inside = sorted(in_rcc(_bytes(archive, member)))
+                yield from spread([x for x in inside if PurePosixPath(x[0]).suffix.lower() in AUDIO], most)
 
 
 def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

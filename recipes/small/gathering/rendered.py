@@ -1,4 +1,4 @@
-"""Sounds made rather than found: instruments by fluidsynth from free sound fonts, and speech by espeak-ng.
+"""Sounds made rather than found: instruments by fluidsynth, speech by espeak-ng, and this project's synthesised kinds.
 
 Both programs come from Debian (apt-get install fluidsynth espeak-ng); a source whose program is absent is refused with
 that line. Phrases and sentences are written here, so nothing but the sound font's and the voice's licence applies.
@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
+from askaudio.data.scenes.synthesised import SynthesisedSource
 from gathering.apt import Apt
 from gathering.licences import Refused
 from gathering.midi_names import DRUMS, PROGRAMS
@@ -26,6 +28,8 @@ from gathering.midi_names import DRUMS, PROGRAMS
 FONTS = ["fluid-soundfont-gm", "timgm6mb-soundfont"]
 SLOT_MS = 6_000  # a phrase plays 4 s and rings for 2
 PLAYED_MS = 4_000
+RENDER_HZ = 32_000
+TAKES = 24  # of a synthesised kind
 MAJOR, MINOR = (0, 4, 7, 12), (0, 3, 7, 12)
 
 SPOKEN = {
@@ -120,6 +124,19 @@ def _font_of(deb: Path, cache: Path) -> Path:
     return font
 
 
+def synthesised(cache: Path, apt: Apt) -> Iterator[tuple[str, bytes]]:
+    """Every kind of the scene generator with many draws of its attributes."""
+    source = SynthesisedSource()
+    for label in sorted(source.labels):
+        for take in range(TAKES):
+            rng = np.random.default_rng([take, *label.encode()])
+            sound = source.draw(label, "train", rng, float(rng.uniform(1, 10)), RENDER_HZ)
+            data = io.BytesIO()
+            samples = sound.samples / max(1e-6, float(np.abs(sound.samples).max())) * 0.7
+            soundfile.write(data, samples, RENDER_HZ, format="WAV")
+            yield f"{label}/{label} take {take}.wav", data.getvalue()
+
+
 Event = tuple[int, bytes]  # (milliseconds from the phrase's start, MIDI message)
 
 
@@ -186,5 +203,6 @@ SOURCES = {
         "GPL-2",
         instruments("timgm6mb-soundfont"),
     ),
+    "scene-kinds": Rendered("the scene generator of askaudio", "Apache-2.0", synthesised),
     "espeak-ng": Rendered("espeak-ng, texts of recipes/small/gathering/rendered.py", "GPL-3+ (the program)", speech),
 }

@@ -168,13 +168,16 @@ class _Side(nn.Module):
 
 def _audio_graph(model: DualEncoder, frozen: AudioFeatures | None) -> bytes:
     if frozen is None:
-        example = torch.zeros(1, model.front_end.log_mel.n_mels, 200)
-        return trace(
-            _Side(model.audio_tower, model.audio_projection), {"log_mel": example}, {"log_mel": {0: "B", 2: "T"}}
-        )
+        return trained_audio_graph(model.audio_tower, model.audio_projection, model.front_end.log_mel.n_mels)
     tower = frozen.graph()
     joined = _with_head(tower, model.audio_projection, frozen.graph_output or tower.graph.output[0].name)
     return (from_log_mel(joined) if joined.graph.input[0].name == "spec" else joined).SerializeToString()
+
+
+def trained_audio_graph(tower: Any, projection: nn.Module, n_mels: int) -> bytes:
+    """An ONNX graph from ``log_mel`` (B, F, T) to unit vectors (B, D), of a trained tower and its projection."""
+    example = torch.zeros(1, n_mels, 200)
+    return trace(_Side(tower, projection), {"log_mel": example}, {"log_mel": {0: "B", 2: "T"}})
 
 
 def _text_graph(model: DualEncoder, frozen: TextFeatures | None) -> bytes:
