@@ -128,10 +128,10 @@ def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> No
         "setup": asdict(setup),
         "best_epoch": result.best_epoch,
         "val": result.val,
-        "drift": result.drift,
-        "locality": result.locality,
+        "drift": result.watch.drift,
+        "refreshed_at": result.watch.refreshed_at,
         "steps_per_s": result.steps_per_s,
-        "refresh_s": result.refresh_s,
+        "refresh_s": result.watch.refresh_s / max(1, len(result.watch.drift)),
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
     }
