@@ -66,13 +66,17 @@ def rows_of(dim: int, n: int, random: Callable[..., Tensor]) -> dict[str, ASK]:
         fine, coarse = FineGrainedInjection(k=0), CoarseGrainedInjection(256, iterations=1)
         return ASK(base, NTXent(0.07), fine=fine, coarse=coarse, refine=NeverRefine(), **changed)  # type: ignore[arg-type]
 
+    turns = "ASK, in turn one in"
     return {
         "plain": ASK(None, NTXent(0.07)),
         "ASK, the whole base": ask(),
         "ASK, the whole base, fine grain only": ask(coarse_weight=0.0),
         f"ASK, {n // EVERY[0]:,} drawn": ask(candidates=CandidateSampling(0, n // EVERY[0])),
-        **{f"ASK, one in {every} in turn": ask(candidates=CandidateTurns(every)) for every in EVERY},
-        f"ASK, one in {EVERY[0]} in turn, fine grain only": ask(candidates=CandidateTurns(EVERY[0]), coarse_weight=0.0),
+        **{f"{turns} {every}": ask(candidates=CandidateTurns(every)) for every in EVERY},
+        **{
+            f"{turns} {every}, fine grain only": ask(candidates=CandidateTurns(every), coarse_weight=0.0)
+            for every in EVERY
+        },
     }
 
 
