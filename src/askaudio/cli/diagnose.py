@@ -142,8 +142,8 @@ def _refresh(found: Diagnosis) -> str:
     said = (f"A base {AGE_WORDS[period]} still agrees with a fresh one (fidelity {found.aged(period):.3f}): refreshing "
             f"it more often does not pay ({keys[period]}).")  # fmt: skip
     if found.faster_at_first:
-        said += (" In the first epoch drift is faster; knowledge.refresh_early=16 follows it (in benchmarks/knowledge that "
-                 "raised fidelity, not recall).")  # fmt: skip
+        said += (" In the first epoch drift is faster; knowledge.refresh_early=16 follows it (in benchmarks/knowledge "
+                 "that raised fidelity, not recall).")  # fmt: skip
     return said
 
 
