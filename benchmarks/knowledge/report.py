@@ -226,6 +226,13 @@ def third_table(rows: Rows, third: np.ndarray, a: str, b: str) -> tuple[list[str
     return [f"| {a} - {b} | {cells} |"], {name: list(v) for name, v in kept.items()}
 
 
+def data_of(scenes: Path, before: Path) -> dict:
+    """How the scenes were made: from their own folder, or as it was written down before."""
+    if (scenes / "about.json").exists():
+        return json.loads((scenes / "about.json").read_text())
+    return json.loads(before.read_text()).get("data", {}) if before.exists() else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("runs/knowledge/results"))
@@ -234,7 +241,7 @@ def main() -> None:
     args = parser.parse_args()
     rows, third = runs_and_thirds(args.results, args.scenes)
     write_kept(rows, third)
-    kept: dict[str, dict] = {"rows": {}}
+    kept: dict[str, dict] = {"rows": {}, "data": data_of(args.scenes, args.out / "results.json")}
     for name, row in rows.items():
         one = row[min(row)]
         kept["rows"][name] = {
