@@ -17,6 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 INK, BLUE, ORANGE, GREY = "#222222", "#2468b2", "#d97706", "#9a9a9a"
+STEPS_AN_EPOCH = 7000 // 24
 PERIODS = {
     0.25: "ASK, refresh 4 times an epoch",
     1: "ASK",
@@ -26,7 +27,7 @@ PERIODS = {
 }
 
 
-def recall(rows: dict[str, dict[int, dict]], target: Path) -> None:
+def recall(rows: report.Rows, target: Path) -> None:
     """R@1 of every row with its 95 % interval."""
     names = sorted(rows, key=lambda n: report.table_of(rows[n], "t2a/R@1", sorted(rows[n])).mean())
     figure, axes = plt.subplots(figsize=(7, 0.24 * len(names) + 0.8))
@@ -41,14 +42,15 @@ def recall(rows: dict[str, dict[int, dict]], target: Path) -> None:
     _save(figure, target)
 
 
-def drift(rows: dict[str, dict[int, dict]], target: Path) -> None:
+def drift(rows: report.Rows, target: Path) -> None:
     """How far the base had drifted at each refresh."""
     figure, axes = plt.subplots(figsize=(5, 3))
     for period, name in PERIODS.items():
         if name in rows and period >= 1 and rows[name][min(rows[name])]["drift"]:
-            values = np.mean([run["drift"] for run in rows[name].values()], axis=0)
+            runs = list(rows[name].values())
+            values = np.mean([run["drift"] for run in runs], axis=0)
             label = f"every {period:g} epoch{'s' if period > 1 else ''}"
-            axes.plot(period * np.arange(1, len(values) + 1), values, "o-", ms=3, label=label)
+            axes.plot(np.divide(runs[0]["refreshed_at"], STEPS_AN_EPOCH), values, "o-", ms=3, label=label)
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean 1 - cosine of stored and fresh rows")
     axes.set_ylim(0)
@@ -56,7 +58,7 @@ def drift(rows: dict[str, dict[int, dict]], target: Path) -> None:
     _save(figure, target)
 
 
-def periods(rows: dict[str, dict[int, dict]], target: Path) -> None:
+def periods(rows: report.Rows, target: Path) -> None:
     """R@1 lost by refreshing less often than every epoch."""
     figure, axes = plt.subplots(figsize=(5, 3))
     points = []
@@ -78,7 +80,7 @@ def periods(rows: dict[str, dict[int, dict]], target: Path) -> None:
     _save(figure, target)
 
 
-def thirds(rows: dict[str, dict[int, dict]], third: np.ndarray, target: Path) -> None:
+def thirds(rows: report.Rows, third: np.ndarray, target: Path) -> None:
     """Gain over the plain loss by how rare a scene's rarest label is."""
     figure, axes = plt.subplots(figsize=(5, 3))
     for shift, name, color in ((-0.12, "ASK", BLUE), (0.12, "plain B=512", ORANGE)):
@@ -97,17 +99,22 @@ def thirds(rows: dict[str, dict[int, dict]], third: np.ndarray, target: Path) ->
 
 
 def fidelity(path: Path, target: Path) -> None:
-    """Fidelity during training."""
-    figure, axes = plt.subplots(figsize=(5, 3))
-    for name, values in json.loads(path.read_text()).items():
-        epochs, _, _, oldest, fresh = np.array(values).T
-        (line,) = axes.plot(epochs, oldest, "o-", ms=3, label=f"{name}, base at its oldest" if "ASK" in name else name)
-        if "ASK" in name:
-            axes.plot(epochs, fresh, "o--", ms=3, color=line.get_color(), label=f"{name}, base just made")
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("fidelity to the full contrast")
-    axes.legend(fontsize=8)
+    """Fidelity during training, by both measures."""
+    figure, both = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
+    titles = ("all pairs answer the batch (fidelity)", "all pairs as one batch")
+    for axes, title, column in zip(both, titles, (3, 4), strict=True):
+        for name, values in json.loads(path.read_text()).items():
+            epochs, found = np.array(values)[:, 0], np.array(values)
+            label = f"{name}, base at its oldest" if "ASK" in name else name
+            (line,) = axes.plot(epochs, found[:, column], "o-", ms=3, label=label)
+            if "ASK" in name and "static" not in name:
+                label = f"{name}, base just made"
+                axes.plot(epochs, found[:, column + 2], "o--", ms=3, color=line.get_color(), label=label)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("epoch")
+        axes.set_title(title, fontsize=9)
+    both[0].set_ylabel("cosine with the step's gradient")
+    both[0].legend(fontsize=7)
     _save(figure, target)
 
 
@@ -125,11 +132,11 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     args = parser.parse_args()
-    rows = report.read(args.results)
+    rows, third = report.runs_and_thirds(args.results, args.scenes)
     recall(rows, args.out / "knowledge-recall.png")
     drift(rows, args.out / "knowledge-drift.png")
     periods(rows, args.out / "knowledge-refresh.png")
-    thirds(rows, report.thirds(args.scenes), args.out / "knowledge-thirds.png")
+    thirds(rows, third, args.out / "knowledge-thirds.png")
     locality = Path(__file__).parent / "locality.json"
     if locality.exists():
         fidelity(locality, args.out / "knowledge-fidelity.png")

@@ -3,8 +3,9 @@
     python benchmarks/knowledge/locality.py       # writes locality.json; a minute or two of one core
 
 Fidelity is the mean cosine of the step's gradient on the embeddings and that of the same contrast with all training
-pairs as candidates, by `askaudio/knowledge/locality.py`; measured at the end of an epoch, when ASK's base is at its
-oldest, and again when it was just made anew.
+pairs as candidates; "as one batch" is that with the plain loss of all training pairs as one batch, where all of them
+ask and not the step's items alone (`askaudio/knowledge/locality.py`). Measured during the first epoch and at the end
+of some, when ASK's base is at its oldest, and again when it was just made anew.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ def main() -> None:
     bench, found = Bench(args.scenes), json.loads(FILE.read_text()) if FILE.exists() else {}
     for name in args.rows:
         setup = replace(ROWS[name], epochs=args.epochs, meter=True)
-        found[name] = train(setup, bench.data(setup, 0)[0], 0).locality
+        found[name] = train(setup, bench.data(setup, 0)[0], 0).watch.locality
         write_json(FILE, found)
-        for epoch, reach, contributors, fidelity, fresh in found[name]:
+        for epoch, reach, contributors, *old, fresh, fresh_whole in found[name]:
             print(f"{name} after epoch {epoch}: reach {reach:.4f}, effective contributors {contributors:.1f}, ", end="")
-            print(f"fidelity {fidelity:.3f}, with a fresh base {fresh:.3f}", flush=True)
+            print(
+                f"fidelity {old[0]:.3f}, as one batch {old[1]:.3f}; fresh base {fresh:.3f}, {fresh_whole:.3f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

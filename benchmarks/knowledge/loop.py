@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,18 +17,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
+from askaudio.knowledge.candidates import CandidateSampling, CandidateSource, CandidateTurns
 from askaudio.knowledge.coarse import CoarseGrainedInjection
+from askaudio.knowledge.drift import Drift
 from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.locality import measure_locality
+from askaudio.knowledge.locality import agreement, measure_locality, whole_gradient
 from askaudio.knowledge.queue import MomentumEncoder, QueueMemory
-from askaudio.knowledge.refinement import NeverRefine, RefineEveryEpochs, RefineEverySteps, RefinementPolicy
+from askaudio.knowledge.refinement import (
+    NeverRefine,
+    RefineEveryEpochs,
+    RefineEverySteps,
+    RefinementPolicy,
+    RefineOnDrift,
+)
 from askaudio.losses.ntxent import NTXent
 from askaudio.losses.soft_targets import SoftTargets, target_rows
 from askaudio.losses.text_similarity import TextSimilarityLoss
 from askaudio.training.objective import ASK
 
-METERED = (0, 1, 3, 6, 9)  # epochs after which locality is measured
+METERED = (0.1, 0.25, 0.5, 1, 2, 3, 4, 7, 10)  # after so many epochs locality is measured
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,9 @@ class Setup:
         neighbors, mass: K and their share of the target.
         candidates: Entries drawn at each step instead of the whole base; 0 takes the whole.
         refresh: Epochs between refreshes of the base, also parts of one.
+        early: In the first epoch refresh also after so many steps, and at each doubling; 0: not.
+        every: Each step reads every n-th row of the base; 0: all of it.
+        refresh_drift: Refresh when the base has drifted so far instead (0: by epochs).
         static: Never refresh.
         random_base: Replace the base by random vectors.
         external: Add the external scenes to the base.
@@ -73,6 +84,9 @@ class Setup:
     neighbor_beta: float = 1.0
     prototypes: int = 256
     refresh: float = 1
+    early: int = 0
+    refresh_drift: float = 0.0
+    every: int = 0
     static: bool = False
     write_through: bool = False
     random_base: bool = False
@@ -125,6 +139,32 @@ class Tower(nn.Module):
         return self.head(torch.cat([x.mean(2), x.amax(2)], 1))
 
 
+class Watch:
+    """Notes when the base was refreshed, what that took and how far it had drifted, and the locality."""
+
+    def __init__(self, setup: Setup, steps_an_epoch: int, measure: Callable[[], list[float]]) -> None:
+        self.drift: list[float] = []
+        self.refreshed_at: list[int] = []
+        self.refresh_s = 0.0
+        self.locality: list[list[float]] = []
+        self._steps_an_epoch, self._measure = steps_an_epoch, measure
+        self._metered = {max(1, round(part * steps_an_epoch)): part for part in METERED} if setup.meter else {}
+
+    def ended(self, step: int, tell: Callable[[], Drift | None], whole_epoch: bool) -> None:
+        """Tell the objective that a step or an epoch is over."""
+        metered = step in self._metered and whole_epoch == (step % self._steps_an_epoch == 0)
+        if metered:
+            self.locality.append([self._metered[step], *self._measure()])
+        begin = time.perf_counter()
+        moved = tell()
+        if moved is not None:
+            self.refresh_s += time.perf_counter() - begin
+            self.drift.append(moved.mean)
+            self.refreshed_at.append(step)
+        if metered:
+            self.locality[-1] += self.locality[-1][3:5] if moved is None else self._measure()[2:]
+
+
 @dataclass
 class Result:
     rank_t2a: np.ndarray  # (5 N_test,) rank of the right clip, 1 is best
@@ -132,9 +172,7 @@ class Result:
     val: list[float]  # t2a mAP@10 of the validation scenes after each epoch
     best_epoch: int
     steps_per_s: float
-    refresh_s: float
-    drift: list[float]
-    locality: list[list[float]]  # [epoch, reach, effective contributors, fidelity, that with the base made anew]
+    watch: Watch
     towers: nn.ModuleList
 
 
@@ -201,8 +239,8 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
         teacher = embed_all(train(replace(setup, labels="own", meter=False), data, seed + 1000).towers, data)
     ask = build_objective(setup, encode, len(all_audio), steps_an_epoch, reliability)
     momentum = MomentumEncoder(towers, 0.99) if setup.memory == "momentum" else None
-    best, state, curve, drift, locality = -1.0, None, [], [], []
-    spent, refresh_s = 0.0, 0.0
+    watch = Watch(setup, steps_an_epoch, lambda: meter(ask, towers, data, setup))
+    best, state, curve, spent = -1.0, None, [], 0.0
     order = torch.Generator().manual_seed(seed + 2)
     ids_all = torch.arange(n)
     for epoch in range(setup.epochs):
@@ -225,24 +263,16 @@ def train(setup: Setup, data: Data, seed: int, reliability: Tensor | None = None
             schedule.step()
             if momentum is not None:
                 momentum.follow(towers)
-            ask.step_ended()
-        spent += time.perf_counter() - begin
-        if setup.meter and epoch in METERED:
-            locality.append([epoch + 1, *meter(ask, towers, data, setup)])
-        begin = time.perf_counter()
-        moved = ask.epoch_ended()
-        if moved is not None:
-            refresh_s += time.perf_counter() - begin
-            drift.append(moved.mean)
-        if setup.meter and epoch in METERED:
-            locality[-1].append(meter(ask, towers, data, setup)[2] if moved is not None else locality[-1][3])
+            spent += time.perf_counter() - begin
+            watch.ended(epoch * steps_an_epoch + step + 1, ask.step_ended, whole_epoch=False)
+            begin = time.perf_counter()
+        watch.ended((epoch + 1) * steps_an_epoch, ask.epoch_ended, whole_epoch=True)
         curve.append(map10(ranks(towers, data.val)[0]))
         if curve[-1] > best:
             best, state = curve[-1], {k: v.clone() for k, v in towers.state_dict().items()}
     towers.load_state_dict(state or {})
     t2a, a2t = ranks(towers, data.test)
-    refresh_s /= max(1, len(drift))
-    return Result(t2a, a2t, curve, int(np.argmax(curve)), total / spent, refresh_s, drift, locality, towers)
+    return Result(t2a, a2t, curve, int(np.argmax(curve)), total / spent, watch, towers)
 
 
 @torch.no_grad()
@@ -255,28 +285,39 @@ def embed_all(towers: nn.ModuleList, data: Data) -> tuple[Tensor, Tensor]:
 
 
 def meter(ask: ASK, towers: nn.ModuleList, data: Data, setup: Setup, batches: int = 8) -> list[float]:
-    """Reach, effective contributors and fidelity of the objective as it stands, the base at its oldest."""
+    """Reach, effective contributors, fidelity, and agreement with the gradient of all pairs as one batch."""
     audio, text = embed_all(towers, data)
     text = text[:, 0]
     everything = torch.arange(len(audio))
+    whole = whole_gradient(audio, text, setup.temperature)
     random = torch.Generator().manual_seed(0)
     found = []
     for _ in range(batches):
         rows = torch.randperm(len(audio), generator=random)[: setup.batch]
+        step = lambda a, t, rows=rows: ask(a, t, rows).total  # noqa: E731
         one = measure_locality(
-            lambda a, t, rows=rows: ask(a, t, rows).total, audio[rows], text[rows], rows, audio, text,
-            setup.temperature, None if ask.base is None else everything,
+            step, audio[rows], text[rows], rows, audio, text, setup.temperature,
+            None if ask.base is None else everything,
         )  # fmt: skip
-        found.append([one.reach, one.contributors, one.fidelity])
+        of_whole = agreement(step, audio[rows], text[rows], whole[torch.cat([rows, rows + len(audio)])])
+        found.append([one.reach, one.contributors, one.fidelity, of_whole])
     return np.mean(found, axis=0).round(4).tolist()
 
 
 def _policy(setup: Setup, steps_an_epoch: int) -> RefinementPolicy:
     if setup.static or setup.random_base:
         return NeverRefine()
+    if setup.refresh_drift:
+        return RefineOnDrift(setup.refresh_drift, every_steps=max(1, steps_an_epoch // 16))
     if setup.refresh < 1:
         return RefineEverySteps(max(1, round(setup.refresh * steps_an_epoch)))
-    return RefineEveryEpochs(int(setup.refresh))
+    return RefineEveryEpochs(int(setup.refresh), setup.early)
+
+
+def _candidates(setup: Setup) -> CandidateSource | None:
+    if setup.every:
+        return CandidateTurns(setup.every)
+    return CandidateSampling(0, setup.candidates) if setup.candidates else None
 
 
 def build_objective(setup: Setup, encode, n: int, steps_an_epoch: int, reliability: Tensor | None) -> ASK:
@@ -300,7 +341,7 @@ def build_objective(setup: Setup, encode, n: int, steps_an_epoch: int, reliabili
         batch_weight=setup.batch_weight,
         reliability=reliability,
         temperature=setup.fine_temperature,
-        candidates=CandidateSampling(0, setup.candidates) if setup.candidates else None,
+        candidates=_candidates(setup),
         refine=_policy(setup, steps_an_epoch),
         inject=setup.inject,
         queue=queue,

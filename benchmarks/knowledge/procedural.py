@@ -28,7 +28,7 @@ from askaudio.data.scenes.library import synthesised_scenes
 
 COUNTS = {"train": 2000, "val": 200, "test": 400}
 PLAIN = Setup(epochs=10)
-ASK = replace(PLAIN, fine=1.0, coarse=0.5)
+ASK = replace(PLAIN, fine=1.0, coarse=0.5, early=16)
 ROWS = {
     "plain B=24": PLAIN,
     "plain B=512, 20 epochs": replace(PLAIN, batch=512, lr=3e-3, epochs=20),

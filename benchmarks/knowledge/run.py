@@ -26,22 +26,22 @@ from askaudio.core.files import atomic_path
 from askaudio.knowledge.reliability import estimate_reliability
 
 PLAIN = Setup()
-ASK = Setup(fine=1.0, coarse=0.5)
+ASK = Setup(fine=1.0, coarse=0.5, early=16, every=8)
 HALF = {"reliability": "posterior", "cut": 0.5}
 UNTUNED: dict[str, Setup] = {
     "plain B=24": PLAIN,
     "plain B=512": replace(PLAIN, batch=512, lr=3e-3, epochs=20),
     "ASK": ASK,
     "ASK, static base": replace(ASK, static=True),
-    "XBM 2048": replace(PLAIN, memory="xbm", batch_weight=0.0),
-    "momentum queue 2048": replace(PLAIN, memory="momentum", batch_weight=0.0),
+    "XBM 2048": replace(PLAIN, memory="xbm"),
+    "momentum queue 2048": replace(PLAIN, memory="momentum"),
 }
 
 
 def tuned_rows() -> dict[str, Setup]:
     """Every row: the tuned ones as tune.py chose on validation scenes, the others as the row they are made of."""
     tried = tune.read()
-    own = {name: replace(s, **tune.chosen(s, tried.get(name, {}).get("scores", {}))) for name, s in UNTUNED.items()}
+    own = {name: replace(s, **tried.get(name, {}).get("chosen", {})) for name, s in UNTUNED.items()}
     own["ASK, static base"] = replace(own["ASK"], static=True)
     own["momentum queue 2048"] = replace(own["XBM 2048"], memory="momentum")
     plain, large, ask = own["plain B=24"], own["plain B=512"], own["ASK"]
@@ -52,7 +52,9 @@ def tuned_rows() -> dict[str, Setup]:
         "plain B=512, 10 epochs": replace(large, epochs=10),
         "plain B=24, 20 epochs": replace(plain, epochs=20),
         "ASK, 20 epochs": replace(ask, epochs=20),
-        "ASK, 2,048 candidates": replace(ask, candidates=2048),
+        "ASK, the whole base at each step": replace(ask, every=0),
+        "ASK, one in 32 at each step": replace(ask, every=32),
+        "ASK, first refresh after an epoch": replace(ask, early=0),
         "ASK, fine only": replace(ask, coarse=0.0),
         "ASK, coarse only": replace(ask, fine=0.0, coarse=1.0),
         "ASK, 8 neighbors": replace(ask, neighbors=8),
@@ -66,6 +68,7 @@ def tuned_rows() -> dict[str, Setup]:
         "text-similarity soft labels": replace(plain, labels="text_similarity"),
         "offline soft targets": replace(plain, labels="offline"),
         "trained tower: plain B=24": replace(plain, tower="cnn"),
+        "ASK, without the batch's own loss": replace(ask, batch_weight=0.0),
         "trained tower: ASK": replace(ask, tower="cnn"),
     }
     for share in (20, 40):
@@ -128,10 +131,10 @@ def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> No
         "setup": asdict(setup),
         "best_epoch": result.best_epoch,
         "val": result.val,
-        "drift": result.drift,
-        "locality": result.locality,
+        "drift": result.watch.drift,
+        "refreshed_at": result.watch.refreshed_at,
         "steps_per_s": result.steps_per_s,
-        "refresh_s": result.refresh_s,
+        "refresh_s": result.watch.refresh_s / max(1, len(result.watch.drift)),
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
     }

@@ -1,6 +1,7 @@
 """`askaudio diagnose`: fidelity by batch size, age of a base, verdict, figure; the trial itself is seeded."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,7 +69,10 @@ def test_refresh_period_is_the_longest_that_still_agrees():
         return Diagnosis(100, 8, 3, (AtBatchSize(1, 8, 0.08, 3.0, 0.85),), ages, (1.0,))
 
     assert found(0.999, 0.99, 0.9).refresh_epochs == 1.0 and found(0.9, 0.8, 0.7).refresh_epochs is None
-    assert "1 epochs' age" in verdict(found(0.999, 0.99, 0.9), 100)[2]
+    assert "A base an epoch old still agrees" in verdict(found(0.999, 0.99, 0.9), 100)[2]
+    assert "refresh_steps=6)" in verdict(found(0.99, 0.9, 0.9), 100)[2]
+    first = replace(found(0.999, 0.99, 0.9), ages=(AtAge(1, 0.5, 0.9, 0.4), *found(0.999, 1.0, 0.9).ages * 5))
+    assert "knowledge.refresh_early=16" in verdict(first, 100)[2]
     assert "half an epoch old differs" in verdict(found(0.9, 0.8, 0.7), 100)[2]
     assert found(1, 1, 1).level == "slight"
     for audio, text, size in ((torch.ones(9, 2), torch.ones(9, 2), 4), (torch.ones(80, 2), torch.ones(80, 2), 1)):

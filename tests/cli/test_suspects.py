@@ -49,6 +49,7 @@ def test_exchanged_captions_stand_at_the_top(exchanged, tmp_path, capsys):
     assert len(wrong & doubted) > 0.7 * len(wrong) and len(doubted - wrong) < 0.1 * 128
     rows = list(csv.DictReader((tmp_path / "bad.csv").open()))
     assert len(rows) == facts["doubted"] and rows[0]["clip_id"] == top[0]
+    assert [row["suggested"] for row in rows[:12]] == [one["suggested"] for one in facts["suspects"]]
     assert main(["data", "suspects", str(folder / "captions.csv"), *options]) == 0  # from the cache
     out = capsys.readouterr().out
     assert "160 pairs of 160 clips; features: model toy" in out and "estimated share of unreliable pairs" in out

@@ -118,6 +118,8 @@ def test_every_kind_of_knowledge_trains(library, inputs, tmp_path, kind):
 
 POLICIES = {
     "entries=clip": lambda o: len(o.ask.base) == 18 and not o.caption_entries,
+    "read_every=4": lambda o: o.ask.candidates.every == 4,
+    "refresh_early=16": lambda o: o.ask.refine.early == 16,
     "candidates=9": lambda o: (o.ask.candidates.hard, o.ask.candidates.random) == (3, 6),
     "refresh=steps refresh_steps=2 write_through=true": lambda o: o.ask.refine.steps == 2 and o.ask.write_through,
     "refresh=drift refresh_drift=0.5": lambda o: o.ask.refine.threshold == 0.5,

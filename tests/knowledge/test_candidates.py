@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from askaudio.knowledge.base import EntryIndex, KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
+from askaudio.knowledge.candidates import CandidateSampling, CandidateTurns
 
 
 def base_of(n, d=8, seed=0, dtype=torch.float32):
@@ -57,10 +57,36 @@ def test_draws_are_known_by_their_number_and_resume_exactly():
         assert torch.equal(x, y)
 
 
+def test_turns_read_all_rows_once_and_estimate_the_denominator():
+    base = base_of(101)
+    turns = CandidateTurns(every=4)
+    turns.prepare(base)
+    targets = torch.tensor([7, 8, 40])
+    u = base.audio[:1] * 4
+    truth, seen, estimates = (u @ base.text.T).exp()[0], [], []
+    for step in range(4):
+        (rows, weight), of_text = turns.candidates(targets, base.audio[:2], base.text[:2])
+        due = [j for j in range(step, 101, 4) if j not in (7, 8, 40)]
+        assert rows.tolist() == [7, 8, 40, *due] and torch.equal(rows, of_text[0])
+        want = torch.tensor([0.0] * 3 + [98 / len(due)] * len(due)).log()
+        torch.testing.assert_close(weight[3:], want[3:])
+        assert (weight[:3] == 0).all()
+        seen += due
+        estimates.append(float((truth[rows] * weight.exp()).sum()))
+    assert sorted([*seen, 7, 8, 40]) == list(range(101))
+    assert abs(sum(estimates) / 4 / float(truth.sum()) - 1) < 0.02
+    again = CandidateTurns(every=4)
+    again.load_state_dict(turns.state_dict())
+    again.restored(base)
+    assert again.candidates(targets, base.audio, base.text)[0][0].tolist() == [7, 8, 40, *range(0, 101, 4)][:3] + [
+        j for j in range(0, 101, 4) if j not in (7, 8, 40)
+    ]
+
+
 MILLION = """
 import resource, torch
 from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
+from askaudio.knowledge.candidates import CandidateSampling, CandidateTurns
 n = 1_000_000
 rows = lambda seed: torch.randn(n, 8, generator=torch.Generator().manual_seed(seed)).bfloat16()
 base = KnowledgeBase.from_pairs(range(n), rows(0), rows(1))

@@ -40,6 +40,12 @@ def test_policies_say_when():
     epochs = RefineEveryEpochs(2)
     assert [epochs.due(clock(epoch=e, epoch_end=True)) for e in (1, 2, 3)] == [False, True, True]
     assert not epochs.due(clock(step=50, epoch=2))
+    early, last, at = RefineEveryEpochs(1, early=4), 0, []
+    for step in range(1, 60):  # epochs of 40 steps
+        if early.due(clock(step, (step - 1) // 40, (last, 0))):
+            last = step
+            at.append(step)
+    assert at == [4, 8, 16, 32]
     steps = RefineEverySteps(10, first=3)
     assert [s for s in range(1, 12) if steps.due(clock(step=s))] == [3, 10, 11]
     assert not steps.due(clock(step=10, epoch_end=True))
@@ -49,7 +55,15 @@ def test_policies_say_when():
     assert GraphRefinement(epochs).due(clock(epoch=2, epoch_end=True))
 
 
-@pytest.mark.parametrize("make", [lambda: RefineEveryEpochs(0), lambda: RefineEverySteps(0), lambda: RefineOnDrift(0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RefineEveryEpochs(0),
+        lambda: RefineEveryEpochs(1, -1),
+        lambda: RefineEverySteps(0),
+        lambda: RefineOnDrift(0),
+    ],
+)
 def test_wrong_periods_are_refused(make):
     with pytest.raises(AskAudioError):
         make()
@@ -179,6 +193,16 @@ def test_locality_of_the_full_batch_is_perfect_and_of_a_small_one_is_not():
     assert seen.reach == 1.0 and abs(seen.fidelity - 1.0) < 1e-6
     with pytest.raises(AskAudioError):
         locality.fidelity(plain, audio[:2], text[:2], torch.tensor([0, 99]), audio, text, 0.1)
+
+
+def test_gradient_of_all_pairs_as_one_batch_equals_autograd():
+    a, t = unit(30, seed=1), unit(30, seed=2)
+    everything = torch.arange(30)
+    want = locality.gradients(lambda x, y: locality.full_contrast(x, y, everything, a, t, 0.1), a, t)
+    torch.testing.assert_close(locality.whole_gradient(a, t, 0.1), want)
+    assert (
+        abs(locality.agreement(lambda x, y: locality.full_contrast(x, y, everything, a, t, 0.1), a, t, want) - 1) < 1e-9
+    )
 
 
 def test_locality_numbers_equal_their_formulas():

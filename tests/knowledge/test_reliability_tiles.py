@@ -16,6 +16,7 @@ from askaudio.knowledge.reliability import (
     mismatched,
     predict,
 )
+from askaudio.knowledge.suggestions import suggest
 
 
 def corpus(n=900, exchanged=0.0, seed=0, d=32):
@@ -96,6 +97,22 @@ def test_ridge_scores_equal_the_slow_loop():
     want_null = torch.stack([cosine(to_text, t[partner]), cosine(to_audio[partner], a)], 1)
     torch.testing.assert_close(real.double(), want, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(null.double(), want_null, rtol=1e-4, atol=1e-5)
+
+
+def test_suggestions_equal_the_slow_loop_and_fit_the_sound():
+    audio, text, wrong = corpus(n=60, exchanged=0.3, d=6)
+    codes, trust = torch.arange(60) // 2, (~wrong).float()
+    rows = wrong.nonzero()[:, 0]
+    a, t = slow_standard(audio), slow_standard(text)
+    near = slow_predict(t, a, codes, 8, 0.1, trust)
+    line = slow_ridge(a, t, codes, trust) + t.mean(0)
+    want = []
+    for i in rows.tolist():
+        able = [j for j in range(60) if trust[j] >= 0.5 and codes[j] != codes[i]]
+        aim = near[i].double() + line[i] / line[i].norm()
+        want.append(max(able, key=lambda j: float(aim @ t[j].double())))
+    assert suggest(audio, text, codes, trust, rows, k=8).tolist() == want
+    assert suggest(audio, text, codes, torch.zeros(60), rows).tolist() == [-1] * len(rows)
 
 
 def test_no_caption_of_a_clip_helps_to_predict_the_clip():

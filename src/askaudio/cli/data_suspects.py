@@ -3,7 +3,8 @@
 Each pair's text is foretold from its sound, and its sound from its text, by the other clips; pairs mismatched on
 purpose show how wrong captions score (docs/method.md, section 4). Nothing is trained on your pairs beforehand, so
 prefer --tower; a --model must not have been trained on them. Pairs of clips that sound alike cannot be told apart,
-and a rare sound may look suspicious only because nothing else is like it: listen before you delete.
+and a rare sound may look suspicious only because nothing else is like it: listen before you delete. Beside each
+suspect stands the trusted caption of another clip that its sound calls for most, as a hint for whoever listens.
 
 Examples:
   askaudio data suspects captions.csv --tower models/mn04_as.onnx
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from askaudio.knowledge.reliability import ReliabilityEstimate
 
 HELP = "list captions that probably belong to another sound"
-_COLUMNS = ("clip_id", "caption_id", "caption", "posterior", "log_odds", "path")
+_COLUMNS = ("clip_id", "caption_id", "caption", "posterior", "log_odds", "suggested", "path")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,23 +51,27 @@ def run(args: argparse.Namespace) -> int:
     from askaudio.config.pair_features import pair_features
     from askaudio.data.open import open_dataset
     from askaudio.knowledge.reliability import estimate_reliability
+    from askaudio.knowledge.suggestions import suggest
 
     with progress_bar("suspects") as progress:
         manifest = open_dataset(args.dataset, progress=progress)
         found = pair_features(manifest, args.tower, args.model, args.cache, progress)
-        tensors = (torch.from_numpy(x) for x in (found.audio, found.text, found.codes))
-        estimate = estimate_reliability(*tensors, progress=progress)
-    order = estimate.suspects(len(found.pairs))
-    doubted = [row for row in order if float(estimate.posterior[row]) < args.below]
+        audio, text, codes = (torch.from_numpy(x) for x in (found.audio, found.text, found.codes))
+        estimate = estimate_reliability(audio, text, codes, progress=progress)
+        order = estimate.suspects(len(found.pairs))
+        doubted = [row for row in order if float(estimate.posterior[row]) < args.below]
+        asked = order[: max(args.n, len(doubted) if args.out else 0)]
+        fitting = suggest(audio, text, codes, estimate.posterior, torch.tensor(asked, dtype=torch.long)).tolist()
+    instead = {row: found.pairs[other][1].text if other >= 0 else "" for row, other in zip(asked, fitting, strict=True)}
     if args.out:
-        _write(args.out, [_facts(found, estimate, row) for row in doubted])
+        _write(args.out, [_facts(found, estimate, row, instead[row]) for row in doubted])
     facts = {
         "pairs": len(found.pairs),
         "clips": len(set(found.codes.tolist())),
         "features": found.source,
         "share": estimate.share,
         "doubted": len(doubted),
-        "suspects": [_facts(found, estimate, row) for row in order[: args.n]],
+        "suspects": [_facts(found, estimate, row, instead[row]) for row in order[: args.n]],
     }
     if args.json:
         emit_json(facts)
@@ -75,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _facts(found: PairFeatures, estimate: ReliabilityEstimate, row: int) -> dict[str, Any]:
+def _facts(found: PairFeatures, estimate: ReliabilityEstimate, row: int, instead: str) -> dict[str, Any]:
     clip, caption = found.pairs[row]
     return {
         "clip_id": clip.clip_id,
@@ -83,6 +88,7 @@ def _facts(found: PairFeatures, estimate: ReliabilityEstimate, row: int) -> dict
         "caption": caption.text,
         "posterior": round(float(estimate.posterior[row]), 4),
         "log_odds": round(float(estimate.log_odds[row]), 4),
+        "suggested": instead,
         "path": clip.path,
     }
 
@@ -103,6 +109,7 @@ def _print(facts: dict[str, Any], below: float, out: str | None) -> None:
     say(f"estimated share of unreliable pairs: {100 * facts['share']:.1f} %")
     say(f"pairs with a posterior below {below:g}: {facts['doubted']:,}" + (f", written to {out}" if out else ""))
     if facts["suspects"]:
-        say("\nmost suspicious first (probability that the pair is right, clip, caption):")
+        say("\nmost suspicious first (probability that the pair is right, clip, caption, a caption that fits better):")
     for one in facts["suspects"]:
-        say(f"  {one['posterior']:.3f}  {one['clip_id']}  {one['caption']}")
+        better = f"  -> {one['suggested']}" if one["suggested"] not in ("", one["caption"]) else ""
+        say(f"  {one['posterior']:.3f}  {one['clip_id']}  {one['caption']}{better}")

@@ -124,13 +124,27 @@ def verdict(found: Diagnosis, n_clips: int) -> list[str]:
     return said
 
 
+AGE_WORDS = {0.5: "half an epoch old", 1.0: "an epoch old", 2.0: "two epochs old"}
+
+
 def _refresh(found: Diagnosis) -> str:
-    if found.refresh_epochs is None:
+    """How rarely a base may be refreshed, with the recipe keys that say so."""
+    half = max(1, found.pairs // found.batch_size // 2)  # steps
+    keys = {
+        0.5: f"knowledge.refresh=steps knowledge.refresh_steps={half}",
+        1.0: "the recipe's own period",
+        2.0: "knowledge.refresh_epochs=2",
+    }
+    period = found.refresh_epochs
+    if period is None:
         return ("The encoders move fast: even a base that is half an epoch old differs from a fresh one; refresh more "
-                "often, or write fresh rows through at every step.")  # fmt: skip
-    longest = " or more" if found.refresh_epochs == 2 else ""
-    return (f"A base of {found.refresh_epochs:g}{longest} epochs' age still agrees with a fresh one (fidelity "
-            f"{found.aged(found.refresh_epochs):.3f}): refreshing it more often does not pay.")  # fmt: skip
+                f"often than {keys[0.5]}, or write fresh rows through at every step.")  # fmt: skip
+    said = (f"A base {AGE_WORDS[period]} still agrees with a fresh one (fidelity {found.aged(period):.3f}): refreshing "
+            f"it more often does not pay ({keys[period]}).")  # fmt: skip
+    if found.faster_at_first:
+        said += (" In the first epoch drift is faster; knowledge.refresh_early=16 follows it (in benchmarks/knowledge "
+                 "that raised fidelity, not recall).")  # fmt: skip
+    return said
 
 
 def _print(found: Diagnosis, lines: list[str], figure: str | None) -> None:

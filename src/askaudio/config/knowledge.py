@@ -15,7 +15,7 @@ from askaudio.data.collate import Batch
 from askaudio.data.dataset import PairDataset
 from askaudio.knowledge.agreement import AgreementGate, DualSoftmax, RankBiasedOverlap, TransportPlan
 from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
+from askaudio.knowledge.candidates import CandidateSampling, CandidateSource, CandidateTurns
 from askaudio.knowledge.coarse import CoarseGrainedInjection
 from askaudio.knowledge.fine import FineGrainedInjection
 from askaudio.knowledge.graph import GraphAttention
@@ -115,7 +115,6 @@ def _with_base(
     base = KnowledgeBase.encoded(ids.tolist(), encode)
     if knowledge.kind == "random":
         base = KnowledgeBase.random(base, seed)
-    hard = round(HARD_SHARE * knowledge.candidates)
     return ASK(
         base,
         loss,
@@ -127,16 +126,24 @@ def _with_base(
         reliability=_reliability(knowledge, pairs),
         refine=build_policy(knowledge, encoder.embed_dim),
         inject="blend" if knowledge.kind == "blend" else "contrast",
-        candidates=CandidateSampling(hard, knowledge.candidates - hard, seed=seed) if knowledge.candidates else None,
+        candidates=_candidates(knowledge, seed),
         write_through=knowledge.write_through,
     )
+
+
+def _candidates(knowledge: KnowledgeRecipe, seed: int) -> CandidateSource | None:
+    """Which entries a step reads; None: all."""
+    if knowledge.candidates:
+        hard = round(HARD_SHARE * knowledge.candidates)
+        return CandidateSampling(hard, knowledge.candidates - hard, seed=seed)
+    return CandidateTurns(knowledge.read_every) if knowledge.read_every > 1 else None
 
 
 def build_policy(knowledge: KnowledgeRecipe, embed_dim: int) -> RefinementPolicy:
     """When the base is refreshed, and what is done to its fresh rows."""
     if knowledge.kind in ("static", "random"):
         return NeverRefine()
-    when: RefinementPolicy = RefineEveryEpochs(knowledge.refresh_epochs)
+    when: RefinementPolicy = RefineEveryEpochs(knowledge.refresh_epochs, knowledge.refresh_early)
     if knowledge.refresh == "steps":
         when = RefineEverySteps(knowledge.refresh_steps)
     if knowledge.refresh == "parts":

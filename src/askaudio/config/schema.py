@@ -76,10 +76,12 @@ class KnowledgeRecipe:
     prototypes: int = field(default=256, metadata=AT_LEAST_1)  # P of the coarse grain
     entries: Literal["caption", "clip"] = "caption"  # of the base: each caption, or each clip with its captions' mean
     candidates: int = field(default=0, metadata=AT_LEAST_0)  # entries drawn at each step; 0: the whole base
+    read_every: int = field(default=1, metadata=AT_LEAST_1)  # each step reads every n-th entry, all in turn; 1: all
     # posterior: as estimated from raw features; cut: that at one half; the others look at the learned space
     reliability: Literal["none", "posterior", "cut", "agreement", "overlap", "transport", "dual_softmax"] = "none"
     refresh: Literal["epochs", "steps", "drift", "parts"] = "epochs"  # when the base is encoded again; parts: always
     refresh_epochs: int = field(default=1, metadata=AT_LEAST_1)
+    refresh_early: int = field(default=0, metadata=AT_LEAST_0)  # first epoch: also after so many steps, then doubling
     refresh_steps: int = field(default=500, metadata=AT_LEAST_1)  # for steps; for parts: of one round over the base
     refresh_drift: float = field(default=0.05, metadata=POSITIVE)  # mean 1 - cosine that is too much
     refresh_by: Literal["model", "momentum"] = "model"  # who encodes the base: the model, or its slow copy
@@ -153,6 +155,8 @@ def _knowledge_faults(knowledge: KnowledgeRecipe) -> list[str]:
         faults.append("knowledge.teacher: offline needs a finished training, for example knowledge.teacher=runs/plain")
     if knowledge.refresh == "parts" and (knowledge.graph != "none" or knowledge.reliability in TILES_LEARNED):
         faults.append("knowledge.refresh: with parts no base is whole, as graph and learned tiles need it; take steps")
-    if knowledge.candidates and knowledge.kind == "blend":
-        faults.append("knowledge.candidates: blend contrasts with no base; leave candidates out")
+    if (knowledge.candidates or knowledge.read_every > 1) and knowledge.kind == "blend":
+        faults.append("knowledge.candidates: blend contrasts with no base; leave candidates and read_every out")
+    if knowledge.candidates and knowledge.read_every > 1:
+        faults.append("knowledge.candidates: draws of a large base, or knowledge.read_every of a small one: give one")
     return faults

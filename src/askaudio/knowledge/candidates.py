@@ -7,8 +7,9 @@ logits (importance correction), so that the softmax's denominator is estimated w
 coarse quantiser over the texts, rebuilt at each refresh.
 
 Cost of a step: one read of about targets + hard + random rows, whatever N is; memory of ``prepare``: N integers and a
-(piece, cells) block. N = 1,000,000 works on a laptop. ``CandidateSource`` is what an objective asks; the other source,
-``inverted_lists.py``, finds the nearest entries of each item; ``benchmarks/scale`` measures both.
+(piece, cells) block. N = 1,000,000 works on a laptop. ``CandidateSource`` is what an objective asks; ``CandidateTurns``
+is the plainest one, for bases of some ten thousand entries; ``inverted_lists.py`` finds the nearest entries of each
+item; ``benchmarks/scale`` measures large bases.
 
 Source: Bengio and Senecal 2003 (importance-sampled softmax); Xiong et al. 2020 (arXiv 2007.00808) for hard candidates.
 """
@@ -165,6 +166,51 @@ class CandidateSampling(nn.Module):
         """Distinct rows without the fixed ones."""
         rows = torch.unique(rows)
         return rows[~torch.isin(rows, fixed)]
+
+
+class CandidateTurns(nn.Module):
+    """Each step reads every n-th row of the base, the next step the rows beside them: nothing is drawn or prepared.
+
+    Where the rest of a step is cheap (heads over frozen features) the read of the base is most of its cost; an eighth
+    of it taught the heads of `benchmarks/knowledge` as much as all of it. Rows sorted in a cycle whose length
+    shares a factor with n are no fair sample of the base: take ``CandidateSampling`` there.
+
+    Args:
+        every: The base is read once in so many steps. The turn is in ``state_dict``.
+    """
+
+    turn: Tensor
+
+    def __init__(self, every: int = 8) -> None:
+        super().__init__()
+        if every < 1:
+            raise ConfigError(f"every must be at least 1, got {every}")
+        self.every = every
+        self._rows = 0
+        self.register_buffer("turn", torch.zeros((), dtype=torch.long))
+
+    def prepare(self, base: KnowledgeBase) -> None:
+        """Remember how many rows are here."""
+        self._rows = len(base.text)
+
+    def moved(self, base: KnowledgeBase, rows: Tensor) -> None:
+        """Nothing hangs on where entries are."""
+
+    def restored(self, base: KnowledgeBase) -> None:
+        """All but the number of rows is in the state."""
+        self.prepare(base)
+
+    def candidates(self, targets: Tensor, audio: Tensor, text: Tensor) -> tuple[Drawn, Drawn]:
+        """The targets, and of all other rows those whose turn it is; the same of both tables."""
+        start = int(self.turn) % self.every
+        self.turn += 1
+        due = torch.arange(start, self._rows, self.every, device=targets.device)
+        keep = torch.ones(len(due), dtype=torch.bool, device=targets.device)
+        keep[targets[targets % self.every == start] // self.every] = False
+        due = due[keep]
+        weight = log_ratio(self._rows - len(targets), due).to(targets.device)
+        drawn = torch.cat([targets, due]), torch.cat([torch.zeros(len(targets), device=targets.device), weight])
+        return drawn, drawn
 
 
 def learn_cells(table: Tensor, cells: int, most_rows: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from askaudio.core.errors import DataError
 
+PIECE = 1024  # items compared at once with all others
 StepLoss = Callable[[Tensor, Tensor], Tensor]
 """(audio (B, D), text (B, D)) -> scalar loss of the step."""
 
@@ -103,11 +104,36 @@ def fidelity(
     n = len(all_text)
     if len(rows) != len(audio) or int(rows.min()) < 0 or int(rows.max()) >= n:
         raise DataError(f"rows must give each of the {len(audio)} pairs its place among the {n} pairs")
-    step = gradients(loss, audio, text)
     full = gradients(lambda a, t: full_contrast(a, t, rows, all_audio, all_text, temperature), audio, text)
+    return agreement(loss, audio, text, full)
+
+
+def agreement(loss: StepLoss, audio: Tensor, text: Tensor, wanted: Tensor) -> float:
+    """Mean cosine of a step's gradient on its embeddings (B, D) and a wanted one (2B, D), both along the sphere."""
     points = torch.cat([audio, text]).detach()
-    step, full = (g - (g * points).sum(dim=1, keepdim=True) * points for g in (step, full))
-    return float(torch.nn.functional.cosine_similarity(step, full, dim=1).mean())
+    step, wanted = (
+        g - (g * points).sum(dim=1, keepdim=True) * points for g in (gradients(loss, audio, text), wanted)
+    )  # fmt: skip
+    return float(torch.nn.functional.cosine_similarity(step, wanted, dim=1).mean())
+
+
+def whole_gradient(audio: Tensor, text: Tensor, temperature: float) -> Tensor:
+    """Gradient of the plain contrast of all N pairs as one batch, at every embedding: (N, D), (N, D) -> (2N, D).
+
+    Beside ``full_contrast``, where only the batch's items ask, here all N ask: an embedding is turned by its own
+    question and by those in which it is an answer. Costs an (N, N) product in pieces, so it is for measuring only.
+    """
+    n = len(audio)
+    out = torch.cat([-2.0 * text, -2.0 * audio])  # (2N, D): the own partner, asked for in both directions
+    u, v = audio / temperature, text / temperature
+    of_audio = torch.cat([(u[i : i + PIECE] @ text.T).logsumexp(1) for i in range(0, n, PIECE)])  # (N,)
+    of_text = torch.cat([(v[i : i + PIECE] @ audio.T).logsumexp(1) for i in range(0, n, PIECE)])
+    for i in range(0, n, PIECE):
+        logits = u[i : i + PIECE] @ text.T  # (n, N)
+        share = (logits - of_audio[i : i + PIECE, None]).exp() + (logits - of_text).exp()
+        out[i : min(i + PIECE, n)] += share @ text
+        out[n:] += share.T @ audio[i : i + PIECE]
+    return out / (2.0 * temperature * n)
 
 
 def measure_locality(

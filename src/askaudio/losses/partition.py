@@ -105,10 +105,15 @@ def _read_shards(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Te
     return _merge(torch.stack(stack_over(mean)), torch.stack(stack_over(log_sum)))
 
 
+def read_partition(queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> tuple[Tensor, Tensor]:
+    """``read_table``, of a table that may be divided among processes."""
+    return (_read_shards if sharded else read_table)(queries, keys, bias)
+
+
 class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> Tensor:
-        mean, log_sum = (_read_shards if sharded else read_table)(queries, keys, bias)
+        mean, log_sum = read_partition(queries, keys, bias, sharded)
         ctx.save_for_backward(mean)
         return log_sum
 

@@ -11,12 +11,14 @@ Source: Hinton et al. 2015 (arXiv 1503.02531), section 2; Primus et al. 2024 (ar
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from askaudio.core.errors import DataError
 from askaudio.core.processes import sum_over
-from askaudio.losses.partition import log_partition
+from askaudio.losses.partition import log_partition, read_partition
 from askaudio.losses.positives import check_batch
 from askaudio.losses.reduce import log_reliability, weighted_mean, working
 
@@ -104,10 +106,13 @@ def table_contrast(
     Returns:
         (B,) losses.
     """
+    mass = mass.to(working(anchors).dtype)
+    goal, at_rows = _asked_for(table, rows, mass, bias, start)  # (B, D), (B,)
+    read = (*(drawn or (table, bias)), start is not None)
+    if own is None and not _is_learned(temperature):
+        return _Contrast.apply(anchors, temperature, goal, at_rows, *read)
     u = working(anchors) / temperature  # (B, D)
-    mass = mass.to(u.dtype)
-    log_sum = log_partition(u, *(drawn or (table, bias)), sharded=start is not None)  # (B,)
-    goal, at_rows = _asked_for(table, rows, mass, bias, start)
+    log_sum = log_partition(u, *read)  # (B,)
     aim = (u * goal).sum(dim=1) + at_rows  # (B,)
     if own is not None:
         rest = 1.0 - mass.sum(dim=1)  # (B,)
@@ -139,8 +144,50 @@ def small_table_contrast(
     anchors: Tensor, table: Tensor, targets: Tensor, temperature: float | Tensor
 ) -> Tensor:  # fmt: skip
     """Contrast anchors (B, D) with a small constant table (P, D) under dense targets (B, P) -> (B,) losses."""
+    if not _is_learned(temperature):
+        return _SmallContrast.apply(anchors, temperature, table, targets)
     u = working(anchors) / temperature
     return _one_way(u @ table.to(u.dtype).T, targets.to(u.dtype))
+
+
+def _is_learned(temperature: float | Tensor) -> bool:
+    return isinstance(temperature, Tensor) and temperature.requires_grad
+
+
+class _Contrast(torch.autograd.Function):
+    """``table_contrast`` with its gradient written down: a fifth of the calls, which is what a small batch pays for."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, anchors: Tensor, temperature: float | Tensor, goal: Tensor, at_rows: Tensor, *read: Any
+    ) -> Tensor:  # fmt: skip
+        u = working(anchors) / temperature  # (B, D)
+        mean, log_sum = read_partition(u, *read)
+        ctx.save_for_backward((mean - goal) / temperature)
+        ctx.dtype = anchors.dtype
+        return log_sum - (u * goal).sum(dim=1) - at_rows
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return (grads[0][:, None] * ctx.saved_tensors[0]).to(ctx.dtype), *(None,) * 6
+
+
+class _SmallContrast(torch.autograd.Function):
+    """``small_table_contrast`` with its gradient written down."""
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, temperature: float | Tensor, table: Tensor, targets: Tensor) -> Tensor:
+        u = working(anchors) / temperature  # (B, D)
+        table, targets = table.to(u.dtype), targets.to(u.dtype)
+        log_p = torch.log_softmax(u @ table.T, dim=1)  # (B, P)
+        total = targets.sum(dim=1, keepdim=True)
+        ctx.save_for_backward((log_p.exp() * total - targets) @ table / temperature)
+        ctx.dtype = anchors.dtype
+        return -(targets * log_p).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return (grads[0][:, None] * ctx.saved_tensors[0]).to(ctx.dtype), None, None, None
 
 
 class SoftTargets(nn.Module):

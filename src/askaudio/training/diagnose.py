@@ -93,6 +93,14 @@ class Diagnosis:
         good = [age for age in AGES if any(a.age_epochs == age for a in self.ages) and self.aged(age) >= STAYS]
         return max(good, default=None)
 
+    @property
+    def faster_at_first(self) -> bool:
+        """In the first epoch a base of the age that is good enough on the mean is not."""
+        period = self.refresh_epochs
+        return period is not None and any(
+            a.epoch == 1 and a.age_epochs <= period and a.fidelity < STAYS for a in self.ages
+        )
+
 
 def diagnose(
     audio: Tensor,

@@ -230,7 +230,8 @@ class ASK(RefreshedSnapshot):
 def _weighted(table: Tensor, bias: Tensor | None, rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Rows (C,) of a table with their log importance (C,) -> (C, D) and biases (C,)."""
     rows, weight = rows.to(table.device), weight.to(table.device)
-    return table[rows], weight if bias is None else weight + bias[rows]
+    # index_select copies whole rows; indexing copies number by number
+    return table.index_select(0, rows), weight if bias is None else weight + bias[rows]
 
 
 def _positives(ids: Sequence[Hashable] | Tensor) -> Tensor | None:
