@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from askaudio.core.errors import ModelError
+from askaudio.models import encoder_folder
 from askaudio.models import export as export_module
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.export import export
@@ -47,15 +48,15 @@ def test_a_model_that_changed_on_the_way_is_not_written(tiny_model, tmp_path, mo
             module.projection.out.weight.add_(0.01)
         return trace(module, inputs, axes)
 
-    def restore(model, *rest):
+    def restore(*both):
         with torch.no_grad():
-            for projection in (model.audio_projection, model.text_projection):
+            for projection in (tiny_model.audio_projection, tiny_model.text_projection):
                 projection.out.weight.sub_(0.01)
-        return check(model, *rest)
+        return check(*both)
 
-    check = export_module._check
+    check = encoder_folder._check
     monkeypatch.setattr(export_module, "trace", other_weights)
-    monkeypatch.setattr(export_module, "_check", restore)
+    monkeypatch.setattr(encoder_folder, "_check", restore)
     with pytest.raises(ModelError, match="differs from torch"):
         export(tiny_model, tmp_path / "encoder")
     assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,7 @@ from askaudio.cli.output import emit_json, progress_bar, say
 if TYPE_CHECKING:
     from askaudio.core.types import Json
     from askaudio.models.dual_encoder import DualEncoder
-    from askaudio.models.export import ExportReport
+    from askaudio.models.encoder_folder import ExportReport
 
 HELP = "write a checkpoint as ONNX for search without torch, or for sentence-transformers"
 
