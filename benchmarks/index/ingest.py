@@ -1,7 +1,7 @@
 """How fast sounds are made searchable on one core, and whether memory stays flat over many files.
 
-    python benchmarks/index/ingest.py --encoder ENCODER                 mp3 and ogg, 10-second windows: 1 CPU-minute
-    python benchmarks/index/ingest.py --many 20000                      tiny files, toy encoder: 2 CPU-minutes
+    python benchmarks/index/ingest.py                                   mp3 and ogg, the model in the box: 1 CPU-minute
+    python benchmarks/index/ingest.py --files 0 --many 20000            tiny files, toy encoder: 2 CPU-minutes
 
 The first makes files of 60 s from real recordings (stereo, 44.1 kHz, mp3 and ogg), indexes them with one process, and
 measures each stage alone on the same files: decoding (with resampling), log-mel, tower, and what is left (reading,
@@ -29,6 +29,7 @@ from askaudio.index.entries import Identity
 from askaudio.index.open import open_store
 from askaudio.models.encoder import Encoder
 from askaudio.models.onnx import OnnxEncoder
+from askaudio.models.registry import SMALL
 from askaudio.models.toy import ToyEncoder
 from askaudio.search.ingest import ingest
 
@@ -119,12 +120,12 @@ def memory(args: argparse.Namespace, root: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--encoder", type=Path, default=SMALL.shipped_folder, help="default: the model in the box")
     parser.add_argument("--manifest", type=Path, default=Path("../shared/data/sounds/manifest.jsonl"))
-    parser.add_argument("--files", type=int, default=20, help="of 60 s (default: %(default)s)")
+    parser.add_argument("--files", type=int, default=20, help="of 60 s (default: %(default)s); 0 measures memory only")
     parser.add_argument("--many", type=int, default=0, help="tiny files for the curve of memory")
     args = parser.parse_args()
-    for wanted, work in ((args.encoder, speed), (args.many, memory)):
+    for wanted, work in ((args.files, speed), (args.many, memory)):
         if wanted:
             with tempfile.TemporaryDirectory() as folder:
                 print(json.dumps(work(args, Path(folder)), indent=2), flush=True)
