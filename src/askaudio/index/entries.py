@@ -37,7 +37,7 @@ class Entry:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a search makes some hundred, and making a frozen one takes three times as long
 class Match:
     """One found window: its score and the entry; ``vector`` (D,) has no part in equality."""
 

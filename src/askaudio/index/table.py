@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -98,11 +98,14 @@ class Table:
         start, end = float(self.numbers[0, row]), float(self.numbers[1, row])
         return Entry(self.ids[row], clip, vector, start, end, path, metadata)
 
-    def match(self, row: int, entry_id: str, score: float, vector: FloatArray) -> Match:
-        """The entry of a row, whose id was read already, as a match."""
-        clip, path, metadata = self.doc(int(self.doc_of[row]))
-        start, end = float(self.numbers[0, row]), float(self.numbers[1, row])
-        return Match(entry_id, clip, score, start, end, path, metadata, vector)
+    def matches(self, rows: IntArray, scores: FloatArray, vectors: FloatArray) -> list[Match]:
+        """The entries of some rows as matches, given their scores and vectors (K, D)."""
+        columns = rows, self.doc_of[rows], scores, *self.numbers[:, rows]
+        found = []
+        for vector, row, doc, score, start, end in zip(vectors, *(c.tolist() for c in columns), strict=True):
+            clip, path, metadata = self._doc(doc)
+            found.append(Match(self.ids[row], clip, score, start, end, path, metadata, vector))
+        return found
 
     def entries(self, rows: Iterable[int], vectors: bool = True) -> list[Entry]:
         """The entries of some rows."""
@@ -156,7 +159,8 @@ class Table:
         docs = [self.docs_of_clip(clip_id) for clip_id in set(clip_ids)]
         order = self._rows_by_doc
         of_doc = self.doc_of if order is None else self.doc_of[order]
-        pieces = [np.arange(*np.searchsorted(of_doc, [d.start, d.stop])) for d in docs]
+        # of the column's own kind: for any other, numpy would copy the whole column first
+        pieces = [np.arange(*np.searchsorted(of_doc, np.array([d.start, d.stop], of_doc.dtype))) for d in docs]
         rows = np.concatenate([np.zeros(0, np.int64), *pieces])
         return np.sort(rows if order is None else order[rows])
 
@@ -169,17 +173,13 @@ class Table:
 
     def docs_of_clip(self, clip_id: str) -> slice:
         """Docs of a recording: one, or several when its entries differ in path or metadata."""
-        return slice(bisect_left(self.doc_clips, clip_id), bisect_right(self.doc_clips, clip_id))
+        first = bisect_left(self.doc_clips, clip_id)
+        if first == len(self.docs) or self.doc_clips[first] != clip_id:
+            return slice(first, first)
+        return slice(first, int(np.searchsorted(self.clip_of, self.clip_of[first], "right")))
 
-    def clips_with_word(self, word: str, docs: BoolArray | None) -> IntArray:
-        """Numbers of the clips that carry a word in one of the docs (M,) that count (None: all do), in order."""
-        return self._clips_with(WORD + word, docs)
-
-    def clips_named(self, name: str, docs: BoolArray | None) -> IntArray:
-        """Numbers of the clips with a file of this name (``words.name_of``), as above."""
-        return self._clips_with(NAME + name, docs)
-
-    def _clips_with(self, term: str, docs: BoolArray | None) -> IntArray:
+    def clips_with(self, term: str, docs: BoolArray | None) -> IntArray:
+        """Numbers of the clips that carry a term in one of the docs (M,) that count (None: all do), in order."""
         row = self.terms.find(term)
         if row < 0:
             return np.zeros(0, np.int64)
@@ -194,7 +194,7 @@ class Table:
 
     def clip_id(self, clip: int) -> str:
         """Id of a clip by its number."""
-        return self.doc_clips[int(np.searchsorted(self.clip_of, clip))]
+        return self.doc_clips[int(np.searchsorted(self.clip_of, np.int32(clip)))]
 
     def _docs_with(self, row: int) -> IntArray:
         return self.postings[self.starts[row] : self.starts[row + 1]].astype(np.int64)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.accelerator import Accelerator
@@ -21,9 +20,11 @@ from askaudio.index.filters import Compare, Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
 from askaudio.index.store import page
 from askaudio.index.table import Table
-from askaudio.index.words import WordMatch, rank_words, word_weight
+from askaudio.index.word_search import Sides, find_words
+from askaudio.index.words import WordMatch
 
 _SCAN = 5_000  # a filter that leaves so few rows of a large base is answered by reading just those
+_MORE = 30  # candidates beyond top_k that are scored exactly
 _BLOCK = 2_000
 
 
@@ -61,9 +62,8 @@ class View:
     # --- verbs ------------------------------------------------------------------------------------------------
     def search(self, queries: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
         """Rank for each row of (Q, D) rows of length 1."""
-        keep = self._keep(where)
-        base_rows = self._base_rows(queries, top_k, keep)
-        delta_keep = None if where is None else np.flatnonzero(self.delta.mask(where))
+        base_rows = self._base_rows(queries, top_k, where)
+        delta_keep = self._delta_kept(where)
         found = []
         for query, rows in zip(queries, base_rows, strict=True):
             pool = _best(self.base, rows, query, top_k)
@@ -76,32 +76,43 @@ class View:
 
     def _keep(self, where: Filter | None) -> BoolArray | None:
         """Rows of the base that may be returned; None for all."""
-        alive = None if not self.dead.any() else ~self.dead
         if where is None:
-            return alive
+            return self._alive
         mask = self.base.mask(where)
-        return mask if alive is None else mask & alive
+        return mask if self._alive is None else mask & self._alive
+
+    def _base_kept(self, where: Filter | None) -> IntArray | None:
+        """Rows of the base that may be returned; None for all. Those of named recordings, without looking at others."""
+        if (clips := _clips_asked(where)) is not None:
+            rows = self.base.rows_of_clips(clips)
+            return rows[~self.dead[rows]]
+        keep = self._keep(where)
+        return None if keep is None else np.flatnonzero(keep)
+
+    def _delta_kept(self, where: Filter | None) -> IntArray | None:
+        """The same for the delta."""
+        if (clips := _clips_asked(where)) is not None:
+            return self.delta.rows_of_clips(clips)
+        return None if where is None else np.flatnonzero(self.delta.mask(where))
 
     def _rows(self, where: Filter | None) -> tuple[IntArray, IntArray]:
-        """Rows of base and delta that may be returned; a filter that only names recordings reads no others."""
-        if isinstance(where, Compare) and where.field == "clip_id" and where.op in ("=", "in"):
-            clips = [str(value) for value in where.values]
-            base = self.base.rows_of_clips(clips)
-            return base[~self.dead[base]], self.delta.rows_of_clips(clips)
-        keep = self._keep(where)
-        base = np.arange(len(self.base)) if keep is None else np.flatnonzero(keep)
-        delta = np.arange(len(self.delta)) if where is None else np.flatnonzero(self.delta.mask(where))
-        return base, delta
+        """Rows of base and delta that may be returned."""
+        base, delta = self._base_kept(where), self._delta_kept(where)
+        return (
+            np.arange(len(self.base)) if base is None else base,
+            np.arange(len(self.delta)) if delta is None else delta,
+        )
 
-    def _base_rows(self, queries: FloatArray, top_k: int, keep: BoolArray | None) -> list[IntArray]:
-        kept = None if keep is None else np.flatnonzero(keep)
-        if self.accelerator is None:
+    def _base_rows(self, queries: FloatArray, top_k: int, where: Filter | None) -> list[IntArray]:
+        """Rows that may belong to the first top_k of each query."""
+        if self.accelerator is None or _clips_asked(where) is not None:
+            kept = self._base_kept(where)
             return [_scan(self.base, query, top_k, kept) for query in queries]
-        if kept is not None and len(kept) <= max(_SCAN, top_k):
-            matrix = self.base.rows_of_vectors(kept)
-            return [kept[best_rows(matrix @ query, top_k, MARGIN_F32)] for query in queries]
-        total = len(self.base) if kept is None else len(kept)
-        count = min(total, 2 * top_k + 20)
+        keep = self._keep(where)
+        total = len(self.base) if keep is None else int(np.count_nonzero(keep))
+        if keep is not None and total <= max(_SCAN, top_k):
+            return [_scan(self.base, query, top_k, np.flatnonzero(keep)) for query in queries]
+        count = min(total, top_k + _MORE)
         scores, rows = self.accelerator.candidates(queries, count, keep)
         if not self.accelerator.exhaustive:
             return [row[row >= 0] for row in rows]
@@ -124,41 +135,15 @@ class View:
         return rows[rows >= 0]
 
     def find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        """Rank recordings by the words they carry, from the inverted indexes of both tables."""
-        tables = (self.base, self.delta)
-        stored = [self._docs_alive(self.base, self._keep(None)), None]
-        carried = [[t.clips_with_word(w, docs) for w in wanted] for t, docs in zip(tables, stored, strict=True)]
-        having = {w: len(b) + len(d) - self._both(b, d) for w, b, d in zip(wanted, *carried, strict=True)}
-        weights = [word_weight(self.clip_count, having[w]) for w in wanted]
-        kept = stored
+        """Rank recordings by the words they carry."""
+        alive = kept = (self._alive_docs, None)
         if where is not None:
-            kept = [
+            kept = (
                 self._docs_alive(self.base, self._keep(where)),
                 self._docs_alive(self.delta, self.delta.mask(where)),
-            ]
-            carried = [[t.clips_with_word(w, docs) for w in wanted] for t, docs in zip(tables, kept, strict=True)]
-        found: dict[str, set[str]] = {}
-        named: set[str] = set()
-        for table, docs, lists in zip(tables, kept, carried, strict=True):
-            clips = np.unique(np.concatenate(lists))  # (C,)
-            carry = np.stack([np.isin(clips, with_word, assume_unique=True) for with_word in lists])  # (words, C)
-            is_named = np.isin(clips, np.concatenate([table.clips_named(name, docs) for name in names]))
-            score = np.zeros(len(clips))
-            for weight, has in zip(weights, carry, strict=True):  # in this order for all: equal words, equal score
-                score[has] += weight
-            score[is_named] += sum(weights)
-            # a clip that is in both tables may gain there: take as many more
-            for at in _first(score, top_k + len(self._shared)):
-                clip_id = table.clip_id(int(clips[at]))
-                found.setdefault(clip_id, set()).update(w for w, has in zip(wanted, carry[:, at], strict=True) if has)
-                if is_named[at]:
-                    named.add(clip_id)
-        return rank_words(found, having, self.clip_count, top_k, named)
-
-    def _both(self, base: IntArray, delta: IntArray) -> int:
-        """How many of the shared clips carry a word in both tables, given who carries it: they count once."""
-        in_base, in_delta = self._shared.T
-        return int((np.isin(in_base, base) & np.isin(in_delta, delta)).sum())
+            )
+        sides = Sides(self.base, self.delta, self._shared)
+        return find_words(sides, alive, kept, self.clip_count, wanted, names, top_k)
 
     @staticmethod
     def _docs_alive(table: Table, keep: BoolArray | None) -> BoolArray | None:
@@ -170,9 +155,19 @@ class View:
         return alive
 
     @cached_property
+    def _alive(self) -> BoolArray | None:
+        """(N,) rows of the base that are there; None for all."""
+        return ~self.dead if self.dead.any() else None
+
+    @cached_property
+    def _alive_docs(self) -> BoolArray | None:
+        """(M,) docs of the base that are there; None for all."""
+        return self._docs_alive(self.base, self._alive)
+
+    @cached_property
     def _shared(self) -> IntArray:
         """Clips with live entries in both tables -> (number of them, 2): their numbers in base and delta."""
-        alive = self._docs_alive(self.base, self._keep(None))
+        alive = self._alive_docs
         pairs = []
         for clip in range(self.delta.n_clips):
             docs = self.base.docs_of_clip(self.delta.clip_id(clip))
@@ -183,7 +178,7 @@ class View:
     @cached_property
     def clip_count(self) -> int:
         """Number of recordings."""
-        alive = self._docs_alive(self.base, self._keep(None))
+        alive = self._alive_docs
         in_base = self.base.n_clips if alive is None else len(np.unique(self.base.clip_of[alive]))
         return in_base + self.delta.n_clips - len(self._shared)
 
@@ -234,38 +229,34 @@ class View:
         return [found[key] for key in page(order, offset, limit)]
 
 
-def _first(score: npt.NDArray[np.float64], top_k: int) -> list[int]:
-    """Numbers of the first top_k clips by (higher score, smaller id) among those that have any."""
-    rows = np.flatnonzero(score > 0)
-    if len(rows) > top_k:
-        kth = np.partition(score[rows], len(rows) - top_k)[len(rows) - top_k]
-        above = rows[score[rows] > kth]
-        rows = np.concatenate([above, rows[score[rows] == kth][: top_k - len(above)]])
-    return [int(row) for row in rows]
+def _clips_asked(where: Filter | None) -> list[str] | None:
+    """The recordings that a filter names, when it does nothing else."""
+    if isinstance(where, Compare) and where.field == "clip_id" and where.op in ("=", "in"):
+        return [str(value) for value in where.values]
+    return None
 
 
 def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) -> IntArray:
-    """Rows of a table that may belong to the first top_k: a full scan of the kept rows."""
+    """Rows of a table that may belong to the first top_k: a full scan of the kept rows (None: of all)."""
+    if kept is not None and len(kept) <= top_k:
+        return kept
     matrix = table.in_memory()
     if matrix is None:
-        matrix = table.rows_of_vectors(np.arange(len(table)))
+        matrix = table.rows_of_vectors(np.arange(len(table)) if kept is None else kept)
+    elif kept is not None:
+        matrix = matrix[kept]
     if not len(matrix):
         return np.zeros(0, np.int64)
-    scores = matrix @ query
-    if kept is None:
-        return best_rows(scores, top_k, MARGIN_F32)
-    return kept[best_rows(scores[kept], top_k, MARGIN_F32)]
+    best = best_rows(matrix @ query, top_k, MARGIN_F32)
+    return best if kept is None else kept[best]
 
 
 def _best(table: Table, rows: IntArray, query: FloatArray, top_k: int) -> list[Match]:
-    """The first top_k of candidate rows by exact score, ties by smaller id."""
+    """The first top_k of candidate rows by exact score, ties by smaller id: rows are in the order of their ids."""
     vectors = table.rows_of_vectors(rows)
     scores = exact_scores(query, vectors)
-    if len(rows) > top_k:  # ids and metadata are read of those only that may belong to the first
-        kept = np.flatnonzero(scores >= np.partition(scores, len(rows) - top_k)[len(rows) - top_k])
-        rows, vectors, scores = rows[kept], vectors[kept], scores[kept]
-    ids = [table.ids[int(row)] for row in rows]
-    return [table.match(int(rows[i]), ids[i], float(scores[i]), vectors[i]) for i in rank(scores, ids, top_k)]
+    order = np.lexsort((rows, -scores))[:top_k]
+    return table.matches(rows[order], scores[order], vectors[order])
 
 
 def _stream(table: Table, rows: IntArray, vectors: bool) -> Iterator[Entry]:

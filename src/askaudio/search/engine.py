@@ -24,7 +24,7 @@ from askaudio.audio.decode import stream_windows
 from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
-from askaudio.index.entries import Identity, match_of
+from askaudio.index.entries import Identity
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
 from askaudio.index.open import check_identity, open_store
 from askaudio.index.ranking import exact_scores
@@ -38,6 +38,7 @@ from askaudio.search.query import AudioSource, Part, make_parts
 
 _BATCH = 8  # windows encoded at once
 _TEXTS_KEPT = 1024
+_WINDOWS = 16  # windows a recording that are fetched at first of those whose names carry the query's words
 _NEIGHBOURS = 200  # recordings whose captions are tried for a sound
 
 
@@ -252,9 +253,9 @@ class SearchEngine:
             encoded.append(self.encoder.encode_audio(batch))
         return pool_windows(np.concatenate(encoded))
 
-    def _near(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
-        """At least ``clips`` recordings if there are so many, best first: windows are fetched until they suffice."""
-        fetch = 2 * clips
+    def _near(self, query: FloatArray, clips: int, where: Filter | None, fetch: int = 0) -> list[Candidate]:
+        """``clips`` recordings if there are so many, best first: windows are fetched until they suffice."""
+        fetch = fetch or 2 * clips
         while True:
             matches = self.store.search(query, fetch, where)[0]
             found = by_clip(matches)
@@ -267,13 +268,8 @@ class SearchEngine:
         missing = sorted(set(named) - {c.clip_id for c in found})
         if not missing:
             return found
-        entries = list(self.store.iterate(clips_are(missing)))
-        if not entries:
-            return found
-        scores = exact_scores(query, np.stack([e.vector for e in entries]))
-        matches = [match_of(e, float(s)) for e, s in zip(entries, scores, strict=True)]
-        matches.sort(key=lambda m: (-m.score, m.entry_id))
-        return sorted([*found, *by_clip(matches)], key=lambda c: (-c.best.score, c.best.entry_id))
+        more = self._near(query, len(missing), clips_are(missing), _WINDOWS * len(missing))
+        return sorted([*found, *more], key=lambda c: (-c.best.score, c.best.entry_id))
 
     def _push_down(
         self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part], sample: FloatArray
