@@ -24,7 +24,7 @@ class StringColumn(Sequence[str]):
         self._data = data
         self._offsets = offsets
         # numpy's own indexing would take three times as long, and a search reads hundreds of texts
-        self._bytes, self._places = memoryview(data), memoryview(offsets)
+        self._bytes, self._places = data.data, offsets.data
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> StringColumn:

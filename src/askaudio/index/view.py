@@ -20,7 +20,7 @@ from askaudio.index.filters import Compare, Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
 from askaudio.index.store import page
 from askaudio.index.table import Table
-from askaudio.index.word_search import Sides, find_words
+from askaudio.index.word_search import Docs, Sides, find_words
 from askaudio.index.words import WordMatch
 
 _SCAN = 5_000  # a filter that leaves so few rows of a large base is answered by reading just those
@@ -136,7 +136,8 @@ class View:
 
     def find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Rank recordings by the words they carry."""
-        alive = kept = (self._alive_docs, None)
+        alive: tuple[Docs, Docs] = (self._alive_docs, None)
+        kept = alive
         if where is not None:
             kept = (
                 self._docs_alive(self.base, self._keep(where)),
