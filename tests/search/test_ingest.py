@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from askaudio.index.open import open_store
 from askaudio.index.store import VectorStore
 from askaudio.models.toy import ToyEncoder
 from askaudio.search.ingest import ingest
+from askaudio.search.pool import THREADS, one_thread_each
 from askaudio.search.report import Report, read_broken, write_broken
 from askaudio.search.walk import clip_id_of
 from askaudio.search.watch import look, wait_for_change
@@ -268,3 +271,15 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path: Path) -> 
         assert all(clip.windows == clip.metadata["windows"] for clip in store.clips())
         ids = [e.entry_id for e in store.iterate(vectors=False)]
         assert len(ids) == len(set(ids))
+
+
+def test_workers_start_with_one_thread_each_and_this_process_keeps_its_own(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        with one_thread_each():
+            asked = [pool.submit(os.getenv, name) for name in THREADS]
+        assert [each.result() for each in asked] == ["1", "1", "1"]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
