@@ -17,6 +17,7 @@ from askaudio.index import accelerator, cache
 from askaudio.index.check import check, repair
 from askaudio.index.embedded import EmbeddedStore
 from askaudio.index.entries import Entry, Identity
+from askaudio.index.lance import LanceTable
 from askaudio.index.open import open_store
 from askaudio.index.store import VectorStore
 
@@ -119,6 +120,26 @@ def test_many_pending_changes_are_read_from_disk(tmp_path: Path, monkeypatch: py
         assert store.search(entries[3].vector, 5) == truth(90).search(entries[3].vector, 5)
 
 
+def test_many_new_entries_are_saved_without_reading_them_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = make_entries(2200)
+    with open_store(tmp_path / "c", "w", IDENTITY) as store:
+        store.add(entries[:1100])
+        store.add(entries[1100:])
+        store.delete("clip_id=c0003")
+    with open_store(tmp_path / "c", "w") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(LanceTable, "entries", None)  # would hold all of them in memory
+            store.save()
+        true = truth(2200)
+        true.delete("clip_id=c0003")
+        assert store.count() == true.count()
+        assert store.search(entries[7].vector, 5) == true.search(entries[7].vector, 5)
+        store.add([entries[7]])  # the store goes on from what it saved
+        assert store.count() == true.count()
+    with open_store(tmp_path / "c") as reader:
+        assert reader.search(entries[9].vector, 5) == true.search(entries[9].vector, 5)
+
+
 def test_any_damage_of_the_cache_only_costs_time(tmp_path: Path) -> None:
     with filled(tmp_path / "c") as store:
         store.save()
@@ -190,6 +211,7 @@ _FULL_DISK = """
 import resource, signal, sys
 from stored_entries import IDENTITY, make_entries
 from askaudio.core.errors import IndexStoreError
+from askaudio.index.lance import LanceTable
 from askaudio.index.open import open_store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with open_store(sys.argv[1], "w", IDENTITY) as store:

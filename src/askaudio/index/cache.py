@@ -98,33 +98,28 @@ class Cache:
         return str(current["version"]), view
 
     def complete(self, view: View, lance: LanceTable) -> View:
-        """Bring a view up to date: compare ids and write numbers with the table, read only what differs."""
-        have = dict(zip(view.base.ids, view.base.seq.tolist(), strict=True))
-        for row in np.flatnonzero(view.dead):
-            del have[view.base.ids[int(row)]]
-        have.update(zip(view.delta.ids, view.delta.seq.tolist(), strict=True))
-        wanted = []
-        seqs: dict[str, int] = {}
-        for batch in lance.scan(["entry_id", "seq"]):
-            for key, seq in zip(batch.column("entry_id").to_pylist(), batch.column("seq").to_pylist(), strict=True):
-                if have.pop(key, None) != seq:
-                    wanted.append(key)
-                    seqs[key] = seq
-        if not wanted and not have:
-            return view
-        entries = lance.entries(wanted)
-        return view.changed(list(entries.values()), [seqs[key] for key in entries], gone=have)
+        """Bring a view up to date: only what differs from the table is read."""
+        return _changed(view, lance, *_differences(view, lance))
+
+    def complete_small(self, view: View, lance: LanceTable) -> View | None:
+        """The same; None when so much differs that the base is built anew: in memory an entry takes 8 kB."""
+        wanted, gone = _differences(view, lance)
+        return None if len(wanted) + len(gone) > _most_changes(view) else _changed(view, lance, wanted, gone)
 
     # --- writing (only under the writer's lock) ---------------------------------------------------------------
-    def publish(self, view: View, lance: LanceTable) -> View:
+    def publish(self, view: View | None, lance: LanceTable) -> View:
         """Write what a fresh open needs; a delta that has grown is built into a new base.
+
+        Args:
+            view: The newest content; None builds the base from the table without having it in memory.
+            lance: The table.
 
         Returns:
             The view as it is now on disk.
         """
-        changes = len(view.delta) + int(view.dead.sum())
         current = self._current()
-        if changes > max(1_000, len(view.base) // 50) or "base" not in current:
+        changes = None if view is None or "base" not in current else len(view.delta) + int(view.dead.sum())
+        if view is None or changes is None or changes > _most_changes(view):
             base = self._build(lance)
             delta = None
         else:
@@ -133,7 +128,7 @@ class Cache:
         pointer = {"version": newest_version(self._folder), "base": base, "delta": delta}
         write_json(self._root / "current.json", pointer)
         self._forget({base, delta, current.get("base"), current.get("delta")})  # the last ones may be being opened
-        return view if base == current.get("base") else self._load()[1]
+        return view if view is not None and base == current.get("base") else self._load()[1]
 
     def _current(self) -> dict[str, Any]:
         with contextlib.suppress(DataError):
@@ -207,6 +202,32 @@ class Cache:
         for path in self._root.glob("*-*"):
             if path.is_dir() and path.name not in keep:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _most_changes(view: View) -> int:
+    """So many changes go into a delta; with more, the base is built anew."""
+    return max(1_000, len(view.base) // 50)
+
+
+def _differences(view: View, lance: LanceTable) -> tuple[dict[str, int], list[str]]:
+    """Compare ids and write numbers: what the table has that the view has not (id -> number), and what is gone."""
+    have = dict(zip(view.base.ids, view.base.seq.tolist(), strict=True))
+    for row in np.flatnonzero(view.dead):
+        del have[view.base.ids[int(row)]]
+    have.update(zip(view.delta.ids, view.delta.seq.tolist(), strict=True))
+    wanted = {}
+    for batch in lance.scan(["entry_id", "seq"]):
+        for key, seq in zip(batch.column("entry_id").to_pylist(), batch.column("seq").to_pylist(), strict=True):
+            if have.pop(key, None) != seq:
+                wanted[key] = seq
+    return wanted, list(have)
+
+
+def _changed(view: View, lance: LanceTable, wanted: dict[str, int], gone: list[str]) -> View:
+    if not wanted and not gone:
+        return view
+    entries = lance.entries(list(wanted))
+    return view.changed(list(entries.values()), [wanted[key] for key in entries], gone)
 
 
 def _flush(folder: Path) -> None:
