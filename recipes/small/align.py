@@ -15,6 +15,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from features import open_tower, read
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from askaudio.core.files import write_json
+from askaudio.core.files import read_json, write_json
 from askaudio.data.manifest import read_manifest, split_by_group
 from askaudio.knowledge.base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
@@ -32,6 +33,7 @@ from askaudio.models.minilm import MiniLMFeatures, pad_tokens
 from askaudio.models.small_text import SmallTextTower
 from askaudio.training.objective import ASK
 
+Head = TypeVar("Head", BridgeAudioProjection, BridgeTextProjection)
 EPOCHS, BATCH, TEMPERATURE, LR, FEATURE_DROPOUT = 16, 64, 0.07, 1e-3, 0.3
 SHARES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 
@@ -289,6 +291,14 @@ def save_head(folder: Path, name: str, head: BridgeAudioProjection | BridgeTextP
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in head.state_dict().items()}, folder / f"{name}.safetensors")
     write_json(folder / f"{name}.json", head.settings())
+
+
+def read_head(folder: Path, name: str, kind: type[Head], share: float) -> Head:
+    """One side as ``save_head`` wrote it, with the share that was chosen on validation."""
+    settings = {key: value for key, value in read_json(folder / f"{name}.json").items() if key != "kind"}
+    head = kind(**{**settings, "share": share})
+    head.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    return head.eval()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from align import save_head
+from align import read_head, save_head
 from corpus import open_corpus
 from mixing import random_batch
 from safetensors.torch import load_file, save_file
@@ -38,10 +38,7 @@ def open_head(path: Path, share: float) -> BridgeAudioProjection:
     """The audio head of align.py's folder, or of a shipped graph."""
     if path.suffix == ".onnx":
         return open_audio_head(path, share)
-    settings = {k: v for k, v in read_json(path / "audio.json").items() if k != "kind"}
-    head = BridgeAudioProjection(**{**settings, "share": share})
-    head.load_state_dict(load_file(path / "audio.safetensors"))
-    return head.eval()
+    return read_head(path, "audio", BridgeAudioProjection, share)
 
 
 def loss_parts(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from align import read_head
 from finish import open_head
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -42,14 +43,6 @@ class Head(nn.Module):
 
     def forward(self, embedding: Tensor, logits: Tensor) -> Tensor:
         return nn.functional.normalize(self.projection(torch.cat([embedding, logits], 1)), dim=-1)
-
-
-def open_text_head(folder: Path, share: float) -> BridgeTextProjection:
-    """The text head of align.py with the share that was chosen on validation."""
-    settings = {key: value for key, value in read_json(folder / "text.json").items() if key != "kind"}
-    head = BridgeTextProjection(**{**settings, "share": share})
-    head.load_state_dict(load_file(folder / "text.safetensors"))
-    return head.eval()
 
 
 def open_tower(runs: Path) -> SmallAudioTower:
@@ -81,7 +74,10 @@ def ship_small(runs: Path, share: float, text_precision: str) -> None:
     tower = open_tower(runs)
     text = SmallTextTower((runs / "text/tokenizer.json").read_text())
     text.load_state_dict(load_file(runs / "text/text.safetensors"))
-    audio_head, text_head = open_head(runs / "finish/heads", share), open_text_head(runs / "heads/mn04_as", share)
+    audio_head, text_head = (
+        open_head(runs / "finish/heads", share),
+        read_head(runs / "heads/mn04_as", "text", BridgeTextProjection, share),
+    )
     model = DualEncoder(audio_head, text_head, tower, text, text_source="minilm", front_end=FRONT_END)
     report = export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16")
     model.save(runs / "dual_encoder")
