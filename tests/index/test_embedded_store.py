@@ -109,6 +109,26 @@ def test_small_changes_are_kept_beside_a_large_base(tmp_path: Path) -> None:
         assert reader.count() == 66
 
 
+def test_words_of_recordings_that_stand_in_base_and_delta_agree_with_the_truth(tmp_path: Path) -> None:
+    true = truth(60)
+    with filled(tmp_path / "c", 60) as store:
+        store.save()
+        for some in (store, true):
+            some.update("entry_id in (c0002#1, c0007#0)", {"tags": ["thunder"], "caption": "rain on a tin roof"})
+            some.update("clip_id=c0004", {"tags": ["thunder", "tin"]})
+            some.delete("entry_id=c0003#2 or clip_id=c0000")
+            some.add([Entry("c0005#9", "c0005", np.ones(DIM, np.float32), path="/sounds/tin thunder.wav")])
+        store.save()
+    with open_store(tmp_path / "c") as reader:
+        assert json.loads((tmp_path / "c" / "cache" / "current.json").read_text())["delta"]
+        for text in ("thunder", "rain", "tin thunder", "door slam 03", "metal door", "window rain 01 kit", "nothing"):
+            for where in (None, "tag=thunder", "channels=1"):
+                for top_k in (1, 3, 100):
+                    found, wanted = (s.find_words(text, top_k, where) for s in (reader, true))
+                    assert found == wanted, (text, where, top_k)
+        assert {m.clip_id for m in reader.find_words("thunder", 100)} == {"c0002", "c0004", "c0005", "c0007"}
+
+
 def test_many_pending_changes_are_read_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("askaudio.index.embedded._PENDING", 20)
     entries = make_entries(90)
