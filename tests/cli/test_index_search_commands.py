@@ -148,3 +148,24 @@ def test_index_and_search_work_without_torch_and_a_fresh_cache_without_lancedb(f
     found = run_without("torch,lightning,lancedb,pyarrow,faiss", "search", "bell", "--json")
     assert found.returncode == 0, found.stderr
     assert len(json.loads(found.stdout)) == 3
+
+
+def test_watching_tells_only_what_is_new(
+    folder: Path, collection: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    looks = iter([lambda: None, lambda: (folder / "hum_100.wav").rename(folder / "drone.wav"), lambda: None])
+
+    def wait_for_change(folders: list[str], seen: dict[str, str]) -> dict[str, str]:
+        for happens in looks:
+            happens()
+            return seen
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("askaudio.search.watch.wait_for_change", wait_for_change)
+    assert main(["index", str(folder), "--model", "toy", "--workers", "1", "--watch"]) == 130
+    told = capsys.readouterr().out
+    reports = [line for line in told.splitlines() if " added, " in line]
+    assert [report.split(": ")[1].split(",")[0] for report in reports] == ["3 added", "0 added"]
+    assert told.count("1 renamed") == 1
+    assert told.count("1 file could not be read") == 2

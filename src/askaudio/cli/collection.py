@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.cli.output import count_of, emit_json, progress_bar, say
 from askaudio.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _check(args: argparse.Namespace, store: VectorStore) -> int:
         for fault in faults:
             say(fault.what)
         mend = f"mend: askaudio collection repair --collection {store.url}"
-        say(f"{store.count()} entries, {len(faults)} faults" + (f"; {mend}" if faults else ""))
+        say(f"{store.count()} entries, {count_of(len(faults), 'fault')}" + (f"; {mend}" if faults else ""))
     return 1 if faults else 0
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.cli.output import count_of, emit_json, progress_bar, say
 from askaudio.core.errors import ConfigError, IndexStoreError
 
 if TYPE_CHECKING:
@@ -60,9 +60,12 @@ def run(args: argparse.Namespace) -> int:
     broken_file = broken_list(collection)
     with open_store(collection, "w", identity) as store:
         seen: dict[str, str] | None = None
+        told: Report | None = None
         while True:
             report = _ingest(args, store, encoder, spec, broken_file)
-            _tell(args, report, broken_file, store)
+            if told is None or report.found_something or report.broken.keys() != told.broken.keys():
+                _tell(args, report, broken_file, store)
+                told = report
             if not args.watch:
                 return 1 if report.broken else 0
             # what changed during the first run shows at its first look
@@ -145,8 +148,8 @@ def _tell(args: argparse.Namespace, report: Report, broken_file: Path, store: Ve
     if report.audio_s:
         say(f"{report.audio_s / 60:.1f} minutes of sound in {report.took_s:.1f} s ({speed:.0f} x real time)")
     if report.kept:
-        say(f"{report.kept} files are gone with their whole folder and were kept (is a disk not mounted?)")
+        say(f"{count_of(report.kept, 'file')} gone with their whole folder, kept (is a disk not mounted?)")
     if report.broken:
-        say(f"{len(report.broken)} files could not be read, listed with reasons in {broken_file}:")
+        say(f"{count_of(len(report.broken), 'file')} could not be read, listed with reasons in {broken_file}:")
         for path in sorted(report.broken)[:10]:
             say(f"  {path}: {report.broken[path].reason}")

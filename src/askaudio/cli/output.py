@@ -19,6 +19,11 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
+def count_of(n: int, what: str) -> str:
+    """A number with its word: 1 file, 2 files."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def say(text: str = "") -> None:
     """Print one line for people to standard output."""
     sys.stdout.write(text + "\n")

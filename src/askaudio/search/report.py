@@ -44,6 +44,11 @@ class Report:
     audio_s: float = 0.0
     took_s: float = 0.0
 
+    @property
+    def found_something(self) -> bool:
+        """Whether anything in the collection is different now."""
+        return bool(self.added or self.changed or self.renamed or self.removed)
+
     def to_json(self) -> Json:
         """A JSON-able dict."""
         return asdict(self)
