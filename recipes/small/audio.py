@@ -1,6 +1,7 @@
 """Distil the audio tower: random mixtures, heard by teacher and student; stops and goes on at any time.
 
     python recipes/small/audio.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx --examples 200000
+    python recipes/small/audio.py ... --heard runs/small/features/mn04_as_corpus.npz   # rare sounds come more often
 
 The student copies the teacher's embedding, its class logits and, through layers that are thrown away, its inner maps:
 every cell of a map is a target, so few clips teach much. One core does 40 to 75 examples of 5 s a second.
@@ -15,6 +16,7 @@ import argparse
 import json
 import math
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.models.small_audio import STAGES, SmallAudioTower
 
 PEAK_LR, WARMUP = 2e-3, 4000
+ALIKE = 0.7  # cosine of two embeddings from which on clips count as the same kind of sound
 MEAN_OVER = 4000  # examples over which the running mean of the weights looks back, at least
 
 
@@ -105,19 +108,36 @@ def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
     return 0.25 * inner + parts["map4"] + parts["embedding"] + 0.5 * parts["logits"] + 0.5 * parts["classes"]
 
 
-def learning_rate(done: int, goal: int) -> float:
+def learning_rate(done: int, goal: int, peak: float = PEAK_LR) -> float:
     """Warm-up, then half a cosine to zero over the examples."""
-    return PEAK_LR * min(1.0, done / WARMUP) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / goal)))
+    return peak * min(1.0, done / WARMUP) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / goal)))
 
 
-def weights_of(folder: Path, corpus: Corpus) -> np.ndarray:
-    """Cumulative weights of the clips: a group of n takes of one sound counts as its square root."""
-    groups = [row["group"] or row["id"] for row in clips(folder) if row["frames"] > 0][: len(corpus)]
-    size: dict[str, int] = {}
-    for group in groups:
-        size[group] = size.get(group, 0) + 1
-    weight = np.array([size[group] ** -0.5 for group in groups])
+def weights_of(folder: Path, corpus: Corpus, heard: Path | None = None) -> np.ndarray:
+    """Cumulative weights of the clips (n,): one of n clips of a kind counts as n ** -0.5.
+
+    A kind is a group (takes of one sound) or, with the teacher's embeddings of the corpus (features.py), all clips that
+    the teacher hears alike.
+    """
+    rows = [row for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+    if heard is None:
+        groups = Counter(row["group"] or row["id"] for row in rows)
+        weight = np.array([groups[row["group"] or row["id"]] ** -0.5 for row in rows])
+    else:
+        weight = how_many_alike(heard, [row["id"] for row in rows]) ** -0.5
     return np.cumsum(weight / weight.sum())
+
+
+def how_many_alike(heard: Path, ids: list[str]) -> np.ndarray:
+    """How many of the clips the teacher hears like each (n,), itself included; 1 for a clip that it did not hear."""
+    with np.load(heard, allow_pickle=False) as file:
+        first = file["window"] == 0
+        known, embedding = file["ids"][first].tolist(), file["embedding"][first]
+    unit = embedding - embedding.mean(0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    counts = [(unit[k : k + 1024] @ unit.T >= ALIKE).sum(1) for k in range(0, len(unit), 1024)]
+    by_id = dict(zip(known, np.concatenate(counts).tolist(), strict=True))
+    return np.array([by_id.get(clip_id, 1) for clip_id in ids], dtype=float)
 
 
 class State:
@@ -130,7 +150,7 @@ class State:
         if begin is not None:
             self.student.tower.load_state_dict(begin.state_dict())
         self.mean = {k: v.detach().clone() for k, v in self.student.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=PEAK_LR, weight_decay=1e-3)
+        self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=PEAK_LR, weight_decay=1e-3, fused=True)
         self.scale: Scale | None = None
         if (folder / "state.json").is_file():
             self._read()
@@ -183,13 +203,15 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, help="folder made by held_out.py; without it only losses are logged")
     parser.add_argument("--examples", type=int, default=200_000, help="the learning rate falls to zero over these")
     parser.add_argument("--begin", type=Path, help="audio.onnx of a shipped tower, for a new training to start from")
+    parser.add_argument("--peak-lr", type=float, default=PEAK_LR, help="lower for a tower that begins trained")
+    parser.add_argument("--heard", type=Path, help="features.py's file of the corpus, for the weights of the clips")
     parser.add_argument("--log-every", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = open_corpus(args.corpus)
-    weights = weights_of(args.corpus, corpus)
+    weights = weights_of(args.corpus, corpus, args.heard)
     begin = None
     if args.begin:
         rng = np.random.default_rng([args.seed, 1])
@@ -207,7 +229,7 @@ def main() -> None:
             state.scale = Scale.of([teacher(x) for x in more])
         answer = teacher(batch)
         for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(state.done, args.examples)
+            group["lr"] = learning_rate(state.done, args.examples, args.peak_lr)
         state.student.train()
         parts = loss_parts(state.student, torch.from_numpy(batch), answer, state.scale)
         state.optimiser.zero_grad(set_to_none=True)
@@ -236,8 +258,9 @@ def main() -> None:
         print(row, flush=True)
         sums, steps = {}, 0
         state.save()
-        corpus = open_corpus(args.corpus)
-        weights = weights_of(args.corpus, corpus)
+        if len(open_corpus(args.corpus)) > len(corpus):
+            corpus = open_corpus(args.corpus)
+            weights = weights_of(args.corpus, corpus, args.heard)
         began = time.time()
 
 

@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.4)
     parser.add_argument("--begin", type=Path, default=Path("runs/small/audio"))
     parser.add_argument("--corpus", type=Path, default=Path("runs/small/corpus"))
+    parser.add_argument("--heard", type=Path, help="as for audio.py")
     parser.add_argument("--out", type=Path, default=Path("runs/small/finish"))
     parser.add_argument("--examples", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -85,7 +86,7 @@ def main() -> None:
     scale = Scale({k.removeprefix("scale."): v for k, v in state.items() if k.startswith("scale.")})
     tower.load_state_dict(load_file(args.begin / "audio.safetensors"))
     parameters = [*tower.parameters(), *mine.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=PEAK_LR, weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(parameters, lr=PEAK_LR, weight_decay=1e-3, fused=True)
     done, seconds = 0, 0.0
     if (args.out / "state.json").is_file():
         about = read_json(args.out / "state.json")
@@ -93,7 +94,7 @@ def main() -> None:
         tower.load_state_dict(load_file(args.out / "audio.safetensors"))
         mine.load_state_dict(load_file(args.out / "heads/audio.safetensors"))
     corpus = open_corpus(args.corpus)
-    weights = weights_of(args.corpus, corpus)
+    weights = weights_of(args.corpus, corpus, args.heard)
     sums: dict[str, float] = {}
     steps, began = 0, time.time()
     while done < args.examples:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from askaudio.models.bridge import BridgeAudioProjection
 from askaudio.models.small_audio import SmallAudioTower
+from askaudio.models.small_text import LAYERS, SmallTextTower
 
 HALF = "/half"  # what the package's 16-bit storage puts behind a weight's name
 
@@ -81,3 +82,34 @@ def open_audio_head(path: Path, share: float, dropout: float = 0.3) -> BridgeAud
     head = BridgeAudioProjection(learned_dim, hidden_dim, dropout, share)
     head.load_state_dict(own)
     return head.eval()
+
+
+# linear maps of a layer in the order in which the graph calls them
+_OF_A_LAYER = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
+               "intermediate.dense", "output.dense")  # fmt: skip
+
+
+def whole_numbers(path: Path) -> dict[str, Tensor]:
+    """Weights that a graph stores as 8-bit integers, as floats again, by name."""
+    arrays = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    found = {}
+    for name, values in arrays.items():
+        if name.endswith("_quantized"):
+            stem = name.removesuffix("_quantized")
+            scale, zero = arrays[f"{stem}_scale"], arrays[f"{stem}_zero_point"]
+            found[stem] = torch.from_numpy((values.astype(np.float32) - zero.astype(np.float32)) * scale)
+    return found
+
+
+def open_text_tower(folder: Path) -> SmallTextTower:
+    """The text tower of ``text.onnx`` and ``tokenizer.json``, to the precision of the stored integers."""
+    plain, whole = weights(folder / "text.onnx"), whole_numbers(folder / "text.onnx")
+    tower = SmallTextTower((folder / "tokenizer.json").read_text())
+    own = {n.removeprefix("tower."): w for n, w in {**plain, **whole}.items() if n.startswith("tower.")}
+    own = {name: weight for name, weight in own.items() if not name.endswith("_scale")}
+    own["out.weight"] = own.pop("out.weight_Transposed").T
+    unnamed = sorted((n for n in whole if n.startswith("onnx::MatMul_")), key=lambda n: int(n.split("_")[-1]))
+    places = [f"bert.encoder.layer.{k}.{name}.weight" for k in range(LAYERS) for name in _OF_A_LAYER]
+    own |= {place: whole[name].T for place, name in zip(places, unnamed[: len(places)], strict=True)}
+    tower.load_state_dict(own)
+    return tower.eval()

@@ -1,6 +1,7 @@
 """Distil the text tower: own tokenizer, own transformer, the teacher's vectors as targets; stops and goes on.
 
     python recipes/small/text.py --steps 4000
+    python recipes/small/text.py --begin src/askaudio/models/small --peak-lr 5e-4    # goes on from the shipped tower
 
 Loss: one minus the cosine to the teacher's vector, and the error of all cosines within the batch, which is what
 retrieval ranks by. State in ``runs/small/text``; ``curve.jsonl`` says how near the tower comes on texts of another
@@ -14,10 +15,12 @@ import json
 import math
 import time
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from shipped import open_text_tower
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from askaudio.core.files import atomic_path, read_json, write_json
@@ -76,6 +79,8 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, default=Path("runs/small/texts"))
     parser.add_argument("--out", type=Path, default=Path("runs/small/text"))
     parser.add_argument("--steps", type=int, default=4000, help="the learning rate falls to zero over these")
+    parser.add_argument("--peak-lr", type=float, default=PEAK_LR, help="lower for a tower that begins trained")
+    parser.add_argument("--begin", type=Path, help="folder of a shipped encoder whose text tower goes on learning")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -85,7 +90,9 @@ def main() -> None:
     targets = np.load(args.texts / "targets.npy", mmap_mode="r")
     with np.load(args.texts / "check.npz", allow_pickle=False) as file:
         check, check_targets = json.loads(str(file["texts"])), torch.from_numpy(file["targets"].astype(np.float32))
-    if not (args.out / "tokenizer.json").is_file():
+    if args.begin:
+        copyfile(args.begin / "tokenizer.json", args.out / "tokenizer.json")
+    elif not (args.out / "tokenizer.json").is_file():
         make_tokenizer(texts).save(str(args.out / "tokenizer.json"))
     tower = SmallTextTower((args.out / "tokenizer.json").read_text())
     optimiser = torch.optim.AdamW(tower.parameters(), lr=PEAK_LR, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
@@ -94,6 +101,8 @@ def main() -> None:
         about = read_json(args.out / "state.json")
         step, seconds = about["step"], about["seconds"]
         restore(tower, optimiser, load_file(args.out / "state.safetensors"))
+    elif args.begin:
+        tower.load_state_dict(open_text_tower(args.begin).state_dict())
     else:
         first_embeddings(tower)
     lengths = np.array([len(row) for row in tower.token_ids(texts)])
@@ -108,7 +117,7 @@ def main() -> None:
             got = tower(torch.from_numpy(ids), torch.from_numpy(mask)).float()
         loss = (1 - (got * wanted).sum(1)).mean() + 5 * (got @ got.T - wanted @ wanted.T).pow(2).mean()
         for group in optimiser.param_groups:
-            group["lr"] = PEAK_LR * min(1, (step + 1) / 500) * 0.5 * (1 + math.cos(math.pi * step / args.steps))
+            group["lr"] = args.peak_lr * min(1, (step + 1) / 500) * 0.5 * (1 + math.cos(math.pi * step / args.steps))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
