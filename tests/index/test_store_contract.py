@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -69,6 +70,12 @@ def agree(store: VectorStore, true: VectorStore, thorough: bool = False) -> None
         for text in ("metal door slams", "the RAIN", "kit 3 window", "nowhere"):
             assert store.find_words(text, 5, where) == true.find_words(text, 5, where), (where, text)
     assert store.count_clips() == true.count_clips()
+    clips = [clip.clip_id for clip in true.clips()][::2]
+    for each in (1, 2, 9):
+        found = store.best_windows(queries[0], [*clips, "unknown"], each)
+        assert found == true.best_windows(queries[0], clips, each)
+        assert len({(m.clip_id, m.score) for m in found}) >= len(set(clips))
+        assert max(Counter(m.clip_id for m in found).values(), default=1) <= each
     ids = [e.entry_id for e in true.iterate()][::-2]
     same(store.get([*ids, "unknown"]), true.get(ids))
 
@@ -124,6 +131,15 @@ def test_random_walk_agrees_with_the_truth(opened: Opener) -> None:
             assert store.search(queries, 9) == true.search(queries, 9)
             assert store.count() == true.count()
         agree(store, true)
+
+
+def test_best_windows_of_no_recording(opened: Opener) -> None:
+    with opened() as store:
+        store.add(make_entries(9))
+        assert store.best_windows(np.ones(DIM, np.float32), [], 2) == []
+        assert store.best_windows(np.ones(DIM, np.float32), ["unknown"], 2) == []
+        with pytest.raises(IndexStoreError, match="query vectors have the shape"):
+            store.best_windows(np.ones(DIM + 1, np.float32), ["c0001"], 2)
 
 
 def test_batch_equals_single_and_is_repeatable(opened: Opener) -> None:

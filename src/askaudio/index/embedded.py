@@ -89,6 +89,9 @@ class EmbeddedStore(VectorStore):
     def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
         return self._current().search(vectors, top_k, where)
 
+    def _best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
+        return self._current().best_windows(query, clip_ids, each)
+
     def _find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         return self._current().find_words(wanted, names, top_k, where)
 
@@ -119,8 +122,12 @@ class EmbeddedStore(VectorStore):
         return view.iterate(where, vectors)
 
     def version(self) -> str:
-        """Name of the newest version on disk."""
-        return newest_version(self._folder)
+        """Name of the newest version on disk; of the one that is being read, for a reader."""
+        if self.mode == "w":
+            return newest_version(self._folder)
+        with self.lock:
+            self._current()
+            return self._at
 
     # --- keeping ----------------------------------------------------------------------------------------------
     def save(self) -> None:

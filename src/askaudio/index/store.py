@@ -20,9 +20,9 @@ import numpy as np
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray, Json
-from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
-from askaudio.index.filters import Filter, parse_filter
-from askaudio.index.ranking import unit_rows
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text, match_of
+from askaudio.index.filters import Filter, clips_are, parse_filter
+from askaudio.index.ranking import exact_scores, rank, unit_rows
 from askaudio.index.words import WordMatch, gather_words, name_of, names_asked, rank_words, split_words, words_of
 
 
@@ -117,6 +117,14 @@ class VectorStore(ABC):
         Raises:
             IndexStoreError: Wrong dimension or values that are not finite.
         """
+        queries = self._queries(vectors)
+        if top_k < 1:
+            raise IndexStoreError(f"top_k is {top_k}; expected 1 or more")
+        with self.lock:
+            return self._search(queries, top_k, parse_filter(where))
+
+    def _queries(self, vectors: FloatArray) -> FloatArray:
+        """Checked query vectors (Q, D), scaled to length 1."""
         queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if queries.ndim != 2 or queries.shape[1] != self.identity.embed_dim:
             raise IndexStoreError(
@@ -125,10 +133,27 @@ class VectorStore(ABC):
             )
         if not np.isfinite(queries).all():
             raise IndexStoreError("query vectors hold NaN or infinity; check the encoder")
-        if top_k < 1:
-            raise IndexStoreError(f"top_k is {top_k}; expected 1 or more")
+        return unit_rows(queries)
+
+    def best_windows(self, vector: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
+        """The windows of some recordings that are nearest to a query, at most ``each`` of each of them, best first.
+
+        Args:
+            vector: (D,).
+            clip_ids: Recordings; unknown ones are left out.
+            each: How many of a recording.
+        """
+        query = self._queries(vector)[0]
         with self.lock:
-            return self._search(unit_rows(queries), top_k, parse_filter(where))
+            return self._best_windows(query, clip_ids, each) if clip_ids else []
+
+    def _best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
+        entries = list(self._iterate(clips_are(clip_ids), vectors=True))
+        if not entries:
+            return []
+        scores = exact_scores(query, np.stack([entry.vector for entry in entries]))
+        order = rank(scores, [entry.entry_id for entry in entries], len(entries))
+        return first_of_each_clip((match_of(entries[i], float(scores[i])) for i in order), each)
 
     def delete(self, where: str | Filter) -> int:
         """Remove the entries that a filter names; returns how many."""
@@ -261,6 +286,17 @@ class VectorStore(ABC):
             replace(e, vector=v, start_s=float(e.start_s), end_s=float(e.end_s), metadata=_plain(e))
             for e, v in zip(entries, vectors, strict=True)
         ]
+
+
+def first_of_each_clip(matches: Iterable[Match], each: int) -> list[Match]:
+    """Matches in their order, without those of a recording that already has ``each``."""
+    seen: dict[str, int] = {}
+    kept = []
+    for match in matches:
+        seen[match.clip_id] = seen.get(match.clip_id, 0) + 1
+        if seen[match.clip_id] <= each:
+            kept.append(match)
+    return kept
 
 
 def page(items: Any, offset: int, limit: int | None) -> Any:

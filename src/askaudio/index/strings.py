@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from askaudio.core.types import IntArray
+
+_HEAD = 16  # bytes of a text by which its place is looked for at first
 
 
 class StringColumn(Sequence[str]):
@@ -57,11 +60,38 @@ class StringColumn(Sequence[str]):
             raise IndexError(index)
         return str(self._bytes[self._places[index] : self._places[index + 1]], "utf-8", "surrogatepass")
 
+    def take(self, rows: Iterable[int]) -> list[str]:
+        """Texts of some rows that are there, in half the time of reading each by itself."""
+        data, places = self._bytes, self._places
+        return [str(data[places[row] : places[row + 1]], "utf-8", "surrogatepass") for row in rows]
+
+    def place(self, text: str) -> int:
+        """First row of a SORTED column that is not before a text."""
+        return int(self.places([text])[0])
+
+    def places(self, texts: Sequence[str]) -> IntArray:
+        """The same for several texts at once (n,)."""
+        heads = np.array([text.encode("utf-8", "surrogatepass")[:_HEAD] for text in texts], f"S{_HEAD}")
+        first, last = self._heads.searchsorted(heads), self._heads.searchsorted(heads, "right")
+        for k in np.flatnonzero(first < last).tolist():  # texts that begin like this one
+            first[k] = bisect_left(self, texts[k], int(first[k]), int(last[k]))
+        return first
+
+    @cached_property
+    def _heads(self) -> npt.NDArray[np.bytes_]:
+        """The first bytes of each text (N,), in which numpy finds its place; UTF-8 keeps the order of texts."""
+        heads = np.zeros((len(self), _HEAD), np.uint8)
+        for byte in range(_HEAD):
+            place = self._offsets[:-1] + byte
+            inside = place < self._offsets[1:]
+            heads[inside, byte] = self._data[place[inside]]
+        return heads.view(f"S{_HEAD}")[:, 0]
+
     def find(self, text: str) -> int:
         """Row of a text in a SORTED column, -1 when it is absent."""
-        row = bisect_left(self, text)
+        row = self.place(text)
         return row if row < len(self) and self[row] == text else -1
 
     def with_prefix(self, prefix: str) -> range:
         """Rows of a SORTED column that begin with a text."""
-        return range(bisect_left(self, prefix), bisect_left(self, prefix + "\U0010ffff"))
+        return range(self.place(prefix), self.place(prefix + "\U0010ffff"))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -100,11 +99,12 @@ class Table:
 
     def matches(self, rows: IntArray, scores: FloatArray, vectors: FloatArray) -> list[Match]:
         """The entries of some rows as matches, given their scores and vectors (K, D)."""
-        columns = rows, self.doc_of[rows], scores, *self.numbers[:, rows]
+        ids = self.ids.take(rows.tolist())
+        columns = self.doc_of[rows], scores, *self.numbers[:, rows]
         found = []
-        for vector, row, doc, score, start, end in zip(vectors, *(c.tolist() for c in columns), strict=True):
+        for key, vector, doc, score, start, end in zip(ids, vectors, *(c.tolist() for c in columns), strict=True):
             clip, path, metadata = self._doc(doc)
-            found.append(Match(self.ids[row], clip, score, start, end, path, metadata, vector))
+            found.append(Match(key, clip, score, start, end, path, metadata, vector))
         return found
 
     def entries(self, rows: Iterable[int], vectors: bool = True) -> list[Entry]:
@@ -156,12 +156,11 @@ class Table:
 
     def rows_of_clips(self, clip_ids: Iterable[str]) -> IntArray:
         """Rows of the windows of some recordings, in order, without looking at all others."""
-        docs = [self.docs_of_clip(clip_id) for clip_id in set(clip_ids)]
         order = self._rows_by_doc
         of_doc = self.doc_of if order is None else self.doc_of[order]
         # of the column's own kind: for any other, numpy would copy the whole column first
-        pieces = [np.arange(*np.searchsorted(of_doc, np.array([d.start, d.stop], of_doc.dtype))) for d in docs]
-        rows = np.concatenate([np.zeros(0, np.int64), *pieces])
+        bounds = of_doc.searchsorted(np.stack(self.docs_of_clips(list(set(clip_ids))), axis=1).astype(of_doc.dtype))
+        rows = np.concatenate([np.zeros(0, np.int64), *(np.arange(first, end) for first, end in bounds.tolist())])
         return np.sort(rows if order is None else order[rows])
 
     @cached_property
@@ -173,10 +172,17 @@ class Table:
 
     def docs_of_clip(self, clip_id: str) -> slice:
         """Docs of a recording: one, or several when its entries differ in path or metadata."""
-        first = bisect_left(self.doc_clips, clip_id)
-        if first == len(self.docs) or self.doc_clips[first] != clip_id:
-            return slice(first, first)
-        return slice(first, int(np.searchsorted(self.clip_of, self.clip_of[first], "right")))
+        first, end = self.docs_of_clips([clip_id])
+        return slice(int(first[0]), int(end[0]))
+
+    def docs_of_clips(self, clip_ids: Sequence[str]) -> tuple[IntArray, IntArray]:
+        """First doc of each recording and the one after its last (n,); an empty range for an unknown one."""
+        first = self.doc_clips.places(clip_ids)
+        end = first.copy()
+        for k in np.flatnonzero(first < len(self.docs)).tolist():
+            if self.doc_clips[int(first[k])] == clip_ids[k]:
+                end[k] = self.clip_of.searchsorted(self.clip_of[first[k]], "right")
+        return first, end
 
     def clips_with(self, term: str, docs: BoolArray | None) -> IntArray:
         """Numbers of the clips that carry a term in one of the docs (M,) that count (None: all do), in order."""

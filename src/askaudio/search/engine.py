@@ -12,6 +12,7 @@ Safe to call from several threads; a reader sees what a writer adds without bein
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -38,7 +39,7 @@ from askaudio.search.query import AudioSource, Part, make_parts
 
 _BATCH = 8  # windows encoded at once
 _TEXTS_KEPT = 1024
-_WINDOWS = 16  # windows a recording that are fetched at first of those whose names carry the query's words
+_WINDOWS = 16  # windows of a hit that may become its segments, the nearest ones
 _NEIGHBOURS = 200  # recordings whose captions are tried for a sound
 
 
@@ -228,8 +229,15 @@ class SearchEngine:
                 candidate.words = carried.get(candidate.clip_id, ())
             candidates = fuse(candidates, named)
         twins = _fold(candidates, top_k, sample.twin) if fold_twins else [(c, []) for c in candidates[:top_k]]
+        windows = {c.clip_id: c.windows for c in self._windows(query, [c.clip_id for c, _ in twins])}
         return [
-            _hit(rank, c, also, background, as_match(z[c.clip_id]) if avoided else background.match(c.best.score))
+            _hit(
+                rank,
+                replace(c, windows=windows.get(c.clip_id, c.windows)),  # gone meanwhile: what was found of it
+                also,
+                background,
+                as_match(z[c.clip_id]) if avoided else background.match(c.best.score),
+            )
             for rank, (c, also) in enumerate(twins, start=1)
         ]
 
@@ -253,9 +261,9 @@ class SearchEngine:
             encoded.append(self.encoder.encode_audio(batch))
         return pool_windows(np.concatenate(encoded))
 
-    def _near(self, query: FloatArray, clips: int, where: Filter | None, fetch: int = 0) -> list[Candidate]:
+    def _near(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
         """``clips`` recordings if there are so many, best first: windows are fetched until they suffice."""
-        fetch = fetch or 2 * clips
+        fetch = 2 * clips
         while True:
             matches = self.store.search(query, fetch, where)[0]
             found = by_clip(matches)
@@ -263,12 +271,16 @@ class SearchEngine:
                 return found[:clips]
             fetch *= 4
 
+    def _windows(self, query: FloatArray, clip_ids: Sequence[str]) -> list[Candidate]:
+        """The hits again, with windows that lie too far from the query to be found by themselves."""
+        return by_clip(self.store.best_windows(query, clip_ids, _WINDOWS))
+
     def _with_named(self, found: list[Candidate], query: FloatArray, named: Sequence[str]) -> list[Candidate]:
         """Add recordings that are named as the query says but lie far from it; in the order of their scores."""
         missing = sorted(set(named) - {c.clip_id for c in found})
         if not missing:
             return found
-        more = self._near(query, len(missing), clips_are(missing), _WINDOWS * len(missing))
+        more = by_clip(self.store.best_windows(query, missing, 1))
         return sorted([*found, *more], key=lambda c: (-c.best.score, c.best.entry_id))
 
     def _push_down(
@@ -312,10 +324,11 @@ def _fold(candidates: Sequence[Candidate], top_k: int, least: float) -> list[tup
         return []
     vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
     alike = vectors @ vectors.T  # (M, M)
+    like_one_before: list[bool] = np.any(np.tril(alike >= least, -1), axis=1).tolist()
     kept: list[int] = []
     twins: dict[int, list[Twin]] = {}
     for row, candidate in enumerate(candidates):
-        nearest = kept[int(alike[row, kept].argmax())] if kept else row
+        nearest = kept[int(alike[row, kept].argmax())] if like_one_before[row] else row
         if nearest != row and alike[row, nearest] >= least:
             twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
             twins[nearest].append(twin)

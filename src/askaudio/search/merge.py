@@ -34,7 +34,10 @@ def by_clip(matches: Iterable[Match]) -> list[Candidate]:
     """Group windows that come best first; clips in the order of their best window."""
     found: dict[str, Candidate] = {}
     for match in matches:
-        found.setdefault(match.clip_id, Candidate(match.clip_id, match)).windows.append(match)
+        candidate = found.get(match.clip_id)
+        if candidate is None:
+            candidate = found[match.clip_id] = Candidate(match.clip_id, match)
+        candidate.windows.append(match)
     return list(found.values())
 
 
