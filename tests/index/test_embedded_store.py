@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +129,46 @@ def test_words_of_recordings_that_stand_in_base_and_delta_agree_with_the_truth(t
                     found, wanted = (s.find_words(text, top_k, where) for s in (reader, true))
                     assert found == wanted, (text, where, top_k)
         assert {m.clip_id for m in reader.find_words("thunder", 100)} == {"c0002", "c0004", "c0005", "c0007"}
+
+
+def test_a_reader_follows_a_writer_that_goes_back_and_elsewhere(tmp_path: Path) -> None:
+    """The same number of entries of one write is there, but other ones."""
+    with filled(tmp_path / "c", 30) as store:
+        store.snapshot("all")
+        store.save()
+        with open_store(tmp_path / "c") as reader:
+            for round_trip in range(2):
+                for gone in ("clip_id=c0001", "clip_id=c0002", "entry_id=c0005#1"):
+                    store.delete(gone)
+                    assert reader.clips() == store.clips()
+                    if round_trip:
+                        store.save()
+                    store.restore("all")
+                    store.delete("clip_id=c0009" if gone.endswith("2") else "clip_id=c0003")
+                    assert [e.entry_id for e in reader.iterate()] == [e.entry_id for e in store.iterate()]
+                    store.restore("all")
+            assert reader.count() == 30
+
+
+def test_a_follower_reads_no_more_than_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[tuple[str, ...], int]] = []
+    scan = LanceTable.scan
+
+    def counted(self: LanceTable, columns: list[str], where: str | None = None) -> Iterator[Any]:
+        for batch in scan(self, columns, where):
+            read.append((tuple(columns), batch.num_rows))
+            yield batch
+
+    with filled(tmp_path / "c", 300) as store:
+        store.save()
+        with open_store(tmp_path / "c") as reader:
+            reader.count()
+            store.add([Entry("z#0", "z", np.ones(DIM, np.float32))])
+            store.delete("clip_id=z")
+            store.add([Entry("z#1", "z", np.ones(DIM, np.float32))])
+            monkeypatch.setattr(LanceTable, "scan", counted)
+            assert reader.count() == 301
+            assert sum(rows for columns, rows in read if columns != ("seq",)) == 2  # its id, then all of it
 
 
 def test_many_pending_changes_are_read_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,9 @@ def empty_view(dim: int) -> View:
     return View(nothing, nothing, np.zeros(0, np.bool_))
 
 
+_NUMBERS_ASKED = 100  # so many write numbers are named in a question to the table; with more, all of it is looked at
+
+
 class Cache:
     """The cache folder of one collection.
 
@@ -99,12 +102,15 @@ class Cache:
 
     def complete(self, view: View, lance: LanceTable) -> View:
         """Bring a view up to date: only what differs from the table is read."""
-        return _changed(view, lance, *_differences(view, lance))
+        return _changed(view, lance, *_differences(view, lance, self._went_back()))
 
     def complete_small(self, view: View, lance: LanceTable) -> View | None:
         """The same; None when so much differs that the base is built anew: in memory an entry takes 8 kB."""
-        wanted, gone = _differences(view, lance)
+        wanted, gone = _differences(view, lance, self._went_back())
         return None if len(wanted) + len(gone) > _most_changes(view) else _changed(view, lance, wanted, gone)
+
+    def _went_back(self) -> bool:
+        return bool(self._current().get("went_back"))
 
     # --- writing (only under the writer's lock) ---------------------------------------------------------------
     def publish(self, view: View | None, lance: LanceTable) -> View:
@@ -129,6 +135,11 @@ class Cache:
         write_json(self._root / "current.json", pointer)
         self._forget({base, delta, current.get("base"), current.get("delta")})  # the last ones may be being opened
         return view if view is not None and base == current.get("base") else self._load()[1]
+
+    def will_go_back(self) -> None:
+        """Say that the table is about to be set to an old version: nothing is taken as known until it is published."""
+        if current := self._current():
+            write_json(self._root / "current.json", {**current, "went_back": True})
 
     def _current(self) -> dict[str, Any]:
         with contextlib.suppress(DataError):
@@ -209,18 +220,43 @@ def _most_changes(view: View) -> int:
     return max(1_000, len(view.base) // 50)
 
 
-def _differences(view: View, lance: LanceTable) -> tuple[dict[str, int], list[str]]:
-    """Compare ids and write numbers: what the table has that the view has not (id -> number), and what is gone."""
-    have = dict(zip(view.base.ids, view.base.seq.tolist(), strict=True))
-    for row in np.flatnonzero(view.dead):
-        del have[view.base.ids[int(row)]]
-    have.update(zip(view.delta.ids, view.delta.seq.tolist(), strict=True))
+def _differences(view: View, lance: LanceTable, went_back: bool) -> tuple[dict[str, int], list[str]]:
+    """What the table has that the view has not (id -> write number), and what is gone.
+
+    One write gives all its entries one number, and later they only leave it, be it by a delete or by being replaced.
+    So a number that both have equally often stands for the same entries in both, and only the others are looked at:
+    of a million entries and a small change, one column of numbers is read. Not so when the table went back to an old
+    version: entries may have come back in the place of as many others.
+    """
+    alive = np.flatnonzero(~view.dead)
+    ours = np.concatenate([view.base.seq[alive], view.delta.seq])
+    batches = [batch.column("seq").to_numpy() for batch in lance.scan(["seq"])]
+    theirs = np.concatenate([np.zeros(0, np.int64), *batches])
+    changed = np.union1d(ours, theirs) if went_back else _numbers_that_differ(ours, theirs)
+    if not len(changed):
+        return {}, []
+    in_base, in_delta = alive[np.isin(view.base.seq[alive], changed)], np.flatnonzero(np.isin(view.delta.seq, changed))
+    have = {view.base.ids[row]: int(view.base.seq[row]) for row in in_base.tolist()}
+    have.update((view.delta.ids[row], int(view.delta.seq[row])) for row in in_delta.tolist())
+    asked = f"seq IN ({', '.join(map(str, changed.tolist()))})" if len(changed) <= _NUMBERS_ASKED else None
     wanted = {}
-    for batch in lance.scan(["entry_id", "seq"]):
-        for key, seq in zip(batch.column("entry_id").to_pylist(), batch.column("seq").to_pylist(), strict=True):
+    for batch in lance.scan(["entry_id", "seq"], asked):
+        some = batch.column("seq").to_numpy()
+        rows = np.flatnonzero(np.isin(some, changed))
+        for key, seq in zip(batch.column("entry_id").take(rows).to_pylist(), some[rows].tolist(), strict=True):
             if have.pop(key, None) != seq:
                 wanted[key] = seq
     return wanted, list(have)
+
+
+def _numbers_that_differ(ours: IntArray, theirs: IntArray) -> IntArray:
+    """Numbers that one side has more often than the other."""
+    (a, a_counts), (b, b_counts) = (np.unique(numbers, return_counts=True) for numbers in (ours, theirs))
+    numbers = np.union1d(a, b)
+    counts = np.zeros((2, len(numbers)), np.int64)
+    counts[0, np.searchsorted(numbers, a)] = a_counts
+    counts[1, np.searchsorted(numbers, b)] = b_counts
+    return numbers[counts[0] != counts[1]]
 
 
 def _changed(view: View, lance: LanceTable, wanted: dict[str, int], gone: list[str]) -> View:

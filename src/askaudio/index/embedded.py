@@ -165,6 +165,7 @@ class EmbeddedStore(VectorStore):
             if name not in self.snapshots():
                 have = ", ".join(self.snapshots()) or "none"
                 raise IndexStoreError(f"{self.url} has no snapshot {name!r}; it has: {have}")
+            self._cache.will_go_back()
             self._lance().restore(name)
             self._forget()
 
