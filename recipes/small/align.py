@@ -38,6 +38,7 @@ from audio import ALIKE
 
 Head = TypeVar("Head", BridgeAudioProjection, BridgeTextProjection)
 EPOCHS, BATCH, TEMPERATURE, LR, FEATURE_DROPOUT = 8, 256, 0.07, 1e-3, 0.3
+JOINED = 0.25  # weight of the mixtures and sentences of joined.py
 GATHERED = 0.1  # how often a gathered title comes, where one of sounds/ comes once
 LESSON_TEXTS, LESSON_TEMPERATURE = 40_000, 0.1
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)
@@ -142,6 +143,33 @@ class Lesson:
         return (divergence(wanted, got) + divergence(wanted.T, got.T)) / 2
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Mixtures of joined.py: features (n, 911), text vectors of their sentences (n, 384), titles heard in each."""
+
+    features: Tensor
+    vectors: Tensor
+    titles: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, texts: Texts) -> Joined:
+        with np.load(path, allow_pickle=False) as file:
+            features = np.concatenate([file["embedding"], file["logits"].astype(np.float32)], 1)
+            titles = np.array(json.loads(str(file["titles"])))
+            return cls(torch.from_numpy(features), texts(json.loads(str(file["sentences"]))), titles)
+
+    def without(self, titles: np.ndarray) -> Joined:
+        """Those in which none of some titles is heard."""
+        keep = torch.from_numpy(~np.isin(self.titles, titles).any(1))
+        return Joined(self.features[keep], self.vectors[keep], self.titles[keep.numpy()])
+
+    def loss(self, audio: BridgeAudioProjection, text: BridgeTextProjection) -> Tensor:
+        """Contrast of mixtures and sentences in a batch, a scalar."""
+        rows = torch.randint(len(self.vectors), (BATCH // 2,))
+        heard, read = audio.learned(dropped(audio, self.features[rows])), text.learned(self.vectors[rows])
+        return NTXent(TEMPERATURE)(heard, read)
+
+
 def divergence(wanted: Tensor, got: Tensor) -> Tensor:
     """Mean Kullback-Leibler divergence of the rows' softmax, a scalar."""
     log_wanted = torch.log_softmax(wanted, 1)
@@ -162,6 +190,7 @@ def fit(
     seed: int,
     epochs: int,
     lesson: Lesson | None,
+    joined: Joined | None,
     knowledge: bool = True,
 ) -> None:
     """Train the learned parts on titled windows, in place; clips of one title belong together."""
@@ -192,6 +221,8 @@ def fit(
             loss = ask(heard, text.learned(vectors[rows]), ids[rows]).total
             if lesson is not None:
                 loss = loss + lesson.loss()
+            if joined is not None:
+                loss = loss + JOINED * joined.loss(audio, text)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -291,6 +322,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--no-lesson", action="store_true", help="on titles alone, to compare")
+    parser.add_argument("--no-joined", action="store_true", help="without mixtures of two sounds, to compare")
     parser.add_argument("--texts", type=Path, default=Path("runs/small/texts/texts.json"), help="of texts.py")
     parser.add_argument("--quick", action="store_true", help="seed 0 on all training clips only")
     args = parser.parse_args()
@@ -310,6 +342,7 @@ def main() -> None:
     print({name: len(np.unique(some.clip)) for name, some in {"train": train, **sets}.items()})
     mixtures = Mixtures.read(Path("runs/small/held_out/mixtures.npz"), args.tower)
     results: dict[str, list] = {}
+    joined = Joined.read(folder / "joined.npz", texts)
     some_texts = np.random.default_rng(0).permutation(json.loads(args.texts.read_text()))[:LESSON_TEXTS].tolist()
     for seed in range(args.seeds):
         for without in ("",) if args.quick else ("kitchen20", ""):
@@ -317,7 +350,8 @@ def main() -> None:
             audio, text = heads(train, texts, classes, args.learned_dim, args.hidden, args.dropout)
             some = train.where(train.part != without)
             lesson = None if args.no_lesson else Lesson(some, texts(some_texts), audio, text)
-            fit(some, texts, audio, text, seed, args.epochs, lesson, not args.plain)
+            pairs = None if args.no_joined else joined.without(train.title[train.part == without])
+            fit(some, texts, audio, text, seed, args.epochs, lesson, pairs, not args.plain)
             for share in SHARES:
                 set_share(audio, text, share)
                 found = table(audio, text, sets, texts)
@@ -332,7 +366,8 @@ def main() -> None:
     }
     for name, row in summary.items():
         print(f"{name:16s}", row)
-    kind = ("_plain" if args.plain else "") + ("_no_lesson" if args.no_lesson else "")
+    left_out = {"_plain": args.plain, "_no_lesson": args.no_lesson, "_no_joined": args.no_joined}
+    kind = "".join(name for name, is_so in left_out.items() if is_so)
     write_json(args.out / f"{args.tower}{kind}.json", summary)
 
 

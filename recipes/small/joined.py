@@ -1,0 +1,77 @@
+"""Mixtures of two titled training sounds, and sentences that join their titles: pairs about more than one sound.
+
+    python recipes/small/joined.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx
+
+Titles name one thing, people describe scenes. Only clips that corpus.py took from ``sounds/`` (training groups, titles
+that people gave) are mixed, in the spectrogram as for the distillation. Writes ``runs/small/features/joined.npz``: the
+teacher's embedding (n, 384) and class logits (n, 527), sentences, and the two titles of each. A minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from corpus import Corpus, clips, open_corpus
+from mixing import decibel, energy, to_log_mel
+from teacher import Teacher
+
+from askaudio.core.files import atomic_path
+
+SETS = ("debian", "kitchen20", "moodist")
+JOINS = ("{} and {}", "{} then {}", "{}, {}", "{} while {}", "{} with {}", "{} followed by {}")
+MIXTURES, FRAMES, BATCH = 6000, 1000, 16
+
+
+def takes_of_titles(folder: Path, corpus: Corpus) -> dict[str, list[int]]:
+    """Title -> its clips."""
+    rows = [row for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+    found: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row["id"].split("/")[0] in SETS and row["text"].strip():
+            found.setdefault(row["text"].lower(), []).append(number)
+    return dict(sorted(found.items()))
+
+
+def both(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Log-mel (128, FRAMES) of two clips (T, 128), equally loud to 6 dB, the second often later."""
+    powers = [energy(clip[:FRAMES]) for clip in (first, second)]
+    loud = [power.mean() for power in powers]
+    canvas = np.zeros((FRAMES, powers[0].shape[1]), np.float32)
+    canvas[: len(powers[0])] = powers[0] / max(loud[0], 1e-6)
+    start = int(rng.integers(0, max(1, FRAMES - len(powers[1])))) if rng.random() < 0.7 else 0
+    canvas[start : start + len(powers[1])] += powers[1] / max(loud[1], 1e-6) * decibel(rng.uniform(-6, 6))
+    return np.ascontiguousarray(to_log_mel(canvas * np.float32(np.mean(loud))).T)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, default=Path("runs/small/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("runs/small/features/joined.npz"))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    corpus, rng, teacher = open_corpus(args.corpus), np.random.default_rng([args.seed, 2]), Teacher(args.teacher)
+    takes = takes_of_titles(args.corpus, corpus)
+    titles = list(takes)
+    often = np.array([len(takes[title]) ** 0.5 for title in titles])
+    pairs = [rng.choice(titles, 2, replace=False, p=often / often.sum()).tolist() for _ in range(MIXTURES)]
+    answers = []
+    for first in range(0, MIXTURES, BATCH):
+        chosen = [
+            [corpus.clip(int(rng.choice(takes[title]))) for title in pair] for pair in pairs[first : first + BATCH]
+        ]
+        answers.append(teacher(np.stack([both(a, b, rng) for a, b in chosen]))[1:])
+    sentences = [JOINS[int(rng.integers(len(JOINS)))].format(*pair) for pair in pairs]
+    with atomic_path(args.out) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file, embedding=np.concatenate([a for a, _ in answers]), sentences=json.dumps(sentences),
+            logits=np.concatenate([b for _, b in answers]).astype(np.float16), titles=json.dumps(pairs),
+        )  # fmt: skip
+    print(f"{args.out}: {MIXTURES} mixtures of {len(titles)} titles")
+
+
+if __name__ == "__main__":
+    main()
