@@ -16,9 +16,10 @@ def recipe():
         pytest.importorskip(name)
     sys.path.insert(0, str(RECIPE))
     try:
-        import audio
         import corpus
         import joined
+
+        import audio
 
         yield {"audio": audio, "corpus": corpus, "joined": joined}
     finally:
