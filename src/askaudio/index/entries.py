@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,38 @@ class Entry:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Doc:
+    """What all windows of one recording share, read when it is first asked for: most found windows are not shown.
+
+    Args:
+        read: Gives (clip_id, path, metadata) of a row, quickly when it was asked before.
+        row: Which.
+    """
+
+    __slots__ = ("_read", "_row")
+
+    def __init__(self, read: Callable[[int], tuple[str, str, Mapping[str, Any]]], row: int = 0) -> None:
+        self._read, self._row = read, row
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._read(self._row)[1]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """JSON-able facts; shared, do not change them."""
+        return self._read(self._row)[2]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Doc) and self._read(self._row) == other._read(other._row)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Doc{self._read(self._row)}"
+
+
 @dataclass(slots=True)  # not frozen: a search makes some hundred, and making a frozen one takes three times as long
 class Match:
     """One found window: its score and the entry; ``vector`` (D,) has no part in equality."""
@@ -46,16 +78,24 @@ class Match:
     score: float
     start_s: float
     end_s: float
-    path: str
-    metadata: Mapping[str, Any]
+    doc: Doc
     vector: FloatArray = field(compare=False, repr=False)
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.doc.path
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """JSON-able facts about the recording."""
+        return self.doc.metadata
 
 
 def match_of(entry: Entry, score: float) -> Match:
     """A match from an entry."""
-    return Match(
-        entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, entry.path, entry.metadata, entry.vector
-    )
+    shared = entry.clip_id, entry.path, entry.metadata
+    return Match(entry.entry_id, entry.clip_id, score, entry.start_s, entry.end_s, Doc(lambda _: shared), entry.vector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
-from askaudio.index.entries import Entry, Match, doc_text
+from askaudio.index.entries import Doc, Entry, Match, doc_text
 from askaudio.index.filters import (
     DOC_NUMBERS,
     ENTRY_NUMBERS,
@@ -99,12 +99,14 @@ class Table:
 
     def matches(self, rows: IntArray, scores: FloatArray, vectors: FloatArray) -> list[Match]:
         """The entries of some rows as matches, given their scores and vectors (K, D)."""
-        ids = self.ids.take(rows.tolist())
-        columns = self.doc_of[rows], scores, *self.numbers[:, rows]
+        docs = self.doc_of[rows].tolist()
+        texts = zip(self.ids.take(rows.tolist()), self.doc_clips.take(docs), docs, strict=True)
+        columns = scores, *self.numbers[:, rows]
         found = []
-        for key, vector, doc, score, start, end in zip(ids, vectors, *(c.tolist() for c in columns), strict=True):
-            clip, path, metadata = self._doc(doc)
-            found.append(Match(key, clip, score, start, end, path, metadata, vector))
+        for (key, clip, doc), score, start, end, vector in zip(
+            texts, *(column.tolist() for column in columns), vectors, strict=True
+        ):
+            found.append(Match(key, clip, score, start, end, Doc(self._doc, doc), vector))
         return found
 
     def entries(self, rows: Iterable[int], vectors: bool = True) -> list[Entry]:
