@@ -342,7 +342,7 @@ def main() -> None:
     print({name: len(np.unique(some.clip)) for name, some in {"train": train, **sets}.items()})
     mixtures = Mixtures.read(Path("runs/small/held_out/mixtures.npz"), args.tower)
     results: dict[str, list] = {}
-    joined = Joined.read(folder / "joined.npz", texts)
+    joined = Joined.read(folder / f"joined_{args.tower}.npz", texts)
     some_texts = np.random.default_rng(0).permutation(json.loads(args.texts.read_text()))[:LESSON_TEXTS].tolist()
     for seed in range(args.seeds):
         for without in ("",) if args.quick else ("kitchen20", ""):

@@ -1,10 +1,10 @@
 """Mixtures of two titled training sounds, and sentences that join their titles: pairs about more than one sound.
 
-    python recipes/small/joined.py --teacher ../shared/models/efficientat_mn04/mn04_as.onnx
+    python recipes/small/joined.py --tower ../shared/models/efficientat_mn04/mn04_as.onnx
 
 Titles name one thing, people describe scenes. Only clips that corpus.py took from ``sounds/`` (training groups, titles
-that people gave) are mixed, in the spectrogram as for the distillation. Writes ``runs/small/features/joined.npz``: the
-teacher's embedding (n, 384) and class logits (n, 527), sentences, and the two titles of each. A minute.
+that people gave) are mixed, in the spectrogram as for the distillation. Writes ``runs/small/features/joined_TOWER.npz``:
+the tower's embedding (n, 384) and class logits (n, 527), sentences, and the two titles of each. A minute.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from corpus import Corpus, clips, open_corpus
+from features import open_tower
 from mixing import decibel, energy, to_log_mel
-from teacher import Teacher
 
 from askaudio.core.files import atomic_path
 
@@ -48,12 +48,12 @@ def both(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--tower", type=Path, required=True, help="as for features.py")
     parser.add_argument("--corpus", type=Path, default=Path("runs/small/corpus"))
-    parser.add_argument("--out", type=Path, default=Path("runs/small/features/joined.npz"))
+    parser.add_argument("--features", type=Path, default=Path("runs/small/features"))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    corpus, rng, teacher = open_corpus(args.corpus), np.random.default_rng([args.seed, 2]), Teacher(args.teacher)
+    corpus, rng, hear = open_corpus(args.corpus), np.random.default_rng([args.seed, 2]), open_tower(args.tower)
     takes = takes_of_titles(args.corpus, corpus)
     titles = list(takes)
     often = np.array([len(takes[title]) ** 0.5 for title in titles])
@@ -65,12 +65,13 @@ def main() -> None:
         ]
         answers.append(teacher(np.stack([both(a, b, rng) for a, b in chosen]))[1:])
     sentences = [JOINS[int(rng.integers(len(JOINS)))].format(*pair) for pair in pairs]
-    with atomic_path(args.out) as temporary, temporary.open("wb") as file:
+    target = args.features / f"joined_{args.tower.stem}.npz"
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
         np.savez(
             file, embedding=np.concatenate([a for a, _ in answers]), sentences=json.dumps(sentences),
             logits=np.concatenate([b for _, b in answers]).astype(np.float16), titles=json.dumps(pairs),
         )  # fmt: skip
-    print(f"{args.out}: {MIXTURES} mixtures of {len(titles)} titles")
+    print(f"{target}: {MIXTURES} mixtures of {len(titles)} titles")
 
 
 if __name__ == "__main__":
