@@ -3,8 +3,8 @@
     python recipes/small/joined.py --tower ../shared/models/efficientat_mn04/mn04_as.onnx
 
 Titles name one thing, people describe scenes. Only clips that corpus.py took from ``sounds/`` (training groups, titles
-that people gave) are mixed, in the spectrogram as for the distillation. Writes ``runs/small/features/joined_TOWER.npz``:
-the tower's embedding (n, 384) and class logits (n, 527), sentences, and the two titles of each. A minute.
+that people gave) are mixed, in the spectrogram as for the distillation. Written to ``runs/small/features`` as
+``joined_TOWER.npz``: the tower's embedding (n, 384) and class logits (n, 527), sentences, both titles. A minute.
 """
 
 from __future__ import annotations
@@ -60,10 +60,8 @@ def main() -> None:
     pairs = [rng.choice(titles, 2, replace=False, p=often / often.sum()).tolist() for _ in range(MIXTURES)]
     answers = []
     for first in range(0, MIXTURES, BATCH):
-        chosen = [
-            [corpus.clip(int(rng.choice(takes[title]))) for title in pair] for pair in pairs[first : first + BATCH]
-        ]
-        answers.append(teacher(np.stack([both(a, b, rng) for a, b in chosen]))[1:])
+        some = [[int(rng.choice(takes[title])) for title in pair] for pair in pairs[first : first + BATCH]]
+        answers.append(hear(np.stack([both(corpus.clip(a), corpus.clip(b), rng) for a, b in some])))
     sentences = [JOINS[int(rng.integers(len(JOINS)))].format(*pair) for pair in pairs]
     target = args.features / f"joined_{args.tower.stem}.npz"
     with atomic_path(target) as temporary, temporary.open("wb") as file:

@@ -1,12 +1,12 @@
-"""The student's own audio head: it begins as the copy of finish.py and learns from titles what its tower can tell apart.
+"""The student's own audio head: begins as the copy of finish.py, learns from titles what its tower can tell apart.
 
     python recipes/small/features.py --corpus runs/small/corpus --tower runs/small/finish
     python recipes/small/features.py --manifest ../shared/data/sounds/manifest.jsonl --tower runs/small/finish
     python recipes/small/joined.py --tower runs/small/finish
     python recipes/small/own_head.py --share SHARE
 
-The text side stays as it is, since ``efficientat`` shares it. To be kept (``runs/small/own_head``) only when the mean of
-validation titles and held-out mixtures over the seeds is above that of the copy; the first seed is what is kept.
+The text side stays as it is, since ``efficientat`` shares it. To be kept (``runs/small/own_head``, the first seed) only
+when the mean of validation titles and held-out mixtures over the seeds is above that of the copy.
 """
 
 from __future__ import annotations
