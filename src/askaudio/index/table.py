@@ -181,9 +181,12 @@ class Table:
         """First doc of each recording and the one after its last (n,); an empty range for an unknown one."""
         first = self.doc_clips.places(clip_ids)
         end = first.copy()
-        for k in np.flatnonzero(first < len(self.docs)).tolist():
-            if self.doc_clips[int(first[k])] == clip_ids[k]:
-                end[k] = self.clip_of.searchsorted(self.clip_of[first[k]], "right")
+        inside = np.flatnonzero(first < len(self.docs))
+        there = first[inside].tolist()
+        known = inside[
+            [text == clip_ids[k] for text, k in zip(self.doc_clips.take(there), inside.tolist(), strict=True)]
+        ]
+        end[known] = self.clip_of.searchsorted(self.clip_of[first[known]], "right")
         return first, end
 
     def clips_with(self, term: str, docs: BoolArray | None) -> IntArray:
@@ -202,7 +205,11 @@ class Table:
 
     def clip_id(self, clip: int) -> str:
         """Id of a clip by its number."""
-        return self.doc_clips[int(np.searchsorted(self.clip_of, np.int32(clip)))]
+        return self.clip_ids(np.array([clip]))[0]
+
+    def clip_ids(self, clips: IntArray) -> list[str]:
+        """Ids of clips (n,) by their numbers."""
+        return self.doc_clips.take(self.clip_of.searchsorted(clips.astype(self.clip_of.dtype)).tolist())
 
     def _docs_with(self, row: int) -> IntArray:
         return self.postings[self.starts[row] : self.starts[row + 1]].astype(np.int64)

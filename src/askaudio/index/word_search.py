@@ -65,7 +65,7 @@ def find_words(
     for number, table in enumerate((sides.base, sides.delta)):
         carrying, naming = [pair[number] for pair in carriers], [pair[number] for pair in of_name]
         best = _best(table.n_clips, carrying, weights, naming, top_k)
-        ids = [table.clip_id(int(clip)) for clip in best]
+        ids = table.clip_ids(best)
         has = [_contains(clips, best) for clips in carrying]
         found |= {key: {w for w, row in zip(wanted, has, strict=True) if row[at]} for at, key in enumerate(ids)}
         named |= {key for key, is_named in zip(ids, np.isin(best, np.concatenate(naming)), strict=True) if is_named}

@@ -25,7 +25,7 @@ from askaudio.audio.decode import stream_windows
 from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
-from askaudio.index.entries import Identity
+from askaudio.index.entries import Identity, Match
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
 from askaudio.index.open import check_identity, open_store
 from askaudio.index.ranking import exact_scores
@@ -229,7 +229,7 @@ class SearchEngine:
                 candidate.words = carried.get(candidate.clip_id, ())
             candidates = fuse(candidates, named)
         twins = _fold(candidates, top_k, sample.twin) if fold_twins else [(c, []) for c in candidates[:top_k]]
-        windows = {c.clip_id: c.windows for c in self._windows(query, [c.clip_id for c, _ in twins])}
+        windows = self._windows(query, [c for c, _ in twins])
         return [
             _hit(
                 rank,
@@ -271,9 +271,10 @@ class SearchEngine:
                 return found[:clips]
             fetch *= 4
 
-    def _windows(self, query: FloatArray, clip_ids: Sequence[str]) -> list[Candidate]:
-        """The hits again, with windows that lie too far from the query to be found by themselves."""
-        return by_clip(self.store.best_windows(query, clip_ids, _WINDOWS))
+    def _windows(self, query: FloatArray, hits: Sequence[Candidate]) -> dict[str, list[Match]]:
+        """All windows of the hits of which not all were found: some lie too far from the query."""
+        partly = [c.clip_id for c in hits if c.metadata.get("windows") != len(c.windows)]
+        return {c.clip_id: c.windows for c in by_clip(self.store.best_windows(query, partly, _WINDOWS))}
 
     def _with_named(self, found: list[Candidate], query: FloatArray, named: Sequence[str]) -> list[Candidate]:
         """Add recordings that are named as the query says but lie far from it; in the order of their scores."""
