@@ -2,6 +2,7 @@
 
     python recipes/small/ship.py --share 0.4
     python recipes/small/ship.py --share 0.4 --audio-only    # a tower that went on learning behind the shipped head
+    python recipes/small/ship.py --share 0.4 --exact FOLDER  # small in full precision: what 16 and 8 bits cost
 
 Writes ``src/askaudio/models/small`` (audio.onnx as 16-bit floats, text.onnx as 8-bit integers, tokenizer.json,
 encoder.json) and ``src/askaudio/models/efficientat_head`` (head.onnx; it shares the text tower of ``small``).
@@ -52,9 +53,9 @@ def open_tower(runs: Path) -> SmallAudioTower:
     return tower.eval()
 
 
-def ship_audio(runs: Path, share: float) -> None:
+def ship_audio(runs: Path, head_folder: Path, share: float) -> None:
     """Put audio tower and head in the place of the shipped ones; the text side stays as it is."""
-    tower, head, folder = open_tower(runs), open_head(runs / "finish/heads", share), PACKAGE / "small"
+    tower, head, folder = open_tower(runs), open_head(head_folder, share), PACKAGE / "small"
     target, mel = folder / AUDIO_FILE, torch.randn(2, FRONT_END.log_mel.n_mels, 320)
     with atomic_path(target) as temporary:
         temporary.write_bytes(trained_audio_graph(tower, head, mel.shape[1]))
@@ -70,18 +71,20 @@ def ship_audio(runs: Path, share: float) -> None:
     print(f"{target}: differs from torch by {np.abs(exact - wanted).max():.1e}; cosine of 16-bit weights {apart:.6f}")
 
 
-def ship_small(runs: Path, share: float, text_precision: str) -> None:
+def ship_small(runs: Path, head_folder: Path, share: float, text_precision: str, exact: Path | None = None) -> None:
     tower = open_tower(runs)
     text = SmallTextTower((runs / "text/tokenizer.json").read_text())
     text.load_state_dict(load_file(runs / "text/text.safetensors"))
     audio_head, text_head = (
-        open_head(runs / "finish/heads", share),
+        open_head(head_folder, share),
         read_head(runs / "heads/mn04_as", "text", BridgeTextProjection, share),
     )
     model = DualEncoder(audio_head, text_head, tower, text, text_source="minilm", front_end=FRONT_END)
-    report = export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16")
+    if exact is not None:
+        print(export(model, exact, "small", "fp32", audio_precision="fp32"))
+        return
+    print(export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16"))
     model.save(runs / "dual_encoder")
-    print(report)
 
 
 def ship_efficientat(runs: Path, share: float) -> None:
@@ -111,13 +114,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/small"))
     parser.add_argument("--share", type=float, required=True, help="of the bridge, as align.py chose it")
     parser.add_argument("--text-precision", default="int8", choices=("fp32", "fp16", "int8"))
+    parser.add_argument("--head", type=Path, help="audio head of small; default: of finish.py")
+    parser.add_argument(
+        "--exact", type=Path, metavar="FOLDER", help="write small in full precision there, nothing else"
+    )
     parser.add_argument("--audio-only", action="store_true", help="only the audio side of small")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    head = args.head or args.runs / "finish/heads"
     if args.audio_only:
-        ship_audio(args.runs, args.share)
+        ship_audio(args.runs, head, args.share)
         return
-    ship_small(args.runs, args.share, args.text_precision)
+    ship_small(args.runs, head, args.share, args.text_precision, args.exact)
+    if args.exact is not None:
+        return
     ship_efficientat(args.runs, args.share)
 
 

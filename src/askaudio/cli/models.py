@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.cli.output import count_of, emit_json, progress_bar, say
 from askaudio.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def _pull(args: argparse.Namespace) -> int:
     if args.json:
         emit_json({**describe(model), "fetched": [str(path) for path in fetched]})
         return 0
-    say(f"{model.name}: {len(fetched)} files fetched into {model.folder}" if fetched else f"{model.name} is all there")
+    how_many = count_of(len(fetched), "file")
+    say(f"{model.name}: {how_many} fetched into {model.folder}" if fetched else f"{model.name} is all there")
     if usable:
         say(f"next: askaudio index FOLDER --model {model.name}")
     else:
