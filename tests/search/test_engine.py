@@ -112,6 +112,19 @@ def test_long_recordings_give_time_stamped_segments(tmp_path: Path) -> None:
         assert [(s.start_s, s.end_s) for s in hum.segments] == [(0.0, 20.0), (40.0, 60.0)]
 
 
+def test_segments_stay_inside_the_filter(tmp_path: Path) -> None:
+    t = np.arange(60 * RATE_HZ) / RATE_HZ
+    wave = 0.3 * np.sin(2 * np.pi * 100 * t)  # hums from beginning to end
+    soundfile.write(tmp_path / "humming machine.wav", wave, RATE_HZ)
+    write_tone(tmp_path / "bell.wav", 1500)
+    with make_engine(tmp_path) as engine:
+        for text in ("a hum", "humming machine"):  # found by its sound, found by its name
+            (hit,) = engine.search(text, where="start>=20 and end<=50")
+            assert [(s.start_s, s.end_s) for s in hit.segments] == [(20.0, 50.0)]
+        (bell,) = engine.search("humming machine", where="not path~humming")
+        assert bell.words == ()
+
+
 def test_near_identical_takes_are_folded(library: Path) -> None:
     write_tone(library / "take2" / "tone_400_take2.wav", 400.2, level=0.4)
     with make_engine(library) as engine:

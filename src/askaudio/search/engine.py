@@ -29,7 +29,7 @@ from askaudio.index.entries import Identity, Match
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
 from askaudio.index.open import check_identity, open_store
 from askaudio.index.ranking import exact_scores
-from askaudio.index.store import VectorStore
+from askaudio.index.store import VectorStore, first_of_each_clip
 from askaudio.models.build import load
 from askaudio.models.encoder import Encoder, pool_windows
 from askaudio.search.background import SAMPLE, Background, as_match, background_of, twin_cosine
@@ -216,7 +216,7 @@ class SearchEngine:
         text = " ".join(str(part.value) for part in wanted if part.kind == "text") if words else ""
         found = self.store.find_words(text, pool, where) if text else []
         named = [m for m in found if m.named or m.score >= LEAST_WORDS]
-        candidates = self._with_named(candidates, query, [m.clip_id for m in named])
+        candidates = self._with_named(candidates, query, [m.clip_id for m in named], where)
         sample = self._sampled()
         background = background_of(query, sample.vectors)
         z = {c.clip_id: background.z(c.best.score) for c in candidates}
@@ -229,7 +229,7 @@ class SearchEngine:
                 candidate.words = carried.get(candidate.clip_id, ())
             candidates = fuse(candidates, named)
         twins = _fold(candidates, top_k, sample.twin) if fold_twins else [(c, []) for c in candidates[:top_k]]
-        windows = self._windows(query, [c for c, _ in twins])
+        windows = self._windows(query, [c for c, _ in twins], where)
         return [
             _hit(
                 rank,
@@ -271,18 +271,27 @@ class SearchEngine:
                 return found[:clips]
             fetch *= 4
 
-    def _windows(self, query: FloatArray, hits: Sequence[Candidate]) -> dict[str, list[Match]]:
+    def _windows(self, query: FloatArray, hits: Sequence[Candidate], where: Filter | None) -> dict[str, list[Match]]:
         """All windows of the hits of which not all were found: some lie too far from the query."""
         partly = [c.clip_id for c in hits if c.metadata.get("windows") != len(c.windows)]
-        return {c.clip_id: c.windows for c in by_clip(self.store.best_windows(query, partly, _WINDOWS))}
+        return {c.clip_id: c.windows for c in self._again(query, partly, _WINDOWS, where)}
 
-    def _with_named(self, found: list[Candidate], query: FloatArray, named: Sequence[str]) -> list[Candidate]:
+    def _with_named(
+        self, found: list[Candidate], query: FloatArray, named: Sequence[str], where: Filter | None
+    ) -> list[Candidate]:
         """Add recordings that are named as the query says but lie far from it; in the order of their scores."""
         missing = sorted(set(named) - {c.clip_id for c in found})
         if not missing:
             return found
-        more = by_clip(self.store.best_windows(query, missing, 1))
+        more = self._again(query, missing, 1, where)
         return sorted([*found, *more], key=lambda c: (-c.best.score, c.best.entry_id))
+
+    def _again(self, query: FloatArray, clip_ids: Sequence[str], each: int, where: Filter | None) -> list[Candidate]:
+        """Some recordings with the best windows of each that satisfy the filter."""
+        if not clip_ids or where is None:
+            return by_clip(self.store.best_windows(query, clip_ids, each))
+        asked = All((clips_are(clip_ids), where))
+        return by_clip(first_of_each_clip(self.store.search(query, _WINDOWS * len(clip_ids), asked)[0], each))
 
     def _push_down(
         self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part], sample: FloatArray
