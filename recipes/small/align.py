@@ -34,7 +34,7 @@ from askaudio.models.efficientat import class_names
 from askaudio.models.minilm import MiniLMFeatures, pad_tokens
 from askaudio.models.small_text import SmallTextTower
 from askaudio.training.objective import ASK
-from audio import ALIKE
+from audio import count_alike
 
 Head = TypeVar("Head", BridgeAudioProjection, BridgeTextProjection)
 EPOCHS, BATCH, TEMPERATURE, LR, FEATURE_DROPOUT = 8, 256, 0.07, 1e-3, 0.3
@@ -125,10 +125,8 @@ class Lesson:
     @torch.no_grad()
     def __init__(self, sounds: Sounds, texts: Tensor, audio: BridgeAudioProjection, text: BridgeTextProjection) -> None:
         self.features, self.texts, self._heads = sounds.features, texts, (audio, text)
-        embedding = sounds.features[:, :EMBEDDING]
-        near = nn.functional.normalize(embedding - embedding.mean(0), dim=1)
-        alike = [(near[k : k + 1024] @ near.T >= ALIKE).sum(1) for k in range(0, len(near), 1024)]
-        self._chance = torch.cat(alike).float() ** -0.5
+        alike = count_alike(sounds.features[:, :EMBEDDING].numpy())
+        self._chance = torch.from_numpy(alike).float() ** -0.5
         share, audio.share, text.share = audio.share, 1.0, 1.0  # of the three parts side by side, the first two
         self._audio = torch.cat([audio(part) for part in sounds.features.split(4096)])
         self._text = torch.cat([text(part) for part in texts.split(4096)])

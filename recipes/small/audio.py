@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import Corpus, clips, open_corpus
+from corpus import Corpus, open_corpus, rows_of
 from held_out import HeldOut
 from mixing import mixture, random_batch
 from safetensors.torch import load_file, save_file
@@ -119,7 +119,7 @@ def weights_of(folder: Path, corpus: Corpus, heard: Path | None = None) -> np.nd
     A kind is a group (takes of one sound) or, with the teacher's embeddings of the corpus (features.py), all clips that
     the teacher hears alike.
     """
-    rows = [row for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+    rows = rows_of(folder, corpus)
     if heard is None:
         groups = Counter(row["group"] or row["id"] for row in rows)
         weight = np.array([groups[row["group"] or row["id"]] ** -0.5 for row in rows])
@@ -132,12 +132,15 @@ def how_many_alike(heard: Path, ids: list[str]) -> np.ndarray:
     """How many of the clips the teacher hears like each (n,), itself included; 1 for a clip that it did not hear."""
     with np.load(heard, allow_pickle=False) as file:
         first = file["window"] == 0
-        known, embedding = file["ids"][first].tolist(), file["embedding"][first]
+        by_id = dict(zip(file["ids"][first].tolist(), count_alike(file["embedding"][first]).tolist(), strict=True))
+    return np.array([by_id.get(clip_id, 1) for clip_id in ids], dtype=float)
+
+
+def count_alike(embedding: np.ndarray) -> np.ndarray:
+    """How many rows of embeddings (n, 384) are heard like each (n,), itself included."""
     unit = embedding - embedding.mean(0)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    counts = [(unit[k : k + 1024] @ unit.T >= ALIKE).sum(1) for k in range(0, len(unit), 1024)]
-    by_id = dict(zip(known, np.concatenate(counts).tolist(), strict=True))
-    return np.array([by_id.get(clip_id, 1) for clip_id in ids], dtype=float)
+    return np.concatenate([(unit[k : k + 1024] @ unit.T >= ALIKE).sum(1) for k in range(0, len(unit), 1024)])
 
 
 class State:

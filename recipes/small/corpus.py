@@ -59,6 +59,11 @@ def open_corpus(folder: Path) -> Corpus:
     return Corpus(frames, first, np.array([row["frames"] for row in rows], dtype=np.int64))
 
 
+def rows_of(folder: Path, corpus: Corpus) -> list[dict]:
+    """The row of ``clips.jsonl`` of each clip of a corpus, in its order."""
+    return [row for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+
+
 def clips(folder: Path) -> Iterator[dict]:
     """Rows of ``clips.jsonl``; a last line that is only half written is passed over."""
     path = folder / CLIPS_FILE

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import clips, open_corpus
+from corpus import open_corpus, rows_of
 from mixing import to_log_mel
 from safetensors.torch import load_file
 from teacher import Teacher
@@ -82,7 +82,7 @@ def decoded(manifest: Path, seen: set[str], limit: int | None) -> tuple[int, Ite
 def stored(folder: Path, seen: set[str]) -> tuple[int, Iterator[tuple[str, list[np.ndarray]]]]:
     """The same from corpus.py's file; what is missing to 10 s is silence."""
     corpus = open_corpus(folder)
-    ids = [row["id"] for row in clips(folder) if row["frames"] > 0][: len(corpus)]
+    ids = [row["id"] for row in rows_of(folder, corpus)]
     new = [k for k, clip_id in enumerate(ids) if clip_id not in seen]
     silence = to_log_mel(np.zeros(1, np.float32))[0]
 

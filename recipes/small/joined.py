@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from corpus import Corpus, clips, open_corpus
+from corpus import Corpus, open_corpus, rows_of
 from features import open_tower
 from mixing import decibel, energy, to_log_mel
 
@@ -27,9 +27,8 @@ MIXTURES, FRAMES, BATCH = 6000, 1000, 16
 
 def takes_of_titles(folder: Path, corpus: Corpus) -> dict[str, list[int]]:
     """Title -> its clips."""
-    rows = [row for row in clips(folder) if row["frames"] > 0][: len(corpus)]
     found: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows_of(folder, corpus)):
         if row["id"].split("/")[0] in SETS and row["text"].strip():
             found.setdefault(row["text"].lower(), []).append(number)
     return dict(sorted(found.items()))
