@@ -17,7 +17,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python tools/check_house.py
+	$(BIN)/python tools/check_imports.py
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

@@ -15,12 +15,12 @@ import argparse
 import torch
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel, Trainer, TrainingArguments
 
-from askaudio.data.open import open_dataset
-from askaudio.knowledge.base import KnowledgeBase
+from askaudio.ask.objective import ASK
+from askaudio.data.readers.open import open_dataset
+from askaudio.interop.clap import ClapPairs, row_encoder
+from askaudio.interop.transformers import ASKCallback, ASKLoss
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
-from askaudio.training.for_clap import ClapPairs, row_encoder
-from askaudio.training.for_transformers import ASKCallback, ASKLoss
-from askaudio.training.objective import ASK
 
 
 def make_trainer(model: ClapModel, pairs: ClapPairs, out: str, epochs: int, batch: int, lr: float = 1e-5) -> Trainer:

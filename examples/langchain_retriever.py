@@ -13,7 +13,7 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from askaudio.index.open import default_collection
+from askaudio.engines.open import default_collection
 from askaudio.search.engine import SearchEngine
 
 

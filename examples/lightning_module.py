@@ -12,10 +12,10 @@ from plain_loop import BATCH, EPOCHS, HELD_OUT, PAIRS, make_pairs
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from askaudio.knowledge.base import KnowledgeBase
+from askaudio.ask.objective import ASK
+from askaudio.interop.lightning import ASKCallback
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
-from askaudio.training.for_lightning import ASKCallback
-from askaudio.training.objective import ASK
 
 
 class TwoHeads(pl.LightningModule):

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from askaudio.knowledge.base import KnowledgeBase
+from askaudio.ask.objective import ASK
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
-from askaudio.training.objective import ASK
 
 PAIRS, HELD_OUT, BATCH, EPOCHS = 1500, 300, 8, 4
 

@@ -22,17 +22,17 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 
+from askaudio.ask.objective import ASK
 from askaudio.audio.front_end import FrontEnd
 from askaudio.audio.logmel import LogMel
-from askaudio.knowledge.base import KnowledgeBase
+from askaudio.interop.sentence_transformers_loss import ASKLoss, row_encoder
+from askaudio.interop.sentence_transformers_module import sentence_transformer
+from askaudio.interop.transformers import ASKCallback
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.projection import Projection
-from askaudio.models.st_module import sentence_transformer
-from askaudio.training.for_sentence_transformers import ASKLoss, row_encoder
-from askaudio.training.for_transformers import ASKCallback
-from askaudio.training.objective import ASK
 
 RATE_HZ = 16000
 

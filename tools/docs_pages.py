@@ -16,43 +16,52 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "askaudio"
-# room -> what it is for, in the words of its page
-ROOMS = {
-    "search": "Ask a collection, fill it, keep it up to date. No torch.",
-    "index": "Stores of vectors behind one contract. No torch.",
-    "models": "Encoders: open, train, export, publish. Opening and using them needs no torch.",
+# package -> what it is for, the first line of its page
+PACKAGES = {
+    "search": "Search a collection by text or sound. No torch.",
+    "ingest": "Write a collection: walk folders, encode files, follow changes. No torch.",
+    "encoders": "Open and use encoders. No torch.",
+    "index": "The contract of vector stores, filters and entries. No torch.",
+    "engines": "The vector stores, one file per engine. No torch.",
     "audio": "Decoding, windows, log-mel. No torch.",
-    "data": "Captioned sets: read, check, filter, feed to a training.",
-    "training": "ASK as an objective, our trainer, and the plugs for other trainers. Extra `train`.",
-    "knowledge": "The knowledge base and what it injects. Extra `train`.",
-    "losses": "Contrastive losses between audio and text. Extra `train`.",
+    "data": "Captioned data sets: manifest and readers. No torch.",
+    "checks": "Checks of captioned data sets: faults, duplicates, leaks. No torch.",
+    "scenes": "Generated sound scenes with captions. No torch.",
     "evaluation": "Metrics, protocol, intervals, comparisons. No torch.",
-    "core": "Errors, files, types: what every room uses.",
+    "ask": "The ASK objective, its state and its refresh. Extra `train`.",
+    "knowledge": "The knowledge base, reliability, injection and refinement. Extra `train`.",
+    "losses": "Contrastive losses between audio and text. Extra `train`.",
+    "models": "Dual encoders and towers that train. Extra `train`.",
+    "training": "The trainer: data, batches, checkpoints. Extra `train`.",
+    "pipeline": "From a recipe to a trained and evaluated model. Extra `train`.",
+    "export": "Write trained models for search without torch. Extra `train`.",
+    "interop": "Adapters to other libraries. Extra `train`, and that of the library.",
+    "core": "Errors, files, types: what every package uses.",
 }
 # layer by layer readings of one file format: nothing that a program outside would call
-LEFT_OUT = {"models/efficientat_tower.py", "models/onnx_bytes.py"}
+LEFT_OUT = {"encoders/efficientat_tower.py", "encoders/onnx_bytes.py"}
 CLI_WIDTH = "100"
 
 
-def public_modules(room: str) -> list[str]:
-    """Dotted names of a room's modules that define a public class or function: those behind ``askaudio.NAME`` first."""
+def public_modules(package: str) -> list[str]:
+    """Dotted names of a package's modules that define a public class or function, ``askaudio.NAME`` first."""
     sys.path.insert(0, str(PACKAGE.parent))
     import askaudio
 
     found = []
-    for path in sorted((PACKAGE / room).glob("*.py")):
+    for path in sorted((PACKAGE / package).rglob("*.py")):
         if path.relative_to(PACKAGE).as_posix() in LEFT_OUT:
             continue
         body = ast.parse(path.read_text(encoding="utf-8")).body
         named = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
         if any(not name.startswith("_") for name in named):
-            found.append(f"askaudio.{room}.{path.stem}")
+            found.append(".".join(("askaudio", *path.relative_to(PACKAGE).with_suffix("").parts)))
     return sorted(found, key=lambda name: name not in askaudio._HOMES.values())
 
 
-def room_page(room: str) -> str:
-    """The reference of one room: a directive for mkdocstrings a module."""
-    return f"# {room}\n\n{ROOMS[room]}\n" + "".join(f"\n::: {name}\n" for name in public_modules(room))
+def package_page(package: str) -> str:
+    """The reference of one package: a directive for mkdocstrings a module."""
+    return f"# {package}\n\n{PACKAGES[package]}\n" + "".join(f"\n::: {name}\n" for name in public_modules(package))
 
 
 def cli_page() -> str:
@@ -91,8 +100,8 @@ def recipes_page() -> str:
 
 def generated_pages() -> dict[str, str]:
     """Path in docs/ -> Markdown, for every page that comes from the code."""
-    rooms = {f"reference/askaudio.{room}.md": room_page(room) for room in ROOMS}
-    return {"reference/commands.md": cli_page(), "reference/recipes.md": recipes_page(), **rooms}
+    packages = {f"reference/askaudio.{package}.md": package_page(package) for package in PACKAGES}
+    return {"reference/commands.md": cli_page(), "reference/recipes.md": recipes_page(), **packages}
 
 
 def on_files(files: Any, config: Any) -> Any:

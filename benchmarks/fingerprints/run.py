@@ -18,9 +18,9 @@ import numpy as np
 import soundfile
 
 from askaudio.audio.decode import decode
-from askaudio.data.fingerprints import RATE_HZ, Fingerprint, fingerprint_of, make_fingerprints
+from askaudio.checks.fingerprints import RATE_HZ, Fingerprint, fingerprint_of, make_fingerprints
+from askaudio.checks.same_sound import Overlap, find_overlaps
 from askaudio.data.manifest import Clip, read_manifest
-from askaudio.data.same_sound import Overlap, find_overlaps
 
 SOURCE_HZ = 48_000
 LENGTHS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 1e9)

@@ -22,17 +22,17 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
-from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.entries import EntryIndex
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.refinement import RefineEverySteps
+from askaudio.ask.objective import ASK
+from askaudio.knowledge.base.entries import EntryIndex
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.candidates import CandidateSampling
+from askaudio.knowledge.injection.coarse import CoarseGrainedInjection
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.refinement.policies import RefineEverySteps
 from askaudio.losses.ntxent import NTXent
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.projection import Projection
-from askaudio.training.objective import ASK
 
 TEXT = 384
 

@@ -29,7 +29,7 @@ from askaudio.core.errors import AudioDecodeError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray
 from askaudio.data.manifest import Manifest, read_manifest
-from askaudio.models.onnx import OnnxEncoder
+from askaudio.encoders.onnx import OnnxEncoder
 
 
 def seconds_of(samples: FloatArray, rate_hz: int) -> list[FloatArray]:

@@ -27,11 +27,11 @@ import pyarrow  # noqa: F401  (once, for all forks)
 import soundfile
 
 import askaudio.cli.index  # noqa: F401
-import askaudio.search.ingest as ingesting
+import askaudio.ingest.update as ingesting
 from askaudio.cli import main as askaudio_command
-from askaudio.index.check import check
-from askaudio.index.open import open_store
-from askaudio.models.toy import ToyEncoder
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.check import check
+from askaudio.engines.open import open_store
 
 RATE_HZ = 16_000
 FORK = get_context("fork")

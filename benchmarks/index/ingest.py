@@ -25,13 +25,13 @@ import soundfile
 from askaudio.audio.decode import decode, stream_windows
 from askaudio.core.errors import AudioDecodeError
 from askaudio.data.manifest import read_manifest
+from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.onnx import OnnxEncoder
+from askaudio.encoders.registry import SMALL
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.entries import Identity
-from askaudio.index.open import open_store
-from askaudio.models.encoder import Encoder
-from askaudio.models.onnx import OnnxEncoder
-from askaudio.models.registry import SMALL
-from askaudio.models.toy import ToyEncoder
-from askaudio.search.ingest import ingest
+from askaudio.ingest.update import ingest
 
 RATE_HZ, FILE_S = 44_100, 60
 

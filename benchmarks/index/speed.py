@@ -29,10 +29,10 @@ import embeddings
 import numpy as np
 import psutil
 
+from askaudio.encoders.onnx import OnnxEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry, Identity
-from askaudio.index.open import open_store
 from askaudio.index.store import VectorStore
-from askaudio.models.onnx import OnnxEncoder
 from askaudio.search.engine import SearchEngine
 
 BATCH = 20_000

@@ -21,15 +21,15 @@ import torch
 from loop import Head
 from torch import Tensor, nn
 
+from askaudio.ask.objective import ASK
 from askaudio.core.files import write_json, write_text
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling, CandidateTurns
-from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.refinement import NeverRefine
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.candidates import CandidateSampling, CandidateTurns
+from askaudio.knowledge.injection.coarse import CoarseGrainedInjection
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.refinement.policies import NeverRefine
 from askaudio.losses.ntxent import NTXent
 from askaudio.models.cnn import CnnAudioTower
-from askaudio.training.objective import ASK
 
 EVERY = (8, 32)  # parts of the base that a step reads in the benchmark's rows
 

@@ -7,7 +7,7 @@ All captions of a scene come from one other training scene, so no new text has t
 - left out: of a scene that holds all of its labels but one;
 - wrong: of a scene with as many labels, all but one the same.
 
-The last three are what careless annotators write. `data/scenes/caption_errors.py` words such captions anew; here they
+The last three are what careless annotators write. `scenes/caption_errors.py` words such captions anew; here they
 are taken from scenes where they are true.
 """
 

@@ -27,8 +27,8 @@ from askaudio.audio.front_end import FrontEnd
 from askaudio.audio.logmel import LogMel
 from askaudio.core.files import atomic_path, write_json
 from askaudio.data.manifest import Clip, Manifest, read_manifest
-from askaudio.data.scenes.library import SceneSet, recorded_scenes
-from askaudio.data.scenes.parallel import in_order
+from askaudio.scenes.library import SceneSet, recorded_scenes
+from askaudio.scenes.parallel import in_order
 
 RATE_HZ = 32_000
 BANDS, FRAMES = 64, 125  # the trainable tower's picture of ten seconds
@@ -80,7 +80,7 @@ def statistics(mel: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def _tower(path: str):
-    from askaudio.models.efficientat import EfficientATFeatures
+    from askaudio.encoders.efficientat import EfficientATFeatures
 
     return EfficientATFeatures(path)
 

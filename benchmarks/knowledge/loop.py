@@ -16,14 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling, CandidateSource, CandidateTurns
-from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.drift import Drift
-from askaudio.knowledge.fine import FineGrainedInjection
+from askaudio.ask.objective import ASK
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.candidates import CandidateSampling, CandidateSource, CandidateTurns
+from askaudio.knowledge.injection.coarse import CoarseGrainedInjection
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.injection.queue import MomentumEncoder, QueueMemory
 from askaudio.knowledge.locality import agreement, measure_locality, whole_gradient
-from askaudio.knowledge.queue import MomentumEncoder, QueueMemory
-from askaudio.knowledge.refinement import (
+from askaudio.knowledge.refinement.drift import Drift
+from askaudio.knowledge.refinement.policies import (
     NeverRefine,
     RefineEveryEpochs,
     RefineEverySteps,
@@ -33,7 +34,6 @@ from askaudio.knowledge.refinement import (
 from askaudio.losses.ntxent import NTXent
 from askaudio.losses.soft_targets import SoftTargets, target_rows
 from askaudio.losses.text_similarity import TextSimilarityLoss
-from askaudio.training.objective import ASK
 
 METERED = (0.1, 0.25, 0.5, 1, 2, 3, 4, 7, 10)  # after so many epochs locality is measured
 

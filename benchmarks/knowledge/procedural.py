@@ -24,7 +24,7 @@ from loop import Setup, train
 from run import Bench, keep, slug
 
 from askaudio.core.files import write_json, write_text
-from askaudio.data.scenes.library import synthesised_scenes
+from askaudio.scenes.library import synthesised_scenes
 
 COUNTS = {"train": 2000, "val": 200, "test": 400}
 PLAIN = Setup(epochs=10)

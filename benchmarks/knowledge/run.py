@@ -23,7 +23,7 @@ import tune
 from loop import Data, Result, Setup, standardised, train
 
 from askaudio.core.files import atomic_path
-from askaudio.knowledge.reliability import estimate_reliability
+from askaudio.knowledge.reliability.estimate import estimate_reliability
 
 PLAIN = Setup()
 ASK = Setup(fine=1.0, coarse=0.5, early=16, every=8)

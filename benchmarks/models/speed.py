@@ -23,7 +23,7 @@ import torch
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from askaudio.core.files import write_json
-from askaudio.models.build import load
+from askaudio.encoders.load import load
 
 HERE = Path(__file__).parent
 TURNS = 9

@@ -24,15 +24,15 @@ import psutil
 import torch
 import torch.nn.functional as F
 
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
-from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.inverted_lists import InvertedLists
-from askaudio.knowledge.mapped import map_base
-from askaudio.knowledge.refinement import NeverRefine, RefineInParts
+from askaudio.ask.objective import ASK
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.base.mapped import map_base
+from askaudio.knowledge.injection.candidates import CandidateSampling
+from askaudio.knowledge.injection.coarse import CoarseGrainedInjection
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.injection.inverted_lists import InvertedLists
+from askaudio.knowledge.refinement.policies import NeverRefine, RefineInParts
 from askaudio.losses.ntxent import NTXent
-from askaudio.training.objective import ASK
 
 CENTERS, NOISE = 2000, 1.1
 TAU = 0.07

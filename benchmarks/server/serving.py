@@ -14,10 +14,10 @@ import numpy as np
 import psutil
 import soundfile
 
-from askaudio.index.open import open_store
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.store import Identity
-from askaudio.models.toy import ToyEncoder
-from askaudio.search.ingest import ingest
+from askaudio.ingest.update import ingest
 
 RATE_HZ = 16_000
 # as `askaudio serve`, with the limits that a benchmark has to change

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 
 from askaudio.cli.output import progress_bar
-from askaudio.config.assemble import assemble, run
-from askaudio.config.inputs import Inputs, read_inputs
 from askaudio.config.load import load_recipe
 from askaudio.config.schema import Recipe
 from askaudio.core.files import sha256_file, write_json
 from askaudio.evaluation.report import Report
 from askaudio.evaluation.significance import bootstrap, interval, unit_rows
+from askaudio.pipeline.assemble import assemble, run
+from askaudio.pipeline.inputs import Inputs, read_inputs
 from askaudio.training.retrieval import score
 
 HERE = Path(__file__).resolve().parent

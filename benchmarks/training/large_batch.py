@@ -20,15 +20,15 @@ import time
 def one(size: int, chunk: int) -> dict[str, float]:
     import torch
 
-    from askaudio.data.collate import Batch
-    from askaudio.knowledge.base import KnowledgeBase
-    from askaudio.knowledge.refinement import NeverRefine
+    from askaudio.ask.objective import ASK
+    from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+    from askaudio.knowledge.refinement.policies import NeverRefine
     from askaudio.losses.ntxent import NTXent
     from askaudio.models.cnn import CnnAudioTower
     from askaudio.models.dual_encoder import DualEncoder
     from askaudio.models.projection import Projection
+    from askaudio.training.collate import Batch
     from askaudio.training.module import RetrievalModule
-    from askaudio.training.objective import ASK
 
     torch.manual_seed(0)
     normalise = torch.nn.functional.normalize

@@ -25,15 +25,15 @@ from features import open_tower, read
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from askaudio.ask.objective import ASK
 from askaudio.core.files import read_json, write_json
 from askaudio.data.manifest import read_manifest, split_by_group
-from askaudio.knowledge.base import KnowledgeBase
+from askaudio.encoders.efficientat import class_names
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
 from askaudio.models.bridge import EMBEDDING, BridgeAudioProjection, BridgeTextProjection, teach_names
-from askaudio.models.efficientat import class_names
 from askaudio.models.minilm import MiniLMFeatures, pad_tokens
 from askaudio.models.small_text import SmallTextTower
-from askaudio.training.objective import ASK
 from audio import count_alike
 
 Head = TypeVar("Head", BridgeAudioProjection, BridgeTextProjection)

@@ -24,9 +24,9 @@ from askaudio.audio.windows import fixed_windows
 from askaudio.cli.output import progress_bar
 from askaudio.core.files import read_json, write_json
 from askaudio.data.manifest import Clip, read_manifest, split_by_group
+from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.load import load
 from askaudio.evaluation.significance import bootstrap, interval, unit_rows
-from askaudio.models.build import load
-from askaudio.models.encoder import Encoder
 
 RESULTS = Path(__file__).with_name("results.json")
 STREET_CLIPS_A_LABEL = 80

@@ -26,7 +26,7 @@ from askaudio.cli.output import progress_bar
 from askaudio.core.errors import AskAudioError
 from askaudio.core.types import FloatArray
 from askaudio.data.manifest import Clip, read_manifest, split_by_group
-from askaudio.models.efficientat import FRONT_END
+from askaudio.encoders.efficientat import FRONT_END
 
 N_MELS = 128
 LONGEST_S = 30.0

@@ -30,7 +30,7 @@ from askaudio.cli.output import progress_bar
 from askaudio.core.errors import AskAudioError
 from askaudio.core.files import atomic_path
 from askaudio.data.manifest import read_manifest
-from askaudio.models.efficientat import FRONT_END
+from askaudio.encoders.efficientat import FRONT_END
 from askaudio.models.small_audio import SmallAudioTower
 
 Hears = Callable[

@@ -22,7 +22,7 @@ from teacher import Teacher
 from askaudio.audio.decode import decode
 from askaudio.core.files import atomic_path
 from askaudio.data.manifest import read_manifest, split_by_group
-from askaudio.models.efficientat import FRONT_END, class_names
+from askaudio.encoders.efficientat import FRONT_END, class_names
 from askaudio.models.minilm import MiniLMFeatures
 from askaudio.models.small_audio import SmallAudioTower
 

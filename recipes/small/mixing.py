@@ -10,7 +10,7 @@ import numpy as np
 from corpus import N_MELS, Corpus
 from scipy.signal import lfilter
 
-from askaudio.models.efficientat import FRONT_END
+from askaudio.encoders.efficientat import FRONT_END
 
 MEL = FRONT_END.log_mel
 # How often 1, 2, 3, 4 sounds are heard: mostly one, unchanged more often than not. A student of this size is as good on

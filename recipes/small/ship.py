@@ -4,8 +4,8 @@
     python recipes/small/ship.py --share 0.4 --audio-only    # a tower that went on learning behind the shipped head
     python recipes/small/ship.py --share 0.4 --exact FOLDER  # small in full precision: what 16 and 8 bits cost
 
-Writes ``src/askaudio/models/small`` (audio.onnx as 16-bit floats, text.onnx as 8-bit integers, tokenizer.json,
-encoder.json) and ``src/askaudio/models/efficientat_head`` (head.onnx; it shares the text tower of ``small``).
+Writes ``src/askaudio/encoders/small`` (audio.onnx as 16-bit floats, text.onnx as 8-bit integers, tokenizer.json,
+encoder.json) and ``src/askaudio/encoders/efficientat_head`` (head.onnx; it shares the text tower of ``small``).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
+from askaudio.encoders.efficientat import FRONT_END
+from askaudio.encoders.efficientat_encoder import HEAD_FILE
+from askaudio.encoders.onnx import AUDIO_FILE, FORMAT, SETTINGS_FILE, TEXT_FILE, TOKENIZER_FILE
+from askaudio.encoders.session import open_session
+from askaudio.export.dual_encoder import export, trace, trained_audio_graph
+from askaudio.export.precision import store_as
 from askaudio.models.bridge import EMBEDDING, BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.efficientat import FRONT_END
-from askaudio.models.efficientat_encoder import HEAD_FILE
-from askaudio.models.export import export, trace, trained_audio_graph
-from askaudio.models.onnx import AUDIO_FILE, FORMAT, SETTINGS_FILE, TEXT_FILE, TOKENIZER_FILE
-from askaudio.models.precision import store_as
-from askaudio.models.session import open_session
 from askaudio.models.small_audio import SmallAudioTower
 from askaudio.models.small_text import SmallTextTower
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from askaudio.models.efficientat import tower
-from askaudio.models.session import open_session
+from askaudio.encoders.efficientat import tower
+from askaudio.encoders.session import open_session
 
 # tensors of the published graph: ends of blocks at 1/4, 1/8, 1/16 and 1/32 of the spectrogram, and the last map
 MAPS = (("add_193", 16), ("add_522", 16), ("add_1116", 48), ("add_1511", 64), ("hardswish_19", 384))

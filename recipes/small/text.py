@@ -1,7 +1,7 @@
 """Distil the text tower: own tokenizer, own transformer, the teacher's vectors as targets; stops and goes on.
 
     python recipes/small/text.py --steps 4000
-    python recipes/small/text.py --begin src/askaudio/models/small --peak-lr 5e-4    # goes on from the shipped tower
+    python recipes/small/text.py --begin src/askaudio/encoders/small --peak-lr 5e-4    # goes on from the shipped tower
 
 Loss: one minus the cosine to the teacher's vector, and the error of all cosines within the batch, which is what
 retrieval ranks by. State in ``runs/small/text``; ``curve.jsonl`` says how near the tower comes on texts of another

@@ -23,7 +23,7 @@ import torch
 
 from askaudio.cli.output import progress_bar
 from askaudio.data.manifest import read_manifest, split_by_group
-from askaudio.models.efficientat import class_names
+from askaudio.encoders.efficientat import class_names
 from askaudio.models.minilm import MiniLMTower, pad_tokens
 
 CLAUSES = re.compile(r",| and then | followed by | while | as | with | and | then ")

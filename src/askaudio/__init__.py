@@ -9,12 +9,12 @@ __version__ = "0.1.0"
 
 # public name -> module that holds it
 _HOMES = {
-    "ASK": "askaudio.training.objective",
-    "KnowledgeBase": "askaudio.knowledge.base",
+    "ASK": "askaudio.ask.objective",
+    "KnowledgeBase": "askaudio.knowledge.base.knowledge_base",
     "DualEncoder": "askaudio.models.dual_encoder",
     "SearchEngine": "askaudio.search.engine",
     "evaluate": "askaudio.evaluation.evaluate",
-    "load": "askaudio.models.build",
+    "load": "askaudio.encoders.load",
 }
 
 __all__ = [*_HOMES, "__version__"]

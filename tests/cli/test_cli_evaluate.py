@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from askaudio.cli import main
-from askaudio.data.scenes.library import synthesised_scenes
-from askaudio.data.scenes.write import write_scenes
 from askaudio.evaluation.run_files import read_embeddings, write_embeddings
+from askaudio.scenes.library import synthesised_scenes
+from askaudio.scenes.write import write_scenes
 
 HZ = {"hum": 100, "horn": 400, "siren": 900, "alarm": 2000, "bird": 4000, "hiss": 7000}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from askaudio.cli import main
-from askaudio.models.build import load
+from askaudio.encoders.load import load
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.projection import Projection
 

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from askaudio.cli import main
-from askaudio.data.open import open_dataset
+from askaudio.data.readers.open import open_dataset
 from layouts import RATE_HZ, make_audiocaps, make_clotho, texture, tone
 
 

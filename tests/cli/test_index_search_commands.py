@@ -79,7 +79,7 @@ def test_damage_is_found_and_mended(folder: Path, collection: Path, capsys: pyte
     assert len(json.loads(say(capsys, "search", "bell", "--json"))) == 3
     say(capsys, "collection", "repair")
     assert "0 faults" in say(capsys, "collection", "check")
-    from askaudio.index.open import open_store
+    from askaudio.engines.open import open_store
 
     with open_store(collection, "w") as store:
         store.delete("path~bell")
@@ -162,7 +162,7 @@ def test_watching_tells_only_what_is_new(
             return seen
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("askaudio.search.watch.wait_for_change", wait_for_change)
+    monkeypatch.setattr("askaudio.ingest.watch.wait_for_change", wait_for_change)
     assert main(["index", str(folder), "--model", "toy", "--workers", "1", "--watch"]) == 130
     told = capsys.readouterr().out
     reports = [line for line in told.splitlines() if " added, " in line]

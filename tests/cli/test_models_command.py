@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from askaudio.cli import main
-from askaudio.models import registry
+from askaudio.encoders import registry
 from onnx_folder import write_encoder
 
 SHARED_FOLDER = "models/efficientat_mn04"
@@ -123,10 +123,10 @@ def test_cards_are_shown(tmp_path, monkeypatch, capsys):
 
 def test_speeds_are_measured_and_remembered(monkeypatch, capsys):
     from askaudio.cli import models
-    from askaudio.models.toy import ToyEncoder
+    from askaudio.encoders.toy import ToyEncoder
 
     monkeypatch.setattr(registry.Model, "is_installed", lambda self: self.name == "small")
-    monkeypatch.setattr("askaudio.models.build.load", lambda name: ToyEncoder())
+    monkeypatch.setattr("askaudio.encoders.load.load", lambda name: ToyEncoder())
     monkeypatch.setattr(models, "REPEAT", 1)
     assert main(["models", "--measure", "--json"]) == 0
     measured = told(capsys)["models"][0]

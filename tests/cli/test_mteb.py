@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from askaudio.cli import main
-from askaudio.cli.evaluate_mteb import table
+from askaudio.cli.evaluate.mteb import table
 from layouts import SOUNDS, tone
 
 pytest.importorskip("mteb")
@@ -58,7 +58,7 @@ def test_task_names(library, capsys):
 
 def test_sounds_as_data_sets_hold_them(tmp_path):
     from askaudio.core.errors import DataError
-    from askaudio.models.mteb_encoder import read_sound
+    from askaudio.interop.mteb_encoder import read_sound
 
     wave = tone(440.0, 0)
     soundfile.write(tmp_path / "a.wav", wave, 16000, subtype="FLOAT")

@@ -37,7 +37,7 @@ def test_training_ends_in_an_encoder_that_serves(library, tmp_path, capsys):
     assert told["run"] == str(out) and told["epochs"] == 3
     assert told["validation"] == json.loads((out / "metrics.json").read_text())["validation"]
 
-    from askaudio.models.build import load
+    from askaudio.encoders.load import load
 
     encoder = load(out)
     low, high = (soundfile.read(library / f"{i}.wav", dtype="float32")[0] for i in (20, 21))

@@ -52,10 +52,10 @@ def blocks(page: Path, language: str) -> list[tuple[int, str, str]]:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     """What the pages assume: sounds/ with captions, classes/, captions.csv, and a collection made by the toy."""
+    from askaudio.encoders.load import load
+    from askaudio.engines.open import open_store
     from askaudio.index.entries import Identity
-    from askaudio.index.open import open_store
-    from askaudio.models.build import load
-    from askaudio.search.ingest import ingest
+    from askaudio.ingest.update import ingest
 
     folder = tmp_path_factory.mktemp("docs")
     rng = np.random.default_rng(0)
@@ -111,8 +111,8 @@ def test_the_smallest_working_one_is_small(page):
 
 
 def test_the_store_of_the_docs_answers_as_the_exact_one(world, monkeypatch, tmp_path):
+    from askaudio.engines.open import open_store
     from askaudio.index.entries import Entry, Identity
-    from askaudio.index.open import open_store
 
     names = run_blocks(DOCS / "extend" / "store.md", world, monkeypatch)
     identity = Identity("f", 4, "toy")
@@ -304,7 +304,7 @@ def test_generated_pages_have_every_command_and_module(generated):
     assert "### askaudio data suspects" in commands and "--tower" in commands
     search = generated["reference/askaudio.search.md"]
     assert search.index("::: askaudio.search.engine\n") < search.index("::: askaudio.search.background\n")
-    assert "::: askaudio.training.objective\n" in generated["reference/askaudio.training.md"]
+    assert "::: askaudio.ask.objective\n" in generated["reference/askaudio.ask.md"]
 
 
 @pytest.mark.slow

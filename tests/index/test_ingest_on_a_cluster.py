@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from askaudio.encoders.load import load
+from askaudio.engines.open import open_store
 from askaudio.index.entries import Identity
-from askaudio.index.open import open_store
-from askaudio.models.build import load
-from askaudio.search.cluster import _pack, _unpack
-from askaudio.search.encode import Sound, encode_file
-from askaudio.search.ingest import ingest
+from askaudio.ingest.cluster import _pack, _unpack
+from askaudio.ingest.encode_file import Sound, encode_file
+from askaudio.ingest.update import ingest
 
 FILES = 120
 

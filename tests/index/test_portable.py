@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from stored_entries import IDENTITY, make_entries
 
 from askaudio.cli import main
 from askaudio.core.errors import IndexStoreError
-from askaudio.index.open import open_store
+from askaudio.engines.open import open_store
 from askaudio.index.portable import read_parquet, write_dataset, write_parquet
+from stored_entries import IDENTITY, make_entries
 
 parquet = pytest.importorskip("pyarrow.parquet")
 

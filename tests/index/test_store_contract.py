@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stored_entries import DIM, IDENTITY, make_entries
 
 from askaudio.core.errors import ConfigError, IndexStoreError
+from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry, Identity
-from askaudio.index.open import open_store
 from askaudio.index.store import VectorStore
+from stored_entries import DIM, IDENTITY, make_entries
 
 Opener = Callable[..., VectorStore]
 FILTERS = [

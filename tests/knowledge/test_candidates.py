@@ -6,8 +6,8 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from askaudio.knowledge.base import EntryIndex, KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling, CandidateTurns
+from askaudio.knowledge.base.knowledge_base import EntryIndex, KnowledgeBase
+from askaudio.knowledge.injection.candidates import CandidateSampling, CandidateTurns
 
 
 def base_of(n, d=8, seed=0, dtype=torch.float32):
@@ -85,8 +85,8 @@ def test_turns_read_all_rows_once_and_estimate_the_denominator():
 
 MILLION = """
 import resource, torch
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling, CandidateTurns
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.candidates import CandidateSampling, CandidateTurns
 n = 1_000_000
 rows = lambda seed: torch.randn(n, 8, generator=torch.Generator().manual_seed(seed)).bfloat16()
 base = KnowledgeBase.from_pairs(range(n), rows(0), rows(1))

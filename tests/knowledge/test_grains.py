@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from askaudio.core.errors import AskAudioError
-from askaudio.knowledge.adaptive import fit_neighbor_setting
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.coarse import CoarseGrainedInjection, assign
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.inject import augment, blend
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.blend import augment, blend
+from askaudio.knowledge.injection.coarse import CoarseGrainedInjection, assign
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.reliability.adaptive import fit_neighbor_setting
 
 
 def grouped(n=60, groups=6, d=12, noise=0.15, seed=0, ids=None, dtype=torch.float64):

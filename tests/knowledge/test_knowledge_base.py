@@ -1,6 +1,4 @@
-"""Base, leak filter, files, sources, neighbors: immutability, refusals, bit-equal round trips, exact search."""
-
-import json
+"""Base, leak filter, neighbors: immutability, refusals, exact search."""
 
 import pytest
 import torch
@@ -9,12 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askaudio.core.errors import AskAudioError
-from askaudio.knowledge import neighbors as neighbors_module
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.files import load_base, save_base
-from askaudio.knowledge.leaks import LeakFilter, plain_text
-from askaudio.knowledge.neighbors import approximate_neighbors, nearest
-from askaudio.knowledge.sources import read_ontology
+from askaudio.knowledge.base import neighbors as neighbors_module
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.base.leaks import LeakFilter, plain_text
+from askaudio.knowledge.base.neighbors import approximate_neighbors, nearest
 
 
 def rows(n, d=8, seed=0):
@@ -63,38 +59,6 @@ def test_sources_join_and_clashing_ids_are_refused():
         KnowledgeBase.combine([train, make(2, source="external")])
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_saved_and_loaded_base_is_bit_equal(tmp_path, dtype):
-    base = KnowledgeBase.combine(
-        [make(3, dtype=dtype), KnowledgeBase.from_pairs([7], None, rows(1), source="text", dtype=dtype)]
-    ).refreshed(rows(4, seed=8), rows(4, seed=9), "enc")
-    save_base(base, tmp_path / "kb")
-    again = load_base(tmp_path / "kb")
-    assert torch.equal(base.audio, again.audio) and torch.equal(base.text, again.text)
-    assert again.audio.dtype == dtype and again.index.ids == base.index.ids and again.version == 1
-    assert again.fingerprint == base.fingerprint
-
-
-def test_damaged_folders_are_refused_by_name(tmp_path):
-    save_base(make(3), tmp_path)
-    other = make(3, ids=["x", "y", "z"])
-    about = json.loads((tmp_path / "base.json").read_text())
-    (tmp_path / "base.json").write_text(json.dumps({**about, "ids": list(other.index.ids)}))
-    with pytest.raises(AskAudioError, match="fingerprints differ"):
-        load_base(tmp_path)
-    (tmp_path / "base.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(AskAudioError, match=r"base\.safetensors"):
-        load_base(tmp_path)
-    (tmp_path / "base.safetensors").unlink()
-    with pytest.raises(AskAudioError, match=r"base\.safetensors"):
-        load_base(tmp_path)
-    (tmp_path / "base.json").write_text('{"format": 99}')
-    with pytest.raises(AskAudioError, match="format 1"):
-        load_base(tmp_path)
-    with pytest.raises(AskAudioError, match="whole numbers"):
-        save_base(make(1, ids=[("a", 1)]), tmp_path)
-
-
 def test_bad_rows_are_refused_with_the_row():
     bad = rows(3)
     bad[1, 2] = float("nan")
@@ -131,20 +95,6 @@ def test_encoded_calls_the_encoder_in_pieces_and_without_gradient():
     base = KnowledgeBase.encoded(range(10), encode, piece=4, dtype=torch.float32)
     assert seen == [4, 4, 2] and not base.audio.requires_grad
     torch.testing.assert_close(base.audio, F.normalize(rows(10), dim=1))
-
-
-def test_ontology_gives_class_texts(tmp_path):
-    path = tmp_path / "ontology.json"
-    path.write_text(
-        json.dumps([{"id": "/m/1", "name": "Bark", "description": "Of a dog."}, {"id": "2", "name": "Rain"}])
-    )
-    assert [c.text for c in read_ontology(path)] == ["Bark: Of a dog.", "Rain"]
-    path.write_text('[{"id": "1", "name": "x"}, {"id": "1", "name": "y"}]')
-    with pytest.raises(AskAudioError, match="twice"):
-        read_ontology(path)
-    path.write_text('[{"name": "x"}]')
-    with pytest.raises(AskAudioError, match="class 0"):
-        read_ontology(path)
 
 
 def slow_nearest(q, x, k, qc, xc, eligible):

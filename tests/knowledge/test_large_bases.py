@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from askaudio.ask.objective import ASK
 from askaudio.core.errors import AskAudioError
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.inverted_lists import InvertedLists
-from askaudio.knowledge.mapped import map_base, open_mapped
-from askaudio.knowledge.refinement import GraphRefinement, NeverRefine, RefineEveryEpochs, RefineInParts
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.base.mapped import map_base, open_mapped
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.injection.inverted_lists import InvertedLists
+from askaudio.knowledge.refinement.policies import GraphRefinement, NeverRefine, RefineEveryEpochs, RefineInParts
 from askaudio.losses.ntxent import NTXent
-from askaudio.training.objective import ASK
 
 N, D, B = 3000, 16, 8
 

@@ -7,12 +7,12 @@ from torch import nn
 
 from askaudio.core.errors import AskAudioError
 from askaudio.knowledge import locality
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.drift import measure_drift, neighbor_overlap, row_drift
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.graph import GraphAttention, fit_attention, message_pass, propagate, sparse_graph
-from askaudio.knowledge.queue import MomentumEncoder, QueueMemory, stable_codes
-from askaudio.knowledge.refinement import (
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.injection.queue import MomentumEncoder, QueueMemory, stable_codes
+from askaudio.knowledge.refinement.drift import measure_drift, neighbor_overlap, row_drift
+from askaudio.knowledge.refinement.graph import GraphAttention, fit_attention, message_pass, propagate, sparse_graph
+from askaudio.knowledge.refinement.policies import (
     Clock,
     GraphRefinement,
     NeverRefine,

@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from askaudio.core.errors import AskAudioError
-from askaudio.knowledge import agreement
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.crossfit import FOLDS, crossfit, folds_of, ridge_scores
-from askaudio.knowledge.reliability import (
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.reliability import agreement
+from askaudio.knowledge.reliability.crossfit import FOLDS, crossfit, folds_of, ridge_scores
+from askaudio.knowledge.reliability.estimate import (
     ReliabilityWeighting,
     density_ratio,
     estimate_reliability,
     mismatched,
     predict,
 )
-from askaudio.knowledge.suggestions import suggest
+from askaudio.knowledge.reliability.suggestions import suggest
 
 
 def corpus(n=900, exchanged=0.0, seed=0, d=32):

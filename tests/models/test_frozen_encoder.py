@@ -8,13 +8,13 @@ import torch
 
 from askaudio.core.errors import ModelError
 from askaudio.core.files import sha256_file, write_json
-from askaudio.models.build import load
+from askaudio.encoders.efficientat import FRONT_END
+from askaudio.encoders.efficientat_encoder import EfficientATEncoder
+from askaudio.encoders.load import load
+from askaudio.encoders.onnx_bytes import Graph
+from askaudio.export.dual_encoder import export
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.efficientat import FRONT_END
-from askaudio.models.efficientat_encoder import EfficientATEncoder
-from askaudio.models.export import export
 from askaudio.models.frozen_encoder import base_encoder
-from askaudio.models.onnx_bytes import Graph
 from askaudio.models.projection import Projection
 from askaudio.models.sources import audio_features, text_features
 from onnx_folder import write_encoder

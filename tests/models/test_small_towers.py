@@ -5,10 +5,10 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from askaudio.encoders.onnx import OnnxEncoder
+from askaudio.export.dual_encoder import export
 from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.export import export
-from askaudio.models.onnx import OnnxEncoder
 from askaudio.models.small_audio import STAGES, SmallAudioTower
 from askaudio.models.small_text import SmallTextTower
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tones import RATE_HZ, write_tone
 
 from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError, UnknownClipError
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry, Identity
-from askaudio.index.open import open_store
-from askaudio.models.toy import ToyEncoder
+from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
-from askaudio.search.ingest import ingest
 from askaudio.search.query import Part
+from tones import RATE_HZ, write_tone
 
 
 def make_engine(*folders: Path, captions: dict[str, list[str]] | None = None) -> SearchEngine:

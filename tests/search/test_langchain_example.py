@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry, Identity
-from askaudio.index.open import open_store
-from askaudio.models.toy import ToyEncoder
 from askaudio.search.engine import SearchEngine
 
 pytest.importorskip("langchain_core")

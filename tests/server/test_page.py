@@ -20,13 +20,13 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 import soundfile
-from live import live_server
 
-from askaudio.index.open import open_store
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.store import Identity
-from askaudio.models.toy import ToyEncoder
+from askaudio.ingest.walk import clip_id_of
 from askaudio.search.engine import SearchEngine
-from askaudio.search.walk import clip_id_of
+from live import live_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")

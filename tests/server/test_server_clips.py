@@ -8,11 +8,11 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from askaudio.index.open import open_store
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
 from askaudio.index.store import Identity
-from askaudio.models.toy import ToyEncoder
+from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
-from askaudio.search.ingest import ingest
 from askaudio.server.app import create_app
 
 

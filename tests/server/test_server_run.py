@@ -5,9 +5,8 @@ import socket
 import time
 import urllib.request
 
-from live import live_server
-
 from askaudio.server.run import bind
+from live import live_server
 
 
 def closed_after(connection: socket.socket) -> float:

@@ -12,19 +12,19 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from small_training import make_model, make_pairs, make_queries
 
+from askaudio.ask.objective import ASK
 from askaudio.core.processes import objects_over, rank, sum_over, world
-from askaudio.knowledge.base import KnowledgeBase
-from askaudio.knowledge.candidates import CandidateSampling
-from askaudio.knowledge.coarse import CoarseGrainedInjection
-from askaudio.knowledge.fine import FineGrainedInjection
-from askaudio.knowledge.refinement import RefineEveryEpochs, RefineInParts, RefineOnDrift
+from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.knowledge.injection.candidates import CandidateSampling
+from askaudio.knowledge.injection.coarse import CoarseGrainedInjection
+from askaudio.knowledge.injection.fine import FineGrainedInjection
+from askaudio.knowledge.refinement.policies import RefineEveryEpochs, RefineInParts, RefineOnDrift
 from askaudio.losses.gather import gather_ids, gather_rows
 from askaudio.losses.ntxent import NTXent
 from askaudio.training.fit import fit
-from askaudio.training.objective import ASK
 from askaudio.training.retrieval import entry_encoder
+from small_training import make_model, make_pairs, make_queries
 
 N, CLIPS, IN, D, B = 53, 40, 7, 6, 8
 GROUPS = (1, 2, 4)

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_training import make_model, make_objective, make_pairs, make_queries
 
+from askaudio.ask.objective import ASK
 from askaudio.core.errors import ConfigError
-from askaudio.knowledge.queue import MomentumEncoder, QueueMemory
+from askaudio.knowledge.injection.queue import MomentumEncoder, QueueMemory
 from askaudio.losses.ntxent import NTXent
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.callbacks import PRIMARY
 from askaudio.training.fit import fit
-from askaudio.training.objective import ASK
 from askaudio.training.retrieval import score
+from small_training import make_model, make_objective, make_pairs, make_queries
 
 STEPS = 5  # 40 clips in batches of 8
 
@@ -140,7 +140,7 @@ def test_killed_with_signal_9_and_resumed(tmp_path):
     whole = train(tmp_path / "whole", "ask", epochs=3, save_every_steps=2)
     code = f"""
 import os, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]!r}
 from test_fit import train
 def progress(done, total, note=""):
     if done == {2 * STEPS + 4}:

@@ -7,15 +7,15 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from small_training import make_model, make_objective, make_pairs, make_queries
 
 from askaudio.config.load import load_recipe
-from askaudio.data.collate import Batch, collate
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.projection import Projection
+from askaudio.training.collate import Batch, collate
 from askaudio.training.fit import fit
 from askaudio.training.module import RetrievalModule
+from small_training import make_model, make_objective, make_pairs, make_queries
 
 
 def cnn_model(dropout=0.0):

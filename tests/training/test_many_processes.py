@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 @pytest.mark.slow
 def test_groups_of_one_two_and_four_agree(tmp_path):
     # in a process of its own, which forks the groups: torch is imported once, and this process stays free of threads
-    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(HERE), str(HERE.parent / "support"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, str(HERE / "many_processes.py"), str(tmp_path)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900,

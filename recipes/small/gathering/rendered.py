@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from askaudio.data.scenes.synthesised import SynthesisedSource
+from askaudio.scenes.synthesised import SynthesisedSource
 from gathering.apt import Apt
 from gathering.licences import Refused
 from gathering.midi_names import DRUMS, PROGRAMS

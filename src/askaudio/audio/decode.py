@@ -18,8 +18,10 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 import soxr
 
@@ -29,7 +31,16 @@ from askaudio.audio.windows import Window, cut
 from askaudio.core.errors import AudioDecodeError, MissingExtraError
 from askaudio.core.types import FloatArray
 
-Source = Path | str | bytes
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveform:
+    """Sound that is already decoded: ``samples`` (S,) mono or (C, S), float in [-1, 1], at ``sample_rate_hz``."""
+
+    samples: npt.NDArray[Any]
+    sample_rate_hz: int
+
+
+Source = Path | str | bytes | Waveform
 
 MAX_DECODE_S = 3600.0  # what decode() holds in memory at most; longer recordings go through stream_windows()
 _BLOCK_VALUES = 1 << 17  # values (frames x channels) read at once: 512 KiB
@@ -50,7 +61,7 @@ def decode(source: Source, sample_rate_hz: int) -> FloatArray:
     """Decode a whole recording.
 
     Args:
-        source: Path of a file, or the bytes of one.
+        source: Path of a file, the bytes of one, or a ``Waveform``.
         sample_rate_hz: Rate of the result.
 
     Returns:
@@ -72,22 +83,36 @@ def decode(source: Source, sample_rate_hz: int) -> FloatArray:
     return np.concatenate(blocks)
 
 
-def stream_windows(source: Source, sample_rate_hz: int, window_s: float, hop_s: float) -> Iterator[Window]:
+def stream_windows(
+    source: Source, sample_rate_hz: int, window_s: float, hop_s: float, longest_s: float | None = None
+) -> Iterator[Window]:
     """Decode a recording of any length window by window, in bounded memory.
 
     The windows equal ``fixed_windows(decode(source, rate), rate, window_s, hop_s)`` bit for bit.
 
     Args:
-        source: Path of a file, or the bytes of one.
+        source: Path of a file, the bytes of one, or a ``Waveform``.
         sample_rate_hz: Rate of the windows' samples.
         window_s: Length of a window in seconds.
         hop_s: Step between window starts in seconds.
+        longest_s: Only the first so many seconds are read; None reads all of it.
 
     Raises:
         AudioDecodeError: As ``decode``; a fault in the middle of a file shows when the stream gets there.
         ConfigError: ``window_s`` or ``hop_s`` is out of range.
     """
-    return cut(_mono_blocks(source, sample_rate_hz), sample_rate_hz, window_s, hop_s)
+    blocks = _mono_blocks(source, sample_rate_hz)
+    if longest_s is not None:
+        blocks = _first_samples(blocks, round(longest_s * sample_rate_hz))
+    return cut(blocks, sample_rate_hz, window_s, hop_s)
+
+
+def _first_samples(blocks: Iterator[FloatArray], wanted: int) -> Iterator[FloatArray]:
+    for block in blocks:
+        yield block[:wanted]
+        wanted -= len(block)
+        if wanted <= 0:
+            return
 
 
 def probe(source: Source) -> AudioInfo:
@@ -103,6 +128,8 @@ def probe(source: Source) -> AudioInfo:
 
 
 def _name(source: Source) -> str:
+    if isinstance(source, Waveform):
+        return f"<waveform of shape {source.samples.shape}>"
     return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
 
 
@@ -141,6 +168,9 @@ def _mean_of_channels(block: FloatArray) -> FloatArray:
 @contextlib.contextmanager
 def _open(source: Source) -> Iterator[AudioStream]:
     name = _name(source)
+    if isinstance(source, Waveform):
+        yield _waveform_stream(source, name)
+        return
     _check_source(source, name)
     with contextlib.ExitStack() as stack:
         try:
@@ -152,7 +182,20 @@ def _open(source: Source) -> Iterator[AudioStream]:
         yield stream
 
 
-def _check_source(source: Source, name: str) -> None:
+def _waveform_stream(source: Waveform, name: str) -> AudioStream:
+    if source.sample_rate_hz not in _RATES_HZ:
+        raise AudioDecodeError(name, f"a sample rate of {source.sample_rate_hz} Hz is not sound")
+    samples = np.asarray(source.samples, dtype=np.float32)
+    if samples.ndim not in (1, 2):
+        raise AudioDecodeError(name, "expected samples of shape (S,) or (C, S)")
+    frames = samples.reshape(1, -1).T if samples.ndim == 1 else samples.T  # (S, C)
+    if frames.shape[1] == 0:
+        raise AudioDecodeError(name, "holds no samples")
+    blocks = iter([frames] if len(frames) else [])
+    return AudioStream(int(source.sample_rate_hz), frames.shape[1], len(frames), "waveform", blocks)
+
+
+def _check_source(source: Path | str | bytes, name: str) -> None:
     if isinstance(source, bytes):
         if not source:
             raise AudioDecodeError(name, "no bytes")
@@ -180,7 +223,7 @@ class _Forward(soundfile.SoundFile):
 
 
 @contextlib.contextmanager
-def _open_soundfile(source: Source, name: str) -> Iterator[AudioStream]:
+def _open_soundfile(source: Path | str | bytes, name: str) -> Iterator[AudioStream]:
     try:
         file = _Forward(io.BytesIO(source) if isinstance(source, bytes) else str(source))
     except (soundfile.SoundFileError, TypeError, ValueError) as error:  # TypeError: a headerless .raw
@@ -205,7 +248,7 @@ def _soundfile_blocks(file: soundfile.SoundFile, name: str) -> Iterator[FloatArr
 
 
 @contextlib.contextmanager
-def _open_codec(source: Source, name: str, first: AudioDecodeError) -> Iterator[AudioStream]:
+def _open_codec(source: Path | str | bytes, name: str, first: AudioDecodeError) -> Iterator[AudioStream]:
     """What libsndfile refused, by PyAV; without the extra, the first error with the way out."""
     try:
         opened = codec.open_stream(source, name)

@@ -28,7 +28,7 @@ from askaudio.core.errors import AskAudioError, ConfigError
 
 if TYPE_CHECKING:
     from askaudio.core.types import FloatArray, Json
-    from askaudio.models.encoder import Encoder
+    from askaudio.encoders.encoder import Encoder
 
 HELP = "measure speed on this machine"
 FILE_S = 10.0  # length of the files that are made
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     if min(args.vectors, args.dim, args.repeat) < 1 or args.vectors < TOP_K:
         raise ConfigError(f"--vectors must be {TOP_K} or more, --dim and --repeat 1 or more")
-    from askaudio.models.build import load
+    from askaudio.encoders.load import load
 
     encoder = load(args.model)
     with progress_bar("bench") as progress, tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def measure_search(vectors: int, dim: int, queries: int, folder: Path) -> Json:
     import numpy as np
 
     from askaudio.core.functional import normalise_rows
-    from askaudio.index import accelerator
+    from askaudio.engines.local import accelerator
     from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores
 
     random = np.random.default_rng(0)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one of the verbs."""
-    from askaudio.index.open import default_collection, open_store
+    from askaudio.engines.open import default_collection, open_store
 
     if args.name and args.verb not in ("snapshot", "restore"):
         raise ConfigError(f"{args.verb} takes no name, got {args.name!r}")
@@ -81,7 +81,7 @@ def _list(args: argparse.Namespace, store: VectorStore) -> int:
 
 
 def _check(args: argparse.Namespace, store: VectorStore) -> int:
-    from askaudio.index.check import check
+    from askaudio.engines.check import check
 
     with progress_bar("checking", "entries") as bar:
         faults = check(store, bar)
@@ -96,7 +96,7 @@ def _check(args: argparse.Namespace, store: VectorStore) -> int:
 
 
 def _repair(args: argparse.Namespace, store: VectorStore) -> int:
-    from askaudio.index.check import check, repair
+    from askaudio.engines.check import check, repair
 
     with progress_bar("checking", "entries") as bar:
         done = repair(store, check(store, bar))

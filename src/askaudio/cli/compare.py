@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from askaudio.cli.evaluate_inputs import add_data_arguments
+from askaudio.cli.evaluate.inputs import add_data_arguments
 from askaudio.cli.output import emit_json, say
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _taken_apart(system: str) -> tuple[str, list[str]]:
 
 def _report(args: argparse.Namespace, place: str, direction: str) -> Report:
     from askaudio.cli.evaluate import score_run_file
-    from askaudio.cli.evaluate_inputs import read_relevance
+    from askaudio.cli.evaluate.inputs import read_relevance
     from askaudio.core.errors import ConfigError, DataError
     from askaudio.evaluation.report import Report
 

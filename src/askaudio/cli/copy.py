@@ -46,15 +46,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy(source_url: str, target_url: str, bar: Progress) -> tuple[str, str, int]:
-    from askaudio.index.check import copy
-    from askaudio.index.open import open_store
+    from askaudio.engines.check import copy
+    from askaudio.engines.open import open_store
 
     with open_store(source_url) as source, open_store(target_url, "w", source.identity) as target:
         return source.url, target.url, copy(source, target, bar)
 
 
 def _export(source_url: str, target: str, bar: Progress) -> tuple[str, str, int]:
-    from askaudio.index.open import open_store
+    from askaudio.engines.open import open_store
     from askaudio.index.portable import write_dataset, write_parquet
 
     with open_store(source_url) as source:
@@ -64,8 +64,8 @@ def _export(source_url: str, target: str, bar: Progress) -> tuple[str, str, int]
 
 
 def _import(source: str, target_url: str, bar: Progress) -> tuple[str, str, int]:
-    from askaudio.index.check import fill
-    from askaudio.index.open import open_store
+    from askaudio.engines.check import fill
+    from askaudio.engines.open import open_store
     from askaudio.index.portable import read_parquet
 
     identity, total, entries = read_parquet(Path(source).expanduser())

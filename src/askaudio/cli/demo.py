@@ -110,8 +110,8 @@ class Demo:
 
     def _sounds(self) -> dict[str, str]:
         """Make the library; file name -> first caption."""
-        from askaudio.data.scenes.library import synthesised_scenes
-        from askaudio.data.scenes.write import write_scenes
+        from askaudio.scenes.library import synthesised_scenes
+        from askaudio.scenes.write import write_scenes
 
         began = time.monotonic()
         scenes = synthesised_scenes(

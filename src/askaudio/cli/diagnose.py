@@ -78,8 +78,8 @@ def _measure(args: argparse.Namespace) -> tuple[Diagnosis, int]:
     import numpy as np
     import torch
 
-    from askaudio.config.pair_features import pair_features
-    from askaudio.data.open import open_dataset
+    from askaudio.data.readers.open import open_dataset
+    from askaudio.pipeline.pair_features import pair_features
     from askaudio.training.diagnose import diagnose
 
     with progress_bar("diagnosis") as progress:

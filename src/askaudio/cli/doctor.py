@@ -190,7 +190,7 @@ def _runtime() -> Iterator[Finding]:
 
 def _places(given: str | None) -> Iterator[Finding]:
     """Disk and collection folder; a collection behind an address is left to ``askaudio collection``."""
-    from askaudio.index.open import default_collection
+    from askaudio.engines.open import default_collection
 
     address = given or default_collection()
     if "://" in address:
@@ -219,8 +219,8 @@ def _places(given: str | None) -> Iterator[Finding]:
 
 def _model(spec: str | None) -> Iterator[Finding]:
     """Open a model, else the default one, and encode a text with it."""
-    from askaudio.models.build import DEFAULT, load
-    from askaudio.models.registry import find_model
+    from askaudio.encoders.load import DEFAULT, load
+    from askaudio.encoders.registry import find_model
 
     if spec is None and not find_model(DEFAULT).is_shipped():
         mend = f"{sys.executable} -m pip install --force-reinstall askaudio, or name another model with --model"

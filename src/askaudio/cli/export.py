@@ -23,8 +23,8 @@ from askaudio.cli.output import emit_json, progress_bar, say
 
 if TYPE_CHECKING:
     from askaudio.core.types import Json
+    from askaudio.export.encoder_folder import ExportReport
     from askaudio.models.dual_encoder import DualEncoder
-    from askaudio.models.encoder_folder import ExportReport
 
 HELP = "write a checkpoint as ONNX for search without torch, or for sentence-transformers"
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _clap(args: argparse.Namespace) -> Json:
     from askaudio.core.errors import ConfigError
-    from askaudio.models.clap_export import export_clap
+    from askaudio.export.clap import export_clap
 
     if args.push or args.format != "encoder":
         raise ConfigError(f"{args.checkpoint} can be written as an encoder folder only, without --push and --format")
@@ -82,8 +82,8 @@ def _clap(args: argparse.Namespace) -> Json:
 
 
 def _checkpoint(args: argparse.Namespace) -> Json:
+    from askaudio.export.publish import write_card
     from askaudio.models.dual_encoder import DualEncoder
-    from askaudio.models.publish import write_card
 
     model = DualEncoder.load(args.checkpoint)
     facts = _encoder(args, model) if args.format == "encoder" else _sentence_transformers(args, model)
@@ -92,7 +92,7 @@ def _checkpoint(args: argparse.Namespace) -> Json:
 
 
 def _encoder(args: argparse.Namespace, model: DualEncoder) -> Json:
-    from askaudio.models.export import export
+    from askaudio.export.dual_encoder import export
 
     source = f"efficientat:{args.tower}" if args.tower else None
     with progress_bar("exporting") as progress:
@@ -100,7 +100,7 @@ def _encoder(args: argparse.Namespace, model: DualEncoder) -> Json:
 
 
 def _tell(args: argparse.Namespace, report: ExportReport) -> Json:
-    from askaudio.models.export import as_json
+    from askaudio.export.dual_encoder import as_json
 
     if not args.json:
         say(f"{report.folder}: {report.megabytes} MB")
@@ -112,7 +112,7 @@ def _tell(args: argparse.Namespace, report: ExportReport) -> Json:
 
 
 def _sentence_transformers(args: argparse.Namespace, model: DualEncoder) -> Json:
-    from askaudio.models.st_module import save_sentence_transformer
+    from askaudio.interop.sentence_transformers_module import save_sentence_transformer
 
     save_sentence_transformer(model, args.out, f"efficientat:{args.tower}" if args.tower else None)
     megabytes = round(sum(path.stat().st_size for path in Path(args.out).rglob("*") if path.is_file()) / 1e6, 1)
@@ -123,7 +123,7 @@ def _sentence_transformers(args: argparse.Namespace, model: DualEncoder) -> Json
 
 
 def _push(args: argparse.Namespace) -> Json:
-    from askaudio.models.publish import plan, push
+    from askaudio.export.publish import plan, push
 
     what = plan(args.out, args.push, args.checkpoint if args.format == "encoder" else None)
     listed = [{"path": name, "bytes": path.stat().st_size} for name, path in what.files]

@@ -25,10 +25,10 @@ from askaudio.cli.output import count_of, emit_json, progress_bar, say
 from askaudio.core.errors import ConfigError, IndexStoreError
 
 if TYPE_CHECKING:
+    from askaudio.encoders.encoder import Encoder
     from askaudio.index.entries import Identity
     from askaudio.index.store import VectorStore
-    from askaudio.models.encoder import Encoder
-    from askaudio.search.report import Report
+    from askaudio.ingest.report import Report
 
 HELP = "add the sounds of folders to a collection"
 
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Index; 0 when every file could be read, 1 when some are broken."""
-    from askaudio.index.open import default_collection, open_store
-    from askaudio.search.walk import absolute_roots
-    from askaudio.search.watch import look, wait_for_change
+    from askaudio.engines.open import default_collection, open_store
+    from askaudio.ingest.walk import absolute_roots
+    from askaudio.ingest.watch import look, wait_for_change
 
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; expected 1 or more")
@@ -78,9 +78,9 @@ def choose_model(model: str | None, collection: str) -> tuple[str, Encoder, Iden
     Returns:
         Its spec (absolute when it is a folder), the encoder, and the identity that a new collection remembers.
     """
+    from askaudio.encoders.load import DEFAULT, load, settled
+    from askaudio.engines.open import open_store
     from askaudio.index.entries import Identity
-    from askaudio.index.open import open_store
-    from askaudio.models.build import DEFAULT, load, settled
 
     spec = model
     if spec is None:
@@ -103,8 +103,8 @@ def broken_list(collection: str) -> Path:
 
 
 def _ingest(args: argparse.Namespace, store: VectorStore, encoder: Encoder, spec: str, broken_file: Path) -> Report:
-    from askaudio.search.ingest import ingest
-    from askaudio.search.report import read_broken, write_broken
+    from askaudio.ingest.report import read_broken, write_broken
+    from askaudio.ingest.update import ingest
 
     with progress_bar("indexing", "files") as bar:
         report = ingest(

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer until the caller closes standard input."""
-    from askaudio.index.open import default_collection
+    from askaudio.engines.open import default_collection
     from askaudio.search.engine import SearchEngine
     from askaudio.server.mcp_tools import make_mcp
 

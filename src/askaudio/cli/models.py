@@ -24,8 +24,8 @@ from askaudio.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from askaudio.core.types import Json
-    from askaudio.models.encoder import Encoder
-    from askaudio.models.registry import Model
+    from askaudio.encoders.encoder import Encoder
+    from askaudio.encoders.registry import Model
 
 HELP = "list models, show their cards, get the ones that are not shipped"
 SPEEDS_FILE = "speeds.json"
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from askaudio.models.registry import MODELS, models_folder
+    from askaudio.encoders.registry import MODELS, models_folder
 
     speeds = _speeds(args.measure)
     rows = [{**describe(model), **speeds.get(model.name, {})} for model in MODELS.values()]
@@ -96,7 +96,7 @@ def _state(row: Json) -> str:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from askaudio.models.registry import find_model
+    from askaudio.encoders.registry import find_model
 
     model = find_model(args.name)
     card = model.card()
@@ -111,9 +111,9 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from askaudio.models.build import load
-    from askaudio.models.pull import pull, pull_from
-    from askaudio.models.registry import find_model
+    from askaudio.encoders.load import load
+    from askaudio.encoders.pull import pull, pull_from
+    from askaudio.encoders.registry import find_model
 
     if args.name.startswith("hf:"):
         return _pull_huggingface(args)
@@ -136,7 +136,7 @@ def _pull(args: argparse.Namespace) -> int:
 
 
 def _pull_huggingface(args: argparse.Namespace) -> int:
-    from askaudio.models.huggingface import fetch
+    from askaudio.encoders.huggingface import fetch
 
     if args.source:
         raise ConfigError(f"a folder needs no pulling; use it as it is: --model hf:{args.source}")
@@ -151,8 +151,8 @@ def _pull_huggingface(args: argparse.Namespace) -> int:
 def _speeds(measure: bool) -> dict[str, Json]:
     """What was measured on this machine, now or before: model -> x_real_time and text_ms, for the weights there are."""
     from askaudio.core.files import read_json, write_json
-    from askaudio.models.build import load
-    from askaudio.models.registry import MODELS, models_folder
+    from askaudio.encoders.load import load
+    from askaudio.encoders.registry import MODELS, models_folder
 
     kept_file = models_folder() / SPEEDS_FILE
     kept: dict[str, Json] = read_json(kept_file) if kept_file.is_file() else {}

@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search; 0 when something was found, 1 when nothing was."""
-    from askaudio.index.open import default_collection
-    from askaudio.models.build import load
+    from askaudio.encoders.load import load
+    from askaudio.engines.open import default_collection
     from askaudio.search.engine import SearchEngine
 
     if args.captions and len(args.audio) != 1:

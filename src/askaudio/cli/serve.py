@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; 0 after a graceful stop."""
-    from askaudio.index.open import default_collection
+    from askaudio.engines.open import default_collection
     from askaudio.search.engine import SearchEngine
     from askaudio.server.settings import ServerSettings, read_token
 

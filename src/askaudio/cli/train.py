@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         from askaudio.training.processes import launch
 
         return launch(recipe.train.devices, _again(args))
-    from askaudio.config.assemble import train  # after the recipe is known to be right: this imports torch
+    from askaudio.pipeline.assemble import train  # after the recipe is known to be right: this imports torch
 
     folder = args.out or _default_folder(args.recipe, recipe.name)
     command = "askaudio train " + shlex.join([args.recipe, *args.overrides])

@@ -21,7 +21,7 @@ from typing import Any
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path
 from askaudio.core.types import SPLITS, Split
-from askaudio.data.pool import About, Fault, Pool
+from askaudio.data.gallery import About, Fault, Pool
 
 _UNKNOWN = About()
 

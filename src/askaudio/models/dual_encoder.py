@@ -18,9 +18,9 @@ from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
 from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
 from askaudio.core.types import Json
+from askaudio.encoders.efficientat import FRONT_END
 from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.cnn import CnnAudioTower
-from askaudio.models.efficientat import FRONT_END
 from askaudio.models.minilm import MiniLMTower
 from askaudio.models.projection import Projection
 from askaudio.models.small_audio import SmallAudioTower

@@ -13,9 +13,9 @@ import numpy as np
 
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Progress, silent
-from askaudio.models.build import load
+from askaudio.encoders.load import load
+from askaudio.encoders.onnx import TOKENIZER_FILE, OnnxEncoder
 from askaudio.models.graphs import audio_graph, text_graph
-from askaudio.models.onnx import TOKENIZER_FILE, OnnxEncoder
 
 _AT_ONCE = 16
 

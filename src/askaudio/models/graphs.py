@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from askaudio.core.extras import require
-from askaudio.models.efficientat_encoder import HEAD_FILE, EfficientATEncoder
-from askaudio.models.onnx import AUDIO_FILE, TEXT_FILE, OnnxEncoder
+from askaudio.encoders.efficientat_encoder import HEAD_FILE, EfficientATEncoder
+from askaudio.encoders.onnx import AUDIO_FILE, TEXT_FILE, OnnxEncoder
 
 
 def audio_graph(encoder: OnnxEncoder) -> Any:

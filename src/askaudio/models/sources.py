@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
-from askaudio.models.efficientat import FRONT_END, EfficientATFeatures
+from askaudio.encoders.efficientat import FRONT_END, EfficientATFeatures
 from askaudio.models.frozen_encoder import EncoderAudio, EncoderText
 from askaudio.models.minilm import MiniLMFeatures
 

@@ -14,30 +14,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 
-from askaudio.audio.decode import stream_windows
 from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.encoder import Encoder, pool_windows
+from askaudio.encoders.load import load
+from askaudio.encoders.recording import encode_recording
+from askaudio.engines.open import check_identity, open_store
 from askaudio.index.entries import Identity, Match
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
-from askaudio.index.open import check_identity, open_store
 from askaudio.index.ranking import exact_scores
 from askaudio.index.store import VectorStore, first_of_each_clip
-from askaudio.models.build import load
-from askaudio.models.encoder import Encoder, pool_windows
 from askaudio.search.background import SAMPLE, Background, as_match, background_of, twin_cosine
 from askaudio.search.hits import CaptionHit, ClipInfo, Hit, Twin
 from askaudio.search.merge import LEAST_WORDS, Candidate, by_clip, fuse, segments
 from askaudio.search.query import AudioSource, Part, make_parts
 
-_BATCH = 8  # windows encoded at once
 _TEXTS_KEPT = 1024
 _WINDOWS = 16  # windows of a hit that may become its segments, the nearest ones
 _NEIGHBOURS = 200  # recordings whose captions are tried for a sound
@@ -68,7 +66,7 @@ class SearchEngine:
         """Open a collection for reading.
 
         Args:
-            collection: Folder or address, see ``index/open.py``.
+            collection: Folder or address, see ``engines/open.py``.
             encoder: Without one, the model that made the collection is loaded.
 
         Raises:
@@ -255,11 +253,7 @@ class SearchEngine:
 
     def _sound(self, audio: AudioSource) -> FloatArray:
         """Vector (D,) of a sound: the mean over its windows."""
-        windows = stream_windows(audio, self.encoder.sample_rate_hz, self.encoder.window_s, self.encoder.hop_s)
-        encoded = []
-        while batch := [window.samples for window in islice(windows, _BATCH)]:
-            encoded.append(self.encoder.encode_audio(batch))
-        return pool_windows(np.concatenate(encoded))
+        return encode_recording(self.encoder, audio).pooled
 
     def _near(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
         """``clips`` recordings if there are so many, best first: windows are fetched until they suffice."""

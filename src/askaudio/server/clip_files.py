@@ -66,7 +66,7 @@ def clip_file(clip: ClipInfo) -> ClipFile:
         status = os.stat(real, follow_symlinks=False)
     except (OSError, ValueError):
         raise Problem(404, "The file of this clip is not there any more; index its folder again.") from None
-    indexed = str(clip.metadata.get("stamp", "")).split("/")[0]  # see search/walk.py
+    indexed = str(clip.metadata.get("stamp", "")).split("/")[0]  # see ingest/walk.py
     through_link = real != str(path) and indexed != f"{status.st_size}:{status.st_mtime_ns}"
     if through_link or not stat.S_ISREG(status.st_mode):
         raise Problem(404, "The file of this clip is not where it was indexed; index its folder again.")

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 
 from askaudio.core.errors import ConfigError
 from askaudio.core.processes import rank, world
-from askaudio.data.collate import Batch, collate
-from askaudio.data.dataset import PairDataset
-from askaudio.data.sampler import PairBatchSampler
+from askaudio.training.collate import Batch, collate
+from askaudio.training.dataset import PairDataset
+from askaudio.training.sampler import PairBatchSampler
 
 
 class PairDataModule(pl.LightningDataModule):

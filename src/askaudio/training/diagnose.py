@@ -18,8 +18,8 @@ from torch import Tensor
 
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import Progress, silent
-from askaudio.knowledge.drift import row_drift
 from askaudio.knowledge.locality import Locality, fidelity, full_contrast, measure_locality
+from askaudio.knowledge.refinement.drift import row_drift
 from askaudio.losses.ntxent import ntxent
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.projection import Projection

@@ -18,18 +18,18 @@ from typing import Literal
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DDPStrategy
 
+from askaudio.ask.objective import ASK
 from askaudio.core.errors import ConfigError
 from askaudio.core.processes import is_first, wait_for_all, world
 from askaudio.core.types import Json, Progress, silent
-from askaudio.data.collate import Batch
-from askaudio.data.dataset import PairDataset
-from askaudio.knowledge.queue import MomentumEncoder
+from askaudio.knowledge.injection.queue import MomentumEncoder
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.callbacks import STATE_FILE, KnowledgeClock, RunFolder
 from askaudio.training.checkpoint import SafeCheckpointIO
+from askaudio.training.collate import Batch
 from askaudio.training.datamodule import PairDataModule
+from askaudio.training.dataset import PairDataset
 from askaudio.training.module import RetrievalModule
-from askaudio.training.objective import ASK
 from askaudio.training.processes import devices_here
 from askaudio.training.retrieval import RetrievalSet
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from askaudio.ask.objective import ASK
 from askaudio.core.processes import rank, sum_over, world
-from askaudio.data.collate import Batch, Inputs
-from askaudio.knowledge.queue import MomentumEncoder
+from askaudio.knowledge.injection.queue import MomentumEncoder
 from askaudio.losses.gather import gather_numbers, gather_rows
 from askaudio.losses.gradient_cache import GradientCache
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.training.objective import ASK
+from askaudio.training.collate import Batch, Inputs
 
 
 class RetrievalModule(pl.LightningModule):

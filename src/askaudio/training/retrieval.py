@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from askaudio.core.types import FloatArray
-from askaudio.data.collate import stack_audio
-from askaudio.data.dataset import PairDataset
 from askaudio.evaluation.evaluate import evaluate_embeddings
 from askaudio.evaluation.relevance import Relevance
 from askaudio.evaluation.report import Report
 from askaudio.models.dual_encoder import DualEncoder
+from askaudio.training.collate import stack_audio
+from askaudio.training.dataset import PairDataset
 
 
 @dataclass(frozen=True)

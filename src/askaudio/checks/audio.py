@@ -1,0 +1,109 @@
+"""Checks of the audio of one set: durations from the headers, or every file decoded and heard."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from askaudio.audio.decode import decode, probe
+from askaudio.checks.findings import Finding, some
+from askaudio.core.errors import AudioDecodeError
+from askaudio.core.files import sha256_file
+from askaudio.core.types import Progress, silent
+from askaudio.data.manifest import Clip
+
+SHORTEST_S = 0.1
+SILENT_PEAK = 1e-4  # -80 dB of full scale
+TOLERANCE_S = 0.1  # between a listed and a found duration
+_LEVEL_RATE_HZ = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one audio file is: its length, its bytes' hash, its peak if it was decoded, or why it cannot be."""
+
+    clip: Clip
+    duration_s: float | None = None
+    digest: str = ""
+    peak: float | None = None
+    fault: str = ""
+
+
+def hear(clips: Sequence[Clip], decoded: bool, progress: Progress = silent) -> list[Heard]:
+    """Read the header of every file and hash its bytes; decode it too if asked.
+
+    Args:
+        clips: Clips whose audio is there.
+        decoded: Decode every file whole, which finds broken middles and silence (about 300 times real time a core).
+        progress: Told of every clip.
+
+    Returns:
+        One result a clip, in order.
+    """
+
+    def one(clip: Clip) -> Heard:
+        try:
+            info = probe(clip.path)
+            heard = Heard(clip, info.duration_s, sha256_file(clip.path))
+            if not decoded:
+                return heard
+            samples = decode(clip.path, _LEVEL_RATE_HZ)  # (S,)
+            return replace(heard, duration_s=len(samples) / _LEVEL_RATE_HZ, peak=float(np.abs(samples).max()))
+        except AudioDecodeError as error:
+            return Heard(clip, fault=error.reason)
+
+    results = []
+    with ThreadPoolExecutor() as pool:  # decoding works outside the interpreter's lock
+        for heard in pool.map(one, clips):
+            results.append(heard)
+            progress(len(results), len(clips), "listening")
+    return results
+
+
+def check_audio(heard: Iterable[Heard], where: str) -> Iterator[Finding]:
+    """Findings in the audio files of one set."""
+    heard = list(heard)
+    broken = [f"{one.clip.path}: {one.fault}" for one in heard if one.fault]
+    if broken:
+        yield Finding("error", "broken audio", where, len(broken), "files cannot be decoded", some(broken))
+    timed = [one for one in heard if one.duration_s is not None]
+    short = [f"{one.clip.clip_id}: {one.duration_s:.3f} s" for one in timed if (one.duration_s or 0) < SHORTEST_S]
+    if short:
+        text = f"clips are shorter than {SHORTEST_S} s"
+        yield Finding("warning", "short audio", where, len(short), text, some(short))
+    mute = [one.clip.clip_id for one in heard if one.peak is not None and one.peak < SILENT_PEAK]
+    if mute:
+        yield Finding("warning", "silent audio", where, len(mute), "clips are silent (peak under -80 dB)", some(mute))
+    wrong = [
+        f"{one.clip.clip_id}: listed {one.clip.duration_s:.2f} s, found {one.duration_s:.2f} s"
+        for one in timed
+        if one.clip.duration_s is not None and abs(one.clip.duration_s - (one.duration_s or 0)) > TOLERANCE_S
+    ]
+    if wrong:
+        yield Finding("warning", "wrong duration", where, len(wrong), "clips are not as long as listed", some(wrong))
+    yield from _equal_files(heard, where)
+
+
+def _equal_files(heard: list[Heard], where: str) -> Iterator[Finding]:
+    """Files with the same bytes; a pair in two splits is a leak, any other a duplicate."""
+    same: dict[str, list[Clip]] = defaultdict(list)
+    for one in heard:
+        if one.digest:
+            same[one.digest].append(one.clip)
+    sets = [clips for clips in same.values() if len(clips) > 1]
+    across = [clips for clips in sets if len({clip.split for clip in clips}) > 1]
+    within = [clips for clips in sets if len({clip.split for clip in clips}) == 1]
+    if across:
+        text = "files lie in two splits with the same bytes: take them out of one"
+        yield Finding("error", "same file in two splits", where, len(across), text, some(map(_names, across)))
+    if within:
+        text = "sounds occur more than once with the same bytes"
+        yield Finding("warning", "same file twice", where, len(within), text, some(map(_names, within)))
+
+
+def _names(clips: list[Clip]) -> str:
+    return " = ".join(clip.clip_id for clip in clips)

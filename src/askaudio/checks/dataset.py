@@ -1,0 +1,125 @@
+"""Check captioned sets before a number is computed on them: rows, audio, captions, leaks within and between sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+from askaudio.checks.audio import Heard, check_audio, hear
+from askaudio.checks.captions import alignment_checksum, check_alignment, check_captions, official_state
+from askaudio.checks.findings import CheckReport, Finding, Level, SetSummary, in_order, some
+from askaudio.checks.fingerprints import make_fingerprints
+from askaudio.checks.leaks import Shared, report_shared, shared_recordings, shared_sounds
+from askaudio.core.types import SPLITS, Progress, Split, silent
+from askaudio.data.gallery import Fault
+from askaudio.data.manifest import Clip, Manifest
+
+AudioDepth = Literal["none", "headers", "full"]
+
+
+def check_datasets(
+    manifests: Sequence[Manifest],
+    audio: AudioDepth = "headers",
+    cache: Path | str | None = None,
+    progress: Progress = silent,
+) -> CheckReport:
+    """Check sets, each alone and every two against each other.
+
+    Args:
+        manifests: Sets as ``read_dataset`` gives them; captions of clips without audio are checked too.
+        audio: none: captions and ids only. headers: every file's length and bytes. full: every file decoded, and
+            compared by sound with every other file of all sets.
+        cache: Where fingerprints of "full" are kept; None: nowhere.
+        progress: Told of every file.
+
+    Returns:
+        Sizes, checksums and findings.
+    """
+    findings: list[Finding] = []
+    summaries: list[SetSummary] = []
+    for manifest in manifests:
+        heard = [] if audio == "none" else hear(manifest.clips, audio == "full", progress)
+        summaries += _summaries(manifest, heard)
+        findings += _check_rows(manifest, audio)
+        findings += check_audio(heard, manifest.name)
+        for split, clips in _parts(manifest):
+            findings += check_captions(clips, _place(manifest, split), split)
+        findings += report_shared(_between_splits(manifest), manifest.name)
+    for first, second in combinations(manifests, 2):
+        names = (first.name, second.name)
+        findings += check_alignment(first, second)
+        findings += report_shared(shared_recordings(_listed(first), _listed(second)), " / ".join(names))
+    if audio == "full":
+        findings += _check_sounds(manifests, cache, progress)
+    return CheckReport(tuple(summaries), in_order(findings))
+
+
+def _listed(manifest: Manifest) -> tuple[Clip, ...]:
+    return (*manifest.clips, *manifest.missing)
+
+
+def _parts(manifest: Manifest) -> list[tuple[Split | None, list[Clip]]]:
+    """The listed clips of each split that has any."""
+    parts: list[tuple[Split | None, list[Clip]]] = []
+    for split in (*SPLITS, None):
+        if clips := [clip for clip in _listed(manifest) if clip.split == split]:
+            parts.append((split, clips))
+    return parts
+
+
+def _place(manifest: Manifest, split: Split | None) -> str:
+    return f"{manifest.name}:{split}" if split and f":{split}" not in manifest.name else manifest.name
+
+
+def _summaries(manifest: Manifest, heard: Sequence[Heard]) -> Iterator[SetSummary]:
+    for split, clips in _parts(manifest):
+        pool = (manifest.split(split) if split else manifest).pool
+        durations = [one.duration_s for one in heard if one.clip.split == split and one.duration_s is not None]
+        checksum = alignment_checksum(clips)
+        yield SetSummary(
+            pool,
+            checksum,
+            official_state(manifest, split, checksum),
+            sum(durations) if durations else None,
+            min(durations, default=None),
+            max(durations, default=None),
+        )
+
+
+def _check_rows(manifest: Manifest, audio: AudioDepth) -> Iterator[Finding]:
+    kinds: dict[tuple[str, Level], list[Fault]] = defaultdict(list)
+    for fault in manifest.faults:
+        kinds[fault.kind, fault.level].append(fault)
+    for (kind, level), faults in sorted(kinds.items()):
+        examples = some(f"{fault.where}: {fault.what}" for fault in faults)
+        yield Finding(level, "faulty row", manifest.name, len(faults), f"rows: {kind}", examples)
+    if manifest.missing and audio != "none":
+        total = len(manifest.missing) + len(manifest)
+        text = f"of {total:,} listed clips have no audio"
+        yield Finding("warning", "missing audio", manifest.name, len(manifest.missing), text, _ids(manifest.missing))
+
+
+def _ids(clips: Sequence[Clip]) -> tuple[str, ...]:
+    return some(clip.clip_id for clip in clips)
+
+
+def _between_splits(manifest: Manifest) -> list[Shared]:
+    return [
+        pair
+        for (_, first), (_, second) in combinations(_parts(manifest), 2)
+        for pair in shared_recordings(first, second)
+    ]
+
+
+def _check_sounds(manifests: Sequence[Manifest], cache: Path | str | None, progress: Progress) -> Iterator[Finding]:
+    clips = [clip for manifest in manifests for clip in manifest]
+    owner = {id(clip): manifest.name for manifest in manifests for clip in manifest}
+    prints = make_fingerprints([clip.path for clip in clips], cache, progress)
+    between: dict[tuple[str, str], list[Shared]] = defaultdict(list)
+    for pair in shared_sounds(clips, prints, progress):
+        between[owner[id(pair.first)], owner[id(pair.second)]].append(pair)
+    for (first, second), pairs in between.items():
+        yield from report_shared(pairs, first if first == second else f"{first} / {second}")

@@ -1,0 +1,102 @@
+"""A folder of sounds with captions beside them, or in their names.
+
+For each audio file, the first of these gives the captions: ``rain.json`` (a text, a list, or an object with caption,
+captions or text; its split, group, label and licence are taken too), ``rain.txt`` (one caption a line), the file name
+("Rain_on-roof_03.wav": "rain on roof"). Folders named train, val or test (or development, evaluation ...) give the
+split, the folder above a file its label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from askaudio.core.files import read_json
+from askaudio.core.types import Json, Split
+from askaudio.data.gallery import About, Fault
+from askaudio.data.manifest import Clip, Manifest
+from askaudio.data.readers.audio_files import AudioFiles, stem
+from askaudio.data.readers.missing import captions_of
+from askaudio.data.readers.rows import text_columns, texts_in
+from askaudio.data.readers.tables import SPLIT_NAMES, read_text, split_of
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SEPARATORS = re.compile(r"[_\-.,+()\[\]#&]+|\s+")
+_NUMBER = re.compile(r"\d+")
+
+
+def caption_from_name(name: str) -> str:
+    """Words of a file name: separators, camel case and pure numbers removed; "" where no word is left.
+
+    Example:
+        >>> caption_from_name("DoorSlam_metal-03.wav")
+        'door slam metal'
+    """
+    words = _SEPARATORS.split(_CAMEL.sub(" ", stem(name)))
+    return " ".join(word.lower() for word in words if word and not _NUMBER.fullmatch(word))
+
+
+def read_folder(root: Path | str, *, names: bool = True) -> Manifest:
+    """Read a folder of sounds.
+
+    Args:
+        root: Folder; all audio below it is taken.
+        names: Use file names as captions where there is no sidecar file.
+
+    Returns:
+        Clips whose id is the path below ``root`` without its suffix (with it, where two files differ only there).
+
+    Raises:
+        DataError: Not a folder; a sidecar that is not JSON or names an unknown split.
+    """
+    files = AudioFiles(root)
+    inner = [path.relative_to(files.root) for path in files.paths]
+    bare = [path.with_suffix("").as_posix() for path in inner]
+    count = Counter(bare)
+    faults: list[Fault] = []
+    clips = []
+    for path, below, name in zip(files.paths, inner, bare, strict=True):
+        clip_id = below.as_posix() if count[name] > 1 else name
+        clips.append(_clip(path, below, clip_id, names, faults))
+    return Manifest(files.root.resolve().name, tuple(clips), About(source=str(files.root)), faults=tuple(faults))
+
+
+def _clip(path: Path, below: Path, clip_id: str, names: bool, faults: list[Fault]) -> Clip:
+    side = _sidecar(path)
+    texts = texts_in(side, text_columns(side))
+    if not texts and names and (words := caption_from_name(path.name)):
+        texts = [words]
+    if not texts:
+        faults.append(Fault("no caption", str(path), "no .txt, no .json, no words in the file name", "warning"))
+    where = str(path.with_suffix(".json"))
+    split = split_of(str(side["split"]), where) if side.get("split") else _split_of_folders(below)
+    folder = below.parent.name
+    return Clip(
+        clip_id,
+        str(path),
+        captions_of(clip_id, texts),
+        split,
+        group=str(side.get("group", "")),
+        label=str(side.get("label", "" if folder.lower() in SPLIT_NAMES else folder)),
+        licence=str(side.get("licence", "")),
+        source=str(side.get("source", "")),
+    )
+
+
+def _sidecar(path: Path) -> Json:
+    """What stands beside the audio, as an object with captions."""
+    for side in (path.with_suffix(".json"), Path(f"{path}.json")):
+        if side.is_file():
+            value = read_json(side)
+            if isinstance(value, dict):
+                return value
+            return {"captions": value if isinstance(value, list) else [value]}
+    for side in (path.with_suffix(".txt"), Path(f"{path}.txt")):
+        if side.is_file():
+            return {"captions": [line.strip() for line in read_text(side).splitlines() if line.strip()]}
+    return {}
+
+
+def _split_of_folders(below: Path) -> Split | None:
+    return next((SPLIT_NAMES[part.lower()] for part in below.parts[:-1] if part.lower() in SPLIT_NAMES), None)

@@ -1,0 +1,83 @@
+"""Under which names one clip goes in different corpora, lists and run files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from askaudio.core.errors import DataError
+from askaudio.data.manifest import Clip
+from askaudio.data.readers.audio_files import stem
+from askaudio.data.readers.tables import read_csv, read_text
+
+_LIST_COLUMNS = ("clip_id", "id", "file_name", "youtube_id", "audiocap_id", "sound_id", "path", "name")
+
+
+def aliases(clip: Clip) -> frozenset[str]:
+    """The names of a clip: its id, its file name, the number of its recording, YouTube ids with and without Y."""
+    names = {clip.clip_id, stem(clip.clip_id), stem(clip.path)}
+    if isinstance(file_name := clip.extra.get("file_name"), str):
+        names.add(stem(file_name))
+    corpus, _, number = clip.group.partition(":")
+    if number:
+        names |= {number, clip.group}
+    if corpus == "youtube":
+        names.add(f"Y{number}")
+        if isinstance(start := clip.extra.get("start_time"), int):
+            names |= {f"{number}_{start}", f"Y{number}_{start}"}
+    return frozenset(names | {str(n) for n in clip.extra.get("audiocap_ids", ())})
+
+
+def _values(value: Any) -> Iterator[str]:
+    """All texts and numbers in a JSON value: keys of objects are headings ("FreeSound"), not ids."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _values(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _values(inner)
+    elif isinstance(value, (str, int)):
+        yield str(value)
+
+
+def read_id_list(path: Path | str) -> frozenset[str]:
+    """Names of clips from a list file: one a line (.txt), a column of a CSV, or any texts of a JSON file.
+
+    Reads the 957-clip CSV, a list of 883 files, and the blacklists of WavCaps alike.
+
+    Raises:
+        DataError: The file is missing, empty, or a CSV without a column of names.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    names: Iterable[str]
+    if suffix == ".json":
+        try:
+            names = _values(json.loads(read_text(path)))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path} is not valid JSON: {error}") from error
+    elif suffix in (".csv", ".tsv"):
+        table = read_csv(path)
+        column = next((name for name in _LIST_COLUMNS if name in table.columns), None)
+        if column is None:
+            raise DataError(f"{path}: columns are {', '.join(table.columns)}; expected {' or '.join(_LIST_COLUMNS)}")
+        names = (str(row.values[column]) for row in table.rows)
+    else:
+        names = read_text(path).splitlines()
+    found = frozenset(name.strip() for name in names if name.strip())
+    if not found:
+        raise DataError(f"{path} names no clip; expected one file name or id a line")
+    return found
+
+
+def named_in(clips: Iterable[Clip], names: frozenset[str]) -> set[str]:
+    """Ids of the clips that a list names: by clip_id where a name is one, else by any of the clip's names.
+
+    A list of "rain/01" does not name "wind/01"; a list of "01.wav" names both.
+    """
+    clips = list(clips)
+    exact = names & {clip.clip_id for clip in clips}
+    loose = {stem(name) for name in names - exact}
+    return {clip.clip_id for clip in clips if clip.clip_id in exact or not loose.isdisjoint(aliases(clip))}

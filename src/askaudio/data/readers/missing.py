@@ -1,0 +1,53 @@
+"""From listed clips to a manifest: clips whose audio is there are kept, the others are counted as missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from askaudio.data.gallery import About, Fault
+from askaudio.data.manifest import Caption, Clip, Manifest
+
+
+def captions_of(clip_id: str, texts: Iterable[str]) -> tuple[Caption, ...]:
+    """Captions with the ids ``clip_id#0``, ``clip_id#1`` ..., blanks at their ends removed."""
+    return tuple(Caption(f"{clip_id}#{k}", text.strip()) for k, text in enumerate(texts))
+
+
+def existing(clip: Clip) -> Path | None:
+    """The clip's own path if there is a file, else None."""
+    path = Path(clip.path)
+    return path if path.is_file() else None
+
+
+def manifest_of(
+    name: str,
+    listed: Iterable[Clip],
+    find: Callable[[Clip], Path | None] | None,
+    about: About,
+    faults: Iterable[Fault] = (),
+) -> Manifest:
+    """Look for the audio of each listed clip.
+
+    Args:
+        name: Name of the set.
+        listed: Clips in the order of the caption file; ``path`` is where their audio is expected.
+        find: Gives the audio of a clip or None; None for a use of the captions alone (no clip is then missing).
+        about: What the set is.
+        faults: Rows that could not be read.
+
+    Returns:
+        The manifest, with ``missing`` filled.
+    """
+    if find is None:
+        return Manifest(name, tuple(listed), about, (), tuple(faults))
+    here: list[Clip] = []
+    missing: list[Clip] = []
+    for clip in listed:
+        path = find(clip)
+        if path is None:
+            missing.append(clip)
+        else:
+            here.append(replace(clip, path=str(path)))
+    return Manifest(name, tuple(here), about, tuple(missing), tuple(faults))

@@ -1,0 +1,161 @@
+"""Rows with a file name and captions, under any of the usual column names, to a manifest.
+
+One reader serves CSV, JSON lines, Hugging Face data sets and tar shards. Rows of one file are joined to one clip with
+several captions; ``caption_1 ... caption_5`` columns (Clotho, the 957-clip list) are read as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from askaudio.core.errors import DataError
+from askaudio.core.types import Split
+from askaudio.data.gallery import About, Fault
+from askaudio.data.manifest import Clip, Manifest
+from askaudio.data.readers.audio_files import AudioFiles, stem
+from askaudio.data.readers.missing import captions_of, manifest_of
+from askaudio.data.readers.tables import Row, split_of
+
+PATH_COLUMNS = ("path", "file_name", "filename", "file", "audio_path", "audio_filepath", "audio", "wav", "location")
+TEXT_COLUMNS = ("captions", "caption", "text", "description", "title")
+ID_COLUMNS = ("clip_id", "id")
+# column -> corpus of the recording ids in it
+RECORDING_COLUMNS = {
+    "freesound_id": "freesound",
+    "freesound-id": "freesound",
+    "youtube_id": "youtube",
+    "ytid": "youtube",
+}
+_PLAIN = (str, int, float, bool)
+_NUMBERED = re.compile(r"(?:caption|text)_?(\d+)")
+
+
+def text_columns(columns: Iterable[str]) -> tuple[str, ...]:
+    """The columns that hold captions: ``caption_1, caption_2 ...`` in order, else the first usual name."""
+    columns = tuple(columns)
+    numbered = [(int(m[1]), name) for name in columns if (m := _NUMBERED.fullmatch(name.lower()))]
+    if numbered:
+        return tuple(name for _, name in sorted(numbered))
+    return tuple(name for name in TEXT_COLUMNS if name in columns)[:1]
+
+
+def texts_in(values: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
+    """The captions of one row; a column may hold one text or a list of texts. Blank ones are left out."""
+    texts: list[str] = []
+    for name in columns:
+        value = values.get(name)
+        several = value if isinstance(value, (list, tuple)) else [value]
+        texts += [text for text in several if isinstance(text, str)]
+    return [text for text in texts if text.strip()]
+
+
+def _column(columns: tuple[str, ...], wanted: str | None, usual: tuple[str, ...], what: str, where: str) -> str:
+    names = (wanted,) if wanted else usual
+    for name in names:
+        if name in columns:
+            return name
+    expected = f"a column {wanted!r}" if wanted else f"one of {', '.join(usual)}"
+    raise DataError(f"{where}: no column for the {what}: got {', '.join(columns)}; expected {expected}")
+
+
+def _clips(
+    rows: Iterable[Row], path_column: str, texts: tuple[str, ...], folder: Path, faults: list[Fault]
+) -> Iterator[Clip]:
+    """One clip a file, in the order of first mention."""
+    merged: dict[str, tuple[Row, list[str]]] = {}
+    for row in rows:
+        name = row.values.get(path_column)
+        if not isinstance(name, str) or not name.strip():
+            faults.append(Fault("no file name", row.where, f"column {path_column!r} is empty"))
+            continue
+        found = texts_in(row.values, texts)
+        if not found:
+            faults.append(Fault("no caption", row.where, f"{name}: {', '.join(texts)} empty", "warning"))
+        merged.setdefault(name, (row, []))[1].extend(found)
+    names = [Path(name).with_suffix("").as_posix() for name in merged]
+    short = len(set(names)) == len(names)  # "rain.wav" and "rain.mp3" are two clips
+    for (name, (row, captions)), bare in zip(merged.items(), names, strict=True):
+        yield _clip(row, folder / name, bare if short else name, captions, (path_column, *texts))
+
+
+def _clip(row: Row, path: Path, default_id: str, captions: list[str], used: tuple[str, ...]) -> Clip:
+    values = row.values
+    clip_id = next((str(values[c]) for c in ID_COLUMNS if values.get(c) not in (None, "")), default_id)
+    split: Split | None = split_of(str(values["split"]), row.where) if values.get("split") else None
+    seconds = values.get("duration_s")
+    try:
+        duration = None if seconds in (None, "") else float(str(seconds))
+    except ValueError:
+        raise DataError(f"{row.where}: duration_s must be a number of seconds, got {seconds!r}") from None
+    known = {"split", "duration_s", "group", "label", "licence", "source", *ID_COLUMNS, *used}
+    return Clip(
+        clip_id,
+        str(path),
+        captions_of(clip_id, captions),
+        split,
+        group=str(values.get("group") or "") or _recording(values),
+        label=str(values.get("label") or ""),
+        duration_s=duration,
+        licence=str(values.get("licence") or ""),
+        source=str(values.get("source") or ""),
+        extra={k: v for k, v in values.items() if k not in known and isinstance(v, _PLAIN) and v != ""},
+    )
+
+
+def _recording(values: Mapping[str, Any]) -> str:
+    """The recording behind a row, where a column says so: what finds it again in other corpora."""
+    for column, corpus in RECORDING_COLUMNS.items():
+        if values.get(column) not in (None, ""):
+            return f"{corpus}:{str(values[column]).strip()}"
+    return ""
+
+
+def manifest_from_rows(
+    rows: Iterable[Row],
+    columns: tuple[str, ...],
+    name: str,
+    folder: Path,
+    *,
+    where: str,
+    path_column: str | None = None,
+    text_column: str | None = None,
+    faults: Iterable[Fault] = (),
+    about: About | None = None,
+    need_audio: bool = True,
+) -> Manifest:
+    """Make a manifest of rows.
+
+    Args:
+        rows: The rows.
+        columns: Their column names.
+        name: Name of the set.
+        folder: Paths in rows are relative to it; a file that is not there is looked for by name below it.
+        where: The file, for messages.
+        path_column: Column of the audio path; default: the first of ``PATH_COLUMNS``.
+        text_column: Column of the caption; default: numbered columns, else the first of ``TEXT_COLUMNS``.
+        faults: Faults met before.
+        about: What the set is.
+        need_audio: False: do not look for audio.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: No column for the audio or for the captions; a bad split or duration.
+    """
+    path_column = _column(columns, path_column, PATH_COLUMNS, "audio file", where)
+    texts = (text_column,) if text_column else text_columns(columns)
+    if not texts or texts[0] not in columns:
+        _column(columns, text_column, (*TEXT_COLUMNS, "caption_1"), "caption", where)
+    found = list(faults)
+    listed = list(_clips(rows, path_column, texts, folder, found))
+    files = AudioFiles(folder)
+
+    def find(clip: Clip) -> Path | None:
+        path = Path(clip.path)
+        return path if path.is_file() else files.only(stem(path.name))
+
+    return manifest_of(name, listed, find if need_audio else None, about or About(), found)

@@ -1,0 +1,1 @@
+"""Encoders that need no torch: the contract, the models known by name, and how they are opened."""

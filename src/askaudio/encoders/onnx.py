@@ -1,0 +1,162 @@
+"""An encoder folder: what search needs of a trained model, run by onnxruntime alone (no torch).
+
+The folder holds ``encoder.json`` (format, name, front end, checksums), ``audio.onnx`` (log-mel (B, F, T) -> (B, D)),
+``text.onnx`` (ids and mask (B, L) -> (B, D)) and ``tokenizer.json``. ``export/dual_encoder.py`` writes it. Graphs that
+come from the transformers library have its names and shapes instead (``layout``), and their vectors are scaled to
+length 1 here.
+
+Inputs are run one at a time. In a batch, matrix kernels are chosen by batch size and quantised layers take their
+range from all rows, so a vector would depend on its neighbours in the last bits; alone, the same sound gives the
+same bits whatever it is encoded with. On a CPU this costs nothing: ``threads`` inputs run side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from askaudio.audio.front_end import FrontEnd
+from askaudio.core.errors import DataError, ModelError
+from askaudio.core.files import fingerprint, read_json
+from askaudio.core.functional import normalise_rows
+from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.session import open_session
+
+FORMAT = 1
+SETTINGS_FILE = "encoder.json"
+AUDIO_FILE, TEXT_FILE, TOKENIZER_FILE = "audio.onnx", "text.onnx", "tokenizer.json"
+FILES = (AUDIO_FILE, TEXT_FILE, TOKENIZER_FILE)
+LAYOUTS = ("askaudio", "transformers")
+
+_In = TypeVar("_In")
+
+
+class OnnxEncoder:
+    """The ``Encoder`` of a folder. Audio and text sides are opened when they are first used.
+
+    Args:
+        folder: The encoder folder.
+        threads: Inputs run side by side; None for one per core. The vectors do not depend on it.
+        settings: What ``encoder.json`` would say, for a folder whose files are known by name (``encoders/registry``).
+
+    Raises:
+        ModelError: Files are missing or damaged, or the folder is from a newer version.
+    """
+
+    files: ClassVar[tuple[str, ...]] = FILES
+
+    def __init__(self, folder: Path | str, threads: int | None = None, settings: Json | None = None) -> None:
+        self.folder = Path(folder)
+        self.threads = threads or os.cpu_count() or 1
+        settings = self._read_settings() if settings is None else settings
+        try:
+            self.name = str(settings["name"])
+            self.embed_dim = int(settings["embed_dim"])
+            self.front_end = FrontEnd.from_json(settings["front_end"])
+            self.layout = str(settings.get("layout", LAYOUTS[0]))
+            self._sha256 = {file: str(settings["sha256"][file]) for file in self.files}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.folder / SETTINGS_FILE} is damaged ({error!r}); export the model anew") from error
+        if self.layout not in LAYOUTS:
+            raise ModelError(f"{self.folder} has the layout {self.layout!r}; update with: pip install -U askaudio")
+        self.sample_rate_hz = self.front_end.sample_rate_hz
+        self.window_s, self.hop_s = self.front_end.window_s, self.front_end.hop_s
+        self.fingerprint = fingerprint([FORMAT, self.front_end.to_json(), self._sha256])
+
+    def encode_audio(self, waveforms: Sequence[FloatArray]) -> FloatArray:
+        """Vectors (B, D) of B mono waveforms (S_i,) at ``sample_rate_hz``, each at most ``window_s`` long.
+
+        Raises:
+            ModelError: A waveform is empty, too long, or holds NaN or infinite samples.
+        """
+        return self._encode(self._one_sound, waveforms)
+
+    def encode_text(self, texts: Sequence[str]) -> FloatArray:
+        """Vectors (B, D) of B texts; an empty text has one too (that of the tokenizer's end marks)."""
+        if isinstance(texts, str):
+            raise ModelError("encode_text takes a list of texts, got one text; write [text]")
+        return self._encode(self._one_text, texts)
+
+    def _one_sound(self, waveform: FloatArray) -> FloatArray:
+        log_mel = self.front_end(waveform)[None]  # (1, F, T)
+        if self.layout == "askaudio":
+            return self._audio.run(None, {"log_mel": log_mel})[0][0]
+        features = np.ascontiguousarray(log_mel.transpose(0, 2, 1))[:, None]  # (1, 1, T, F)
+        return normalise_rows(self._audio.run(None, {"input_features": features})[0])[0]
+
+    def _one_text(self, text: str) -> FloatArray:
+        ids = self._tokenizer.encode(text).ids or [0]
+        row = np.asarray([ids], dtype=np.int64)  # (1, L)
+        if self.layout == "askaudio":
+            return self._text.run(None, {"ids": row, "mask": np.ones_like(row)})[0][0]
+        feeds = {"input_ids": row, "attention_mask": np.ones_like(row)}
+        taken = {end.name: feeds[end.name] for end in self._text.get_inputs()}  # alone, a text needs no mask
+        return normalise_rows(self._text.run(None, taken)[0])[0]
+
+    def _encode(self, one: Callable[[_In], FloatArray], inputs: Sequence[_In]) -> FloatArray:
+        if not len(inputs):
+            return np.zeros((0, self.embed_dim), dtype=np.float32)
+        workers = min(self.threads, len(inputs))
+        if workers == 1:
+            rows = [one(value) for value in inputs]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                rows = list(pool.map(one, inputs))
+        return np.stack(rows)
+
+    @functools.cached_property
+    def _audio(self) -> Any:
+        return open_session(self.content(AUDIO_FILE), str(self.path(AUDIO_FILE)))
+
+    @functools.cached_property
+    def _text(self) -> Any:
+        return open_session(self.content(TEXT_FILE), str(self.path(TEXT_FILE)))
+
+    @functools.cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_buffer(self.content(TOKENIZER_FILE))
+        tokenizer.no_padding()  # some published tokenizers pad to a fixed length
+        return tokenizer
+
+    def path(self, file: str) -> Path:
+        """Where one of ``files`` lies."""
+        return self.folder / file
+
+    def content(self, file: str) -> bytes:
+        """Bytes of one of ``files``.
+
+        Raises:
+            ModelError: They are not those that were written.
+        """
+        content = self.path(file).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self._sha256[file]:
+            raise ModelError(f"{self.path(file)} is damaged (its checksum is another); copy, pull or export it anew")
+        return content
+
+    def _read_settings(self) -> Json:
+        settings_file = self.folder / SETTINGS_FILE
+        missing = [path.name for path in (settings_file, *map(self.path, self.files)) if not path.is_file()]
+        if missing:
+            raise ModelError(
+                f"{self.folder} is no complete encoder folder: {', '.join(missing)} missing; "
+                "make one with: askaudio export RUN_FOLDER OUT"
+            )
+        try:
+            settings = read_json(settings_file)
+        except DataError as error:
+            raise ModelError(f"{error}; export the model anew") from error
+        found = settings.get("format") if isinstance(settings, dict) else None
+        if found != FORMAT:
+            raise ModelError(
+                f"{settings_file} has format {found!r}, this version reads format {FORMAT}; "
+                "update with: pip install -U askaudio"
+            )
+        return settings

@@ -1,0 +1,155 @@
+"""Fetch a named model's files once: over https with a bar, or from a folder on machines without a network.
+
+A file is known by its checksum, wherever it comes from, and appears in the models folder whole or not at all. A
+download that was cut off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from askaudio import __version__
+from askaudio.core.errors import ModelError
+from askaudio.core.files import atomic_path, sha256_file
+from askaudio.core.types import Progress, silent
+from askaudio.encoders.registry import Model, RemoteFile
+
+TIMEOUT_S = 60.0
+_PIECE = 1 << 18
+OpenUrl = Callable[[str, Mapping[str, str]], Any]
+
+
+def pull(model: Model, progress: Progress = silent, open_url: OpenUrl | None = None) -> list[Path]:
+    """Download what is missing of a model, or damaged.
+
+    Args:
+        model: Its row.
+        progress: Told of megabytes.
+        open_url: ``(url, headers) -> response``; default: https and nothing else.
+
+    Returns:
+        The files that were fetched; none where all are there.
+
+    Raises:
+        ModelError: No network, or a file that is not the pinned one.
+    """
+    missing = wanting(model)
+    total = round(sum(file.size_bytes for file in missing) / 1e6)
+    before, fetched = 0, []
+    for file in missing:
+
+        def report(done: int, *, start: int = before, name: str = file.name) -> None:
+            progress(round((start + done) / 1e6), total, name)
+
+        _fetch(file, model.folder / file.name, report, open_url or open_https)
+        fetched.append(model.folder / file.name)
+        before += file.size_bytes
+    return fetched
+
+
+def pull_from(model: Model, source: Path | str, progress: Progress = silent) -> list[Path]:
+    """Take what is missing or damaged of a model from a file or from anywhere under a folder, known by content.
+
+    Returns:
+        The files that were copied.
+
+    Raises:
+        ModelError: A file is not there; nothing is copied then.
+    """
+    source, missing = Path(source).expanduser(), wanting(model)
+    if not source.exists():
+        raise ModelError(f"{source} does not exist; expected a folder or file that holds {_names(missing)}")
+    given = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
+    found: dict[RemoteFile, Path] = {}
+    for number, file in enumerate(missing):
+        progress(number, len(missing), file.name)
+        for path in given:
+            if path.stat().st_size == file.size_bytes and sha256_file(path) == file.sha256:
+                found[file] = path
+                break
+    absent = [file for file in missing if file not in found]
+    if absent:
+        wanted = "\n".join(
+            f"  {file.name}: {file.size_bytes} bytes, sha256 {file.sha256}\n    {file.url}" for file in absent
+        )
+        raise ModelError(f"{source} lacks files of {model.name} (they are known by content, not by name):\n{wanted}")
+    for file, path in found.items():
+        with atomic_path(model.folder / file.name) as temporary:
+            shutil.copyfile(path, temporary)
+    return [model.folder / file.name for file in found]
+
+
+def wanting(model: Model) -> list[RemoteFile]:
+    """Files of a model that are not there, or not with the pinned content."""
+    absent = model.missing()
+    return [f for f in model.files if f in absent or sha256_file(model.folder / f.name) != f.sha256]
+
+
+def open_https(url: str, headers: Mapping[str, str]) -> Any:
+    """Open an https address; a redirect to anything else is refused.
+
+    Raises:
+        ModelError: The address is not https.
+    """
+    _check_https(url)
+    opener = urllib.request.build_opener(_OnlyHttps)
+    return opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=TIMEOUT_S)
+
+
+class _OnlyHttps(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        _check_https(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_https(url: str) -> None:
+    if not url.startswith("https://"):
+        raise ModelError(f"{url} is not https; nothing was fetched")
+
+
+def _fetch(file: RemoteFile, target: Path, report: Callable[[int], None], open_url: OpenUrl) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    if part.is_file() and part.stat().st_size > file.size_bytes:
+        part.unlink()
+    have = part.stat().st_size if part.is_file() else 0
+    if have < file.size_bytes:
+        try:
+            _continue(file, part, have, report, open_url)
+        except (urllib.error.URLError, HTTPException, OSError) as error:
+            raise ModelError(
+                f"{file.url} cannot be fetched ({error}). Run the same command again to go on where it stopped, or "
+                f"fetch it on another machine and give the folder with --from FOLDER"
+            ) from error
+    found = sha256_file(part)
+    if found != file.sha256:
+        part.unlink()
+        raise ModelError(f"{file.url} gave a file with the checksum {found}, pinned is {file.sha256}; it was not kept")
+    part.replace(target)
+
+
+def _continue(file: RemoteFile, part: Path, have: int, report: Callable[[int], None], open_url: OpenUrl) -> None:
+    headers = {"User-Agent": f"askaudio/{__version__}", **({"Range": f"bytes={have}-"} if have else {})}
+    with open_url(file.url, headers) as response:
+        if have and response.status != 206:  # the server sends the whole file again
+            have = 0
+        with part.open("ab" if have else "wb") as out:
+            while have < file.size_bytes:
+                piece = response.read(min(_PIECE, file.size_bytes - have))
+                if not piece:
+                    raise OSError(f"the connection ended after {have} of {file.size_bytes} bytes")
+                out.write(piece)
+                have += len(piece)
+                report(have)
+
+
+def _names(files: list[RemoteFile]) -> str:
+    return ", ".join(file.name for file in files) or "its files"

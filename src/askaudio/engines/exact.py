@@ -1,0 +1,182 @@
+"""The truth: every entry in a dict, every search a full scan. All other engines are tested against this file.
+
+Costs: 4 D bytes of memory an entry; a search reads all of them; ``save`` writes everything anew, so a store on disk
+suits some ten thousand entries. ``memory:`` keeps nothing; ``exact:FOLDER`` writes vectors.npy + entries.jsonl under
+fresh names and then swaps collection.json over, so a killed ``save`` leaves the old content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from askaudio.core.errors import IndexStoreError
+from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.core.types import FloatArray
+from askaudio.engines.lock import WriterLock
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
+from askaudio.index.filters import Filter, holds
+from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
+from askaudio.index.store import VectorStore
+
+_NO_VECTOR = np.zeros(0, np.float32)
+
+
+class ExactStore(VectorStore):
+    """All in memory, optionally kept in a folder.
+
+    Args:
+        identity: Of the encoder.
+        folder: Where it is kept; None keeps nothing.
+        mode: "r" or "w".
+    """
+
+    def __init__(self, identity: Identity, folder: Path | None = None, mode: Mode = "w") -> None:
+        super().__init__(f"exact:{folder}" if folder else "memory:", identity, mode)
+        self.capabilities = Capabilities(
+            durable_add=False, snapshots=True, readers_while_writing=folder is not None, writers=1, approximate=False
+        )
+        self._folder = folder
+        self._lock = WriterLock(folder / ".writer.lock") if folder and mode == "w" else None
+        self._entries: dict[str, Entry] = {}
+        self._snapshots: dict[str, dict[str, Entry]] = {}
+        self._sorted: tuple[list[Entry], FloatArray] | None = None
+        self._changes = 0
+        if folder is not None and (folder / "collection.json").exists():
+            self._read(folder, read_json(folder / "collection.json"))
+
+    # --- verbs ------------------------------------------------------------------------------------------------
+    def _upsert(self, entries: list[Entry]) -> None:
+        self._entries.update((e.entry_id, e) for e in entries)
+        self._changed()
+
+    def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
+        entries, matrix = self._in_order()
+        if where is not None:
+            kept = [i for i, entry in enumerate(entries) if holds(where, entry)]
+            entries, matrix = [entries[i] for i in kept], matrix[kept]
+        found = []
+        for query in vectors:  # one at a time: the same answer alone as in a batch
+            rows = best_rows(matrix @ query, top_k, MARGIN_F32)
+            scores = exact_scores(query, matrix[rows])
+            order = rank(scores, [entries[r].entry_id for r in rows], top_k)
+            found.append([match_of(entries[rows[i]], float(scores[i])) for i in order])
+        return found
+
+    def _delete(self, where: Filter) -> int:
+        gone = [key for key, entry in self._entries.items() if holds(where, entry)]
+        for key in gone:
+            del self._entries[key]
+        if gone:
+            self._changed()
+        return len(gone)
+
+    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        """Entries of these ids in this order; unknown ids are left out."""
+        return [self._entries[key] for key in entry_ids if key in self._entries]
+
+    def _count(self, where: Filter | None) -> int:
+        return sum(holds(where, entry) for entry in self._entries.values())
+
+    def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
+        for entry in self._in_order()[0]:
+            if holds(where, entry):
+                yield entry if vectors else replace(entry, vector=_NO_VECTOR)
+
+    def version(self) -> str:
+        """Number of changes since it was opened."""
+        return str(self._changes)
+
+    # --- keeping ----------------------------------------------------------------------------------------------
+    def save(self) -> None:
+        """Write everything to the folder; nothing to do for ``memory:``."""
+        if self._folder is None:
+            return
+        self._must_write()
+        described = {name: self._write(entries) for name, entries in {"": self._entries, **self._snapshots}.items()}
+        try:
+            described_all = {"engine": "exact", "identity": self.identity.to_json(), "files": described}
+            write_json(self._folder / "collection.json", described_all)
+        except OSError as error:
+            raise IndexStoreError(f"cannot save {self.url}: {error}; the old content is still there") from error
+        for path in self._folder.glob("part-*"):
+            if path.name.rsplit(".", 1)[0] not in described.values():
+                path.unlink()
+
+    def snapshot(self, name: str) -> None:
+        """Keep the present content under a name."""
+        self._must_write()
+        self._snapshots[name] = dict(self._entries)
+
+    def snapshots(self) -> list[str]:
+        """Names of the kept snapshots."""
+        return sorted(self._snapshots)
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot."""
+        self._must_write()
+        if name not in self._snapshots:
+            raise IndexStoreError(
+                f"{self.url} has no snapshot {name!r}; it has: {', '.join(self.snapshots()) or 'none'}"
+            )
+        self._entries = dict(self._snapshots[name])
+        self._changed()
+
+    def close(self) -> None:
+        """Let go of the lock; what was not saved is forgotten."""
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- inside -----------------------------------------------------------------------------------------------
+    def _changed(self) -> None:
+        self._changes += 1
+        self._sorted = None
+
+    def _in_order(self) -> tuple[list[Entry], FloatArray]:
+        if self._sorted is None:
+            entries = [self._entries[key] for key in sorted(self._entries)]
+            empty = np.zeros((0, self.identity.embed_dim), np.float32)
+            self._sorted = entries, np.stack([e.vector for e in entries]) if entries else empty
+        return self._sorted
+
+    def _write(self, entries: dict[str, Entry]) -> str:
+        folder = self._folder
+        if folder is None:
+            raise IndexStoreError("memory: has no folder to write to")
+        number = 1 + max((int(p.name[5:].split(".")[0]) for p in folder.glob("part-*.npy")), default=0)
+        name = f"part-{number}"
+        kept = [entries[key] for key in sorted(entries)]
+        matrix = np.stack([e.vector for e in kept]) if kept else np.zeros((0, self.identity.embed_dim), np.float32)
+        try:
+            with atomic_path(folder / f"{name}.jsonl") as temporary, temporary.open("w", encoding="utf-8") as file:
+                for e in kept:
+                    row = [e.entry_id, e.clip_id, e.start_s, e.end_s, e.path, dict(e.metadata)]
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as binary:
+                np.save(binary, matrix)
+        except OSError as error:
+            raise IndexStoreError(f"cannot save {self.url}: {error}; the old content is still there") from error
+        return name
+
+    def _read(self, folder: Path, description: Any) -> None:
+        try:
+            files = dict(description["files"])
+            read = {label: _read_part(folder, str(name)) for label, name in files.items()}
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise IndexStoreError(f"{self.url} is damaged: {error}; mend: askaudio index it anew") from error
+        self._entries = read.pop("", {})
+        self._snapshots = read
+
+
+def _read_part(folder: Path, name: str) -> dict[str, Entry]:
+    matrix = np.load(folder / f"{name}.npy", allow_pickle=False)
+    with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:  # by "\n" only: splitlines would part at U+2028
+        rows = [json.loads(line) for line in file]
+    if len(rows) != len(matrix):
+        raise ValueError(f"{name} has {len(rows)} entries and {len(matrix)} vectors")
+    return {r[0]: Entry(r[0], r[1], v, r[2], r[3], r[4], r[5]) for r, v in zip(rows, matrix, strict=True)}

@@ -1,0 +1,127 @@
+"""One file in, its windows' vectors and facts out: what the worker processes of ingestion run.
+
+A worker loads the encoder once, ends when its parent is gone (also after kill -9), and turns every fault of a file
+into a reason instead of an exception.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from askaudio.audio.decode import probe
+from askaudio.core.errors import AskAudioError
+from askaudio.core.files import fingerprint, sha256_file
+from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.load import load
+from askaudio.encoders.recording import encode_recording
+from askaudio.index.entries import Entry
+from askaudio.ingest.metadata import read_metadata
+from askaudio.ingest.walk import clip_id_of, stamp_of
+
+_encoder: Encoder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What became of one file; ``reason`` is empty when it could be read.
+
+    Attributes:
+        path: The file.
+        stamp: Of the file when it was read.
+        content_hash: Hex, of its bytes.
+        metadata: Its facts.
+        times: Start and end of each of W windows, in seconds.
+        vectors: (W, D).
+        reason: Why it could not be read.
+    """
+
+    path: str
+    stamp: str = ""
+    content_hash: str = ""
+    metadata: Json = field(default_factory=dict)
+    times: tuple[tuple[float, float], ...] = ()
+    vectors: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    reason: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return self.times[-1][1] if self.times else 0.0
+
+    def entries(self) -> list[Entry]:
+        """The entries to store."""
+        clip = clip_id_of(self.path)
+        return [
+            Entry(f"{clip}#{n:05d}", clip, vector, start, end, self.path, self.metadata)
+            for n, ((start, end), vector) in enumerate(zip(self.times, self.vectors, strict=True))
+        ]
+
+
+def encode_file(encoder: Encoder, path: str, captions: Sequence[str] = ()) -> Sound:
+    """Read, cut and encode a file; a file that changes meanwhile is read once more."""
+    for _ in range(2):
+        stamp = stamp_of(path)
+        sound = _encode_once(encoder, path, captions, stamp)
+        if stamp_of(path) == stamp:
+            return sound
+    return Sound(path, reason="the file keeps changing while it is read; it is tried again the next time")
+
+
+def _encode_once(encoder: Encoder, path: str, captions: Sequence[str], stamp: str) -> Sound:
+    try:
+        content_hash = sha256_file(path)
+        facts = read_metadata(Path(path), probe(path), captions)
+        recording = encode_recording(encoder, path)
+    except (AskAudioError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        # decoders and runtimes have many error types; one bad file must not stop a hundred thousand good ones
+        named = getattr(error, "reason", "") or (str(error) if isinstance(error, AskAudioError) else "")
+        return Sound(path, stamp, reason=named or f"{type(error).__name__}: {error}")
+    times = [(round(float(start), 6), round(float(end), 6)) for start, end in recording.times]
+    facts.setdefault("duration_s", round(times[-1][1], 3))
+    stat = os.stat(path)
+    facts |= {
+        "content_hash": content_hash,
+        "stamp": with_captions(stamp, captions),
+        "size_bytes": stat.st_size,
+        "modified_s": round(stat.st_mtime, 3),
+        "windows": len(times),
+    }
+    return Sound(path, stamp, content_hash, facts, tuple(times), recording.vectors)
+
+
+def with_captions(stamp: str, captions: Sequence[str]) -> str:
+    """A stamp that also changes when the captions from a manifest do."""
+    return f"{stamp}|{fingerprint(list(captions))}" if captions else stamp
+
+
+# --- in a worker process ---------------------------------------------------------------------------------------
+
+
+def start_worker(spec: str, parent: int) -> None:
+    """Load the encoder, once a worker."""
+    global _encoder
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _encoder = load(spec)
+    if hasattr(_encoder, "threads"):  # the processes are the parallel part: threads within them would only compete
+        _encoder.threads = 1
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def encode_in_worker(path: str, captions: Sequence[str]) -> Sound:
+    """``encode_file`` with the worker's encoder."""
+    if _encoder is None:
+        return Sound(path, reason="the worker has no encoder")
+    return encode_file(_encoder, path, captions)

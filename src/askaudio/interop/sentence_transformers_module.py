@@ -1,0 +1,207 @@
+"""Our dual encoder as a sentence-transformers module: text and sounds in, one embedding each.
+
+``SentenceTransformer(FOLDER, trust_remote_code=True)`` loads what ``save_sentence_transformer`` wrote, wherever
+askaudio is installed (the flag says that a class from outside that package may be imported). Sounds are paths,
+waveforms (S,) at the model's rate, or ``{"array": (S,), "sampling_rate": hz}``; they are decoded, cut and averaged by
+askaudio's own rules, so that ``encode`` gives the vectors that ``askaudio index`` stores. Paths that end neither in
+.wav, .mp3, .flac, .ogg nor .aac are taken for text by that package: write ``{"audio": PATH}``.
+
+Projections and a CNN audio tower are trained by its trainer; MiniLM is frozen until you say otherwise
+(``model[0].model.text_tower.requires_grad_(True)``); a frozen EfficientAT file is copied into the folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from torch import Tensor, nn
+
+from askaudio.audio.decode import decode
+from askaudio.audio.windows import fixed_windows
+from askaudio.core.errors import ModelError
+from askaudio.core.extras import require
+from askaudio.core.types import FloatArray
+from askaudio.models.dual_encoder import DualEncoder
+from askaudio.models.minilm import MiniLMTower, pad_tokens
+from askaudio.models.sources import audio_features
+
+_InputModule: Any = require("sentence_transformers.base.modules", "hf").InputModule
+TOWER_FILE = "audio_tower.onnx"
+
+
+class DualEncoderModule(_InputModule):
+    """A dual encoder behind the interface of sentence-transformers.
+
+    Args:
+        model: A text tower that is absent (frozen MiniLM) is put in here, frozen.
+    """
+
+    save_in_root = False
+
+    def __init__(self, model: DualEncoder) -> None:
+        super().__init__()
+        if model.text_tower is None:
+            if model.text_source != "minilm":
+                raise ModelError(f"unknown frozen text tower {model.text_source!r}; expected minilm")
+            model.text_tower = MiniLMTower().requires_grad_(False)
+        self.model = model
+        self._frozen: Any = None
+
+    def train(self, mode: bool = True) -> DualEncoderModule:
+        """As torch's; a text tower without trained weights stays as it was pretrained, without dropout."""
+        super().train(mode)
+        tower: Any = self.model.text_tower
+        if not any(p.requires_grad for p in tower.parameters()):
+            tower.eval()
+        return self
+
+    @property
+    def modalities(self) -> list[str]:
+        """What it takes."""
+        return ["text", "audio"]
+
+    def get_embedding_dimension(self) -> int:
+        """D."""
+        return self.model.embed_dim
+
+    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Texts, or sounds, as tensors: ids and mask (B, L); or of all W windows the features and whose they are.
+
+        Raises:
+            ModelError: Texts and sounds in one batch.
+            AudioDecodeError: A sound cannot be read.
+        """
+        values = [_bare(value) for value in inputs]
+        sounds = [_is_sound(value, given) for value, given in zip(values, inputs, strict=True)]
+        if len(set(sounds)) > 1:
+            raise ModelError("a batch holds texts or sounds, not both")
+        return self._sounds(values) if sounds and sounds[0] else self._texts([(prompt or "") + v for v in values])
+
+    def _texts(self, texts: list[str]) -> dict[str, Any]:
+        tower: Any = self.model.text_tower
+        ids, mask = pad_tokens(tower.token_ids(texts))
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+
+    def _sounds(self, sounds: list[Any]) -> dict[str, Any]:
+        front_end = self.model.front_end
+        rate, window_s, hop_s = front_end.sample_rate_hz, front_end.window_s, front_end.hop_s
+        cuts = [[w.samples for w in fixed_windows(_samples(s, rate), rate, window_s, hop_s)] for s in sounds]
+        if not all(cuts):
+            raise ModelError("a sound without samples has no embedding")
+        windows = [samples for cut in cuts for samples in cut]
+        owner = torch.repeat_interleave(torch.arange(len(cuts)), torch.tensor([len(cut) for cut in cuts]))
+        if self.model.audio_tower is None:
+            features = torch.from_numpy(self._frozen_tower().features(windows))  # (W, A)
+            return {"input_features": features, "owner": owner}
+        mels = [front_end(samples) for samples in windows]
+        frames = torch.tensor([mel.shape[1] for mel in mels])
+        out = np.zeros((len(mels), mels[0].shape[0], int(frames.max())), dtype=np.float32)  # (W, F, T)
+        for row, mel in zip(out, mels, strict=True):
+            row[:, : mel.shape[1]] = mel
+        return {"input_features": torch.from_numpy(out), "frames": frames, "owner": owner}
+
+    def _frozen_tower(self) -> Any:
+        if self._frozen is None:
+            self._frozen = audio_features(self.model.audio_source, front_end=self.model.front_end)
+        return self._frozen
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Add ``sentence_embedding`` (B, D), rows of length 1."""
+        if "input_ids" in features:
+            rows = self.model.encode_text((features["input_ids"], features["attention_mask"]))
+        else:
+            inputs, owner = features["input_features"], features["owner"]
+            of_windows = self.model.encode_audio((inputs, features["frames"]) if "frames" in features else inputs)
+            total = of_windows.new_zeros(int(owner[-1]) + 1, of_windows.shape[1])
+            rows = nn.functional.normalize(total.index_add_(0, owner, of_windows), dim=-1)
+        features["sentence_embedding"] = rows
+        return features
+
+    def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """Write the checkpoint (``weights.safetensors``, ``dual_encoder.json``) and a frozen audio tower's file."""
+        folder = Path(output_path)
+        if self.model.audio_tower is None:
+            source = Path(self.model.audio_source.partition(":")[2]).expanduser()
+            if source.resolve() != (folder / TOWER_FILE).resolve():
+                shutil.copyfile(source, folder / TOWER_FILE)
+        self.model.save(folder)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> DualEncoderModule:
+        """Read what ``save`` wrote, from a folder or the Hub."""
+        allowed = ("token", "cache_folder", "revision", "local_files_only")
+        place = cls.load_dir_path(model_name_or_path, subfolder, **{k: v for k, v in kwargs.items() if k in allowed})
+        if place is None:
+            raise ModelError(f"{model_name_or_path}/{subfolder} is not there")
+        model = DualEncoder.load(place)
+        if model.audio_tower is None:
+            model.audio_source = f"efficientat:{Path(place) / TOWER_FILE}"
+        if model.text_tower is not None:
+            model.text_tower.requires_grad_(False)
+        return cls(model)
+
+
+def sentence_transformer(model: DualEncoder) -> Any:
+    """A ``SentenceTransformer`` around a dual encoder; the two share their weights."""
+    return require("sentence_transformers", "hf").SentenceTransformer(modules=[DualEncoderModule(model)])
+
+
+def save_sentence_transformer(model: DualEncoder, folder: Path | str, audio_source: str | None = None) -> None:
+    """Write a folder that ``SentenceTransformer(folder, trust_remote_code=True)`` loads.
+
+    Args:
+        model: What to write.
+        folder: Target, new or empty.
+        audio_source: Where the frozen audio tower is now, if it moved since training.
+
+    Raises:
+        ModelError: The folder is not empty, or the frozen tower's file is not there or another.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} exists and is not empty; name a new folder")
+    if model.audio_tower is None:
+        model.audio_source = audio_source or model.audio_source
+        found = audio_features(model.audio_source, front_end=model.front_end).checksum
+        if model.audio_source_sha256 not in ("", found):
+            raise ModelError(
+                f"{model.audio_source} is not the audio tower of this checkpoint (its checksum is another)"
+            )
+    sentence_transformer(model.eval()).save_pretrained(str(folder), create_model_card=False)
+
+
+def _bare(value: Any) -> Any:
+    """``{"audio": x}`` and ``{"text": x}`` -> x."""
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("audio", "text"):
+        return next(iter(value.values()))
+    return value
+
+
+def _is_sound(value: Any, given: Any) -> bool:
+    if isinstance(given, dict) and ("audio" in given or "array" in given):
+        return True
+    if not isinstance(value, str):
+        return True
+    modality = require("sentence_transformers.base.modality", "hf")
+    return modality.infer_modality(value, ["text", "audio"]) == "audio"
+
+
+def _samples(sound: Any, rate_hz: int) -> FloatArray:
+    """Path, waveform at ``rate_hz``, or array with its rate -> mono (S,)."""
+    if isinstance(sound, (str, Path)):
+        return decode(sound, rate_hz)
+    source_hz = rate_hz
+    if isinstance(sound, dict):
+        sound, source_hz = sound["array"], int(sound["sampling_rate"])
+    if isinstance(sound, Tensor):
+        sound = sound.cpu().numpy()
+    samples = np.asarray(sound, dtype=np.float32)
+    if samples.ndim == 2:  # channels first, as torch has them, unless the other side is the short one
+        samples = samples.mean(axis=0 if samples.shape[0] <= samples.shape[1] else 1)
+    return samples if source_hz == rate_hz else soxr.resample(samples, source_hz, rate_hz)

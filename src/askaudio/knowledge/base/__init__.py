@@ -1,0 +1,1 @@
+"""The knowledge base: entries, embeddings, neighbors, and its division among processes."""

@@ -1,0 +1,1 @@
+"""How knowledge enters the loss: neighbors, prototypes, candidates, queues."""

@@ -1,0 +1,1 @@
+"""How far a pair can be trusted: estimates from both modalities."""

@@ -1,0 +1,70 @@
+"""Pairs -> one batch of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from askaudio.training.dataset import Pair
+
+Inputs = Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B pairs.
+
+    Attributes:
+        audio: What the audio side takes: features (B, A), or (log-mels (B, F, T), frames (B,)).
+        text: Features of the captions (B, C).
+        ids: (B,) int64 identities; pairs with one identity are positives of each other.
+        entries: (B,) int64 numbers of the pairs in the data set.
+    """
+
+    audio: Inputs
+    text: Tensor
+    ids: Tensor
+    entries: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on ``device``; ids and entries stay on the CPU, where they are looked up."""
+        audio = self.audio
+        moved = (audio[0].to(device), audio[1].to(device)) if isinstance(audio, tuple) else audio.to(device)
+        return Batch(moved, self.text.to(device), self.ids, self.entries)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def collate(pairs: Sequence[Pair]) -> Batch:
+    """Stack B pairs."""
+    return Batch(
+        audio=stack_audio([p.audio for p in pairs]),
+        text=torch.from_numpy(np.stack([p.text for p in pairs])),
+        ids=torch.tensor([p.identity for p in pairs]),
+        entries=torch.tensor([p.entry for p in pairs]),
+    )
+
+
+def stack_audio(arrays: Sequence[npt.NDArray[Any]]) -> Inputs:
+    """Stack B inputs of the audio side.
+
+    Args:
+        arrays: Features (A,) each, or log-mels (F, T_i) each.
+
+    Returns:
+        (B, A); or log-mels (B, F, T), zeros after a clip's end, with the number of real frames of each (B,).
+    """
+    if arrays[0].ndim == 1:
+        return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))  # (B, A)
+    frames = [a.shape[1] for a in arrays]
+    out = np.zeros((len(arrays), arrays[0].shape[0], max(frames)), dtype=np.float32)  # (B, F, T)
+    for row, array in enumerate(arrays):
+        out[row, :, : array.shape[1]] = array
+    return torch.from_numpy(out), torch.tensor(frames)
