@@ -57,15 +57,16 @@ def test_task_names(library, capsys):
 
 
 def test_sounds_as_data_sets_hold_them(tmp_path):
+    from askaudio.audio.decode import decode
     from askaudio.core.errors import DataError
-    from askaudio.interop.mteb_encoder import read_sound
+    from askaudio.interop.mteb_encoder import sound_source
 
     wave = tone(440.0, 0)
     soundfile.write(tmp_path / "a.wav", wave, 16000, subtype="FLOAT")
     stored = {"bytes": (tmp_path / "a.wav").read_bytes(), "path": "a.wav"}
     array = {"array": np.stack([wave, wave]), "sampling_rate": 16000}
     for sound in (str(tmp_path / "a.wav"), stored, {"bytes": None, "path": str(tmp_path / "a.wav")}, array):
-        np.testing.assert_allclose(read_sound(sound, 16000), wave, atol=1e-7)
-    assert len(read_sound(array, 8000)) == 8000
+        np.testing.assert_allclose(decode(sound_source(sound), 16000), wave, atol=1e-7)
+    assert len(decode(sound_source(array), 8000)) == 8000
     with pytest.raises(DataError, match="got int"):
-        read_sound(3, 16000)
+        sound_source(3)

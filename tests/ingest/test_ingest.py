@@ -21,6 +21,7 @@ from askaudio.audio.decode import decode
 from askaudio.core.errors import ConfigError
 from askaudio.core.types import FloatArray
 from askaudio.encoders.toy import ToyEncoder
+from askaudio.encoders.workers import THREADS, one_thread_each
 from askaudio.engines.open import open_store
 from askaudio.index.entries import Identity
 from askaudio.index.store import VectorStore
@@ -28,7 +29,6 @@ from askaudio.ingest.report import Report, read_broken, write_broken
 from askaudio.ingest.update import ingest
 from askaudio.ingest.walk import clip_id_of
 from askaudio.ingest.watch import look, wait_for_change
-from askaudio.ingest.workers import THREADS, one_thread_each
 from tones import write_tone
 
 

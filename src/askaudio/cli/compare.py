@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from askaudio.cli.evaluate.inputs import add_data_arguments
-from askaudio.cli.output import emit_json, say
+from askaudio.cli.evaluate.data import add_data_arguments, read_relevance
+from askaudio.cli.output import emit_json, progress_bar, say
 
 if TYPE_CHECKING:
     from askaudio.evaluation.report import Report
@@ -91,10 +91,9 @@ def _taken_apart(system: str) -> tuple[str, list[str]]:
 
 
 def _report(args: argparse.Namespace, place: str, direction: str) -> Report:
-    from askaudio.cli.evaluate import score_run_file
-    from askaudio.cli.evaluate.inputs import read_relevance
     from askaudio.core.errors import ConfigError, DataError
     from askaudio.evaluation.report import Report
+    from askaudio.pipeline.evaluate import evaluate_run_file
 
     path = Path(place)
     if not path.exists():
@@ -103,5 +102,6 @@ def _report(args: argparse.Namespace, place: str, direction: str) -> Report:
         return Report.load(path)
     if not (args.data or args.qrels):
         raise ConfigError(f"{place} is a run file: say what is right with --data SPEC or --qrels FILE")
-    relevance, data = read_relevance(args, place)
-    return score_run_file(place, relevance, direction, None, {}, data)[0]
+    judged, data = read_relevance(args, run_file=place)
+    with progress_bar("ranking", "queries") as progress:
+        return evaluate_run_file(place, judged, data, direction=direction, progress=progress).report

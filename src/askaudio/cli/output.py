@@ -70,10 +70,14 @@ def progress_bar(title: str, unit: str = "") -> Iterator[Progress]:
 def _lines(title: str, unit: str) -> Progress:
     """A callback that writes how far the work is, at most once in ``_LINE_EVERY_S``; short work stays silent."""
     started = last = time.monotonic()
+    before = 0
 
     def report(done: int, total: int | None, note: str = "") -> None:
-        nonlocal last
+        nonlocal before, last, started
         now = time.monotonic()
+        if done < before:  # the next stage of the work has begun: its rate is its own
+            started = now
+        before = done
         if now - last < _LINE_EVERY_S or not done:
             return
         last = now

@@ -1,7 +1,8 @@
-"""The contract of every model: two verbs, rows of length 1, same input -> same vector, batch = single.
+"""The protocol of every encoder: ``encode_audio`` and ``encode_text``, both with rows of length 1.
 
-An encoder takes waveforms that are already mono, at ``sample_rate_hz`` and at most ``window_s`` long (the audio
-room cuts longer recordings into fixed windows; nothing is cropped at random, ever).
+The same input gives the same vector, whatever else is in the batch. ``encode_audio`` takes mono waveforms at
+``sample_rate_hz`` that are at most ``window_s`` long. Longer recordings are cut at fixed places by
+``encoders/recording.py``; nothing is ever cropped at random.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from askaudio.core.types import FloatArray
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A dual encoder seen from outside.
+    """Encodes sound and text into one vector space. Any class with these attributes and methods is an encoder.
 
     Attributes:
-        name: Short name for people.
-        fingerprint: Hex name of weights and settings; equal fingerprints give equal vectors.
+        name: Short name, for messages and tables.
+        fingerprint: Hash of weights and settings; encoders with equal fingerprints return equal vectors.
         embed_dim: D.
         sample_rate_hz: Rate of the waveforms that ``encode_audio`` takes.
         window_s: Longest waveform that ``encode_audio`` takes, in seconds.
@@ -45,5 +46,5 @@ class Encoder(Protocol):
 
 
 def pool_windows(embeddings: FloatArray) -> FloatArray:
-    """One vector for a recording: the mean of its windows' vectors (W, D), scaled to length 1 -> (D,)."""
+    """Mean of the vectors (W, D) of a recording's windows, scaled to length 1 -> (D,)."""
     return normalise_rows(np.mean(embeddings, axis=0, keepdims=True))[0]

@@ -22,14 +22,14 @@ from askaudio.core.extras import require
 from askaudio.core.files import fingerprint, read_json, sha256_file
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
-from askaudio.encoders.encoder import Encoder
 from askaudio.encoders.onnx import SETTINGS_FILE, OnnxEncoder
+from askaudio.encoders.recording import FileEncoder
 
 KEPT = ("*.safetensors", "*.onnx", "*.json", "*.txt", "*.model")
 WINDOW_S = 10.0  # where a processor does not say how long a sound may be
 
 
-class HuggingFaceEncoder:
+class HuggingFaceEncoder(FileEncoder):
     """The ``Encoder`` around two functions that encode one sound and one text.
 
     Args:
@@ -82,7 +82,7 @@ class HuggingFaceEncoder:
         return normalise_rows(np.stack(vectors)) if vectors else np.zeros((0, self.embed_dim), dtype=np.float32)
 
 
-def open_huggingface(name: str) -> Encoder:
+def open_huggingface(name: str) -> FileEncoder:
     """Open a saved model.
 
     Args:
@@ -153,7 +153,7 @@ def load_clap(folder: Path) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def _open_clap(name: str, folder: Path) -> Encoder:
+def _open_clap(name: str, folder: Path) -> FileEncoder:
     torch, transformers = require("torch", "hf"), require("transformers", "hf")
     model = load_clap(folder)
     extractor = transformers.ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
@@ -172,7 +172,7 @@ def _open_clap(name: str, folder: Path) -> Encoder:
     return HuggingFaceEncoder(name, folder, extractor.sampling_rate, float(extractor.max_length_s), sound, text)
 
 
-def _open_sentence_transformer(name: str, folder: Path) -> Encoder:
+def _open_sentence_transformer(name: str, folder: Path) -> FileEncoder:
     library = require("sentence_transformers", "hf")
     model = library.SentenceTransformer(str(folder), device="cpu", local_files_only=True).eval()
     if not {"text", "audio"} <= set(model.modalities):

@@ -1,9 +1,9 @@
-"""One text names any encoder: a known model, an encoder folder, a run folder, or what other libraries saved.
+"""Open an encoder by its spec: a model's name, an encoder folder, a run folder, or a model of another library.
 
 ``small``, ``efficientat``, ``clap``     see ``askaudio models``
 ``FOLDER``, ``onnx:FOLDER``              an encoder folder, or the run folder of a training
-``hf:NAME_OR_FOLDER``                    a ClapModel or a sentence-transformers model that hears (extra ``hf``)
-``toy``, ``toy:dim=64``                  foreseeable vectors, no weights
+``hf:NAME_OR_FOLDER``                    a ClapModel, or a sentence-transformers model that takes audio (extra ``hf``)
+``toy``, ``toy:dim=64``                  deterministic vectors for tests, no weights
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from askaudio.core.errors import ConfigError, ModelError
-from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.recording import FileEncoder
 
 ENCODER_FILE = "encoder.json"
 DEFAULT = "small"
 
 
-def load(spec: str | Path) -> Encoder:
-    """Open an encoder; what it needs is imported here and not before. Nothing is ever downloaded here.
+def load_encoder(spec: str | Path = DEFAULT) -> FileEncoder:
+    """Open an encoder. Nothing is downloaded, and only the packages that this encoder needs are imported.
 
     Args:
-        spec: See the head of this file.
+        spec: A model's name (``small``, ``efficientat``, ``clap``, ``toy``, ``toy:dim=64``), an encoder folder or run
+            folder, ``onnx:FOLDER`` or ``hf:NAME_OR_FOLDER``.
 
     Raises:
-        ModelError: No such model, one that must be pulled first, or a damaged folder.
-        ConfigError: A name with options that it does not have.
-        MissingExtraError: It needs a package that is not installed.
+        ModelError: No such model, a model that must be pulled first, or a damaged folder.
+        ConfigError: An option that the model does not have.
+        MissingExtraError: The encoder needs a package that is not installed.
+
+    Example:
+        >>> load_encoder("toy:dim=8").encode_text(["a bird", "rain"]).shape
+        (2, 8)
     """
     name, _, options = str(spec).partition(":")
     if isinstance(spec, str) and name in NAMED:
@@ -35,8 +40,11 @@ def load(spec: str | Path) -> Encoder:
     return _open_folder(Path(spec).expanduser())
 
 
+load = load_encoder  # the shorter, older name
+
+
 def settled(spec: str) -> str:
-    """The spec as a collection remembers it: folders as absolute paths, so that it opens from anywhere."""
+    """The spec as a collection stores it: folders become absolute paths, so that it opens from any working folder."""
     name, colon, rest = spec.partition(":")
     if name in NAMED and not colon:
         return spec
@@ -46,7 +54,7 @@ def settled(spec: str) -> str:
     return str(path.absolute()) if path.exists() else spec
 
 
-def _small(options: str) -> Encoder:
+def _small(options: str) -> FileEncoder:
     from askaudio.encoders.onnx import OnnxEncoder
     from askaudio.encoders.registry import SMALL
 
@@ -55,7 +63,7 @@ def _small(options: str) -> Encoder:
     return OnnxEncoder(SMALL.shipped_folder)
 
 
-def _efficientat(options: str) -> Encoder:
+def _efficientat(options: str) -> FileEncoder:
     from askaudio.encoders.efficientat_encoder import EfficientATEncoder
     from askaudio.encoders.registry import EFFICIENTAT, SMALL
 
@@ -67,7 +75,7 @@ def _efficientat(options: str) -> Encoder:
     return EfficientATEncoder(folder, EFFICIENTAT.folder / tower.name, tower.sha256, SMALL.shipped_folder)
 
 
-def _clap(options: str) -> Encoder:
+def _clap(options: str) -> FileEncoder:
     from askaudio.encoders.clap import SETTINGS
     from askaudio.encoders.onnx import OnnxEncoder
     from askaudio.encoders.registry import CLAP
@@ -78,19 +86,19 @@ def _clap(options: str) -> Encoder:
     return OnnxEncoder(CLAP.folder, settings={**SETTINGS, "embed_dim": CLAP.dim, "sha256": sha256})
 
 
-def _onnx(path: str) -> Encoder:
+def _onnx(path: str) -> FileEncoder:
     if not path:
-        raise ConfigError("onnx: needs a folder behind it, for example onnx:encoders/mine")
+        raise ConfigError("onnx: needs a folder after the colon, for example onnx:encoders/mine")
     return _open_folder(Path(path).expanduser())
 
 
-def _hf(name: str) -> Encoder:
+def _hf(name: str) -> FileEncoder:
     from askaudio.encoders.huggingface import open_huggingface
 
     return open_huggingface(name)
 
 
-def _toy(options: str) -> Encoder:
+def _toy(options: str) -> FileEncoder:
     from askaudio.encoders.toy import ToyEncoder
 
     if not options:
@@ -122,7 +130,7 @@ def _check_pulled(name: str, missing: list[str], size_bytes: int) -> None:
         )
 
 
-def _open_folder(folder: Path) -> Encoder:
+def _open_folder(folder: Path) -> FileEncoder:
     for place in (folder, folder / "encoder"):
         if (place / ENCODER_FILE).is_file():
             from askaudio.encoders.onnx import OnnxEncoder
@@ -133,13 +141,13 @@ def _open_folder(folder: Path) -> Encoder:
             f"no model {str(folder)!r}: it is neither a folder nor one of the names {', '.join(sorted(NAMED))}"
         )
     raise ModelError(
-        f"{folder} holds no {ENCODER_FILE}, so it is no encoder folder; "
+        f"{folder} holds no {ENCODER_FILE}, so it is not an encoder folder; "
         f"make one from a training with: askaudio export {folder} OUT"
     )
 
 
-# name -> how to open it, given what follows the colon. Models that are known by name are added here.
-NAMED: dict[str, Callable[[str], Encoder]] = {
+# name -> function that opens it, called with the text after the colon; add new names here
+NAMED: dict[str, Callable[[str], FileEncoder]] = {
     "small": _small,
     "efficientat": _efficientat,
     "clap": _clap,

@@ -28,6 +28,7 @@ from askaudio.core.errors import DataError, ModelError
 from askaudio.core.files import fingerprint, read_json
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.recording import FileEncoder
 from askaudio.encoders.session import open_session
 
 FORMAT = 1
@@ -39,7 +40,7 @@ LAYOUTS = ("askaudio", "transformers")
 _In = TypeVar("_In")
 
 
-class OnnxEncoder:
+class OnnxEncoder(FileEncoder):
     """The ``Encoder`` of a folder. Audio and text sides are opened when they are first used.
 
     Args:

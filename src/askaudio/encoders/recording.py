@@ -11,17 +11,21 @@ give the same vectors everywhere. Memory does not grow with the recording: eight
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from askaudio.audio.decode import Source, stream_windows
-from askaudio.core.errors import ModelError
-from askaudio.core.types import FloatArray
+from askaudio.core.errors import AskAudioError, ModelError
+from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.encoders.encoder import Encoder, pool_windows
 
 WINDOWS_AT_ONCE = 8
+# what reading and encoding one file may raise: decoders and runtimes have many exception types
+READ_ERRORS = (AskAudioError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +57,7 @@ def encode_recording(encoder: Encoder, source: Source, longest_s: float | None =
     Args:
         encoder: Its ``sample_rate_hz``, ``window_s`` and ``hop_s`` decide how the recording is cut.
         source: Path of a file, the bytes of one, or a ``Waveform``.
-        longest_s: Only the first so many seconds are read; None reads all of it.
+        longest_s: Read only this many seconds from the start; None reads all of it.
 
     Returns:
         At least one window.
@@ -72,3 +76,42 @@ def encode_recording(encoder: Encoder, source: Source, longest_s: float | None =
     if not np.isfinite(rows).all():
         raise ModelError(f"the encoder {encoder.name} returned NaN or infinity for this recording")
     return Recording(np.array(times), rows)
+
+
+class FileEncoder(Encoder):
+    """An encoder that also encodes files: the base class of every encoder that ``load_encoder`` returns."""
+
+    def encode_files(self, paths: Sequence[Path | str], progress: Progress = silent) -> FloatArray:
+        """Encode recordings of any length, one vector per file: the mean over its windows, scaled to length 1.
+
+        Args:
+            paths: N audio files in any format that ``audio.decode`` reads.
+            progress: Called after each file.
+
+        Returns:
+            (N, D) float32, rows of length 1, in the order of ``paths``.
+
+        Raises:
+            AudioDecodeError: A file cannot be decoded or holds no samples; the message names it.
+            ModelError: A file cannot be encoded; the message names it.
+
+        Example:
+            >>> load_encoder("small").encode_files(["door.wav", "rain.flac"]).shape  # doctest: +SKIP
+            (2, 512)
+        """
+        if isinstance(paths, str | Path):
+            raise ModelError(f"encode_files takes a list of paths, got one path; write [{str(paths)!r}]")
+        rows = np.zeros((len(paths), self.embed_dim), dtype=np.float32)
+        for number, path in enumerate(paths):
+            try:
+                rows[number] = encode_recording(self, path).pooled
+            except ModelError as error:
+                raise ModelError(f"{path}: {error}") from error
+            progress(number + 1, len(paths))
+        return rows
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a file could not be read, without its path: for lists of broken files."""
+    named = getattr(error, "reason", "") or (str(error) if isinstance(error, AskAudioError) else "")
+    return named or f"{type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ import numpy as np
 from askaudio.core.errors import ConfigError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray
+from askaudio.encoders.recording import FileEncoder
 
 LOWEST_HZ, HIGHEST_HZ = 50.0, 8000.0
 WORDS_HZ = {
@@ -28,7 +29,7 @@ NOISE_WORDS = {"noise", "rain", "wind", "applause"}
 SILENCE_WORDS = {"silence", "silent", "nothing", "quiet"}
 
 
-class ToyEncoder:
+class ToyEncoder(FileEncoder):
     """See the module's text. ``dim`` is D, at least 3."""
 
     name = "toy"

@@ -1,13 +1,13 @@
-"""Encode many files on many machines: the worker function of ``pool.py`` under Ray Data; this process alone writes.
+"""Encode many files on many machines with Ray Data; only the process that was started writes to the store.
 
-Vectors are small (a kilobyte a window), so they come back to the process that was started, which commits them exactly
-as a local run does: what holds for a local run (nothing twice, nothing lost, any store) holds here. A worker or machine
-that dies costs its files a second try elsewhere; a file that has cost two workers is tried once more here, alone, and
-is reported as broken when it kills that worker too.
+Vectors are small (about a kilobyte per window), so they are sent to the process that was started, which commits them
+exactly as a local run does: no file is encoded twice or lost, and every store works. If a worker or machine dies, its
+files are encoded again on another one; a file that has crashed two workers is tried once more on this machine, alone,
+and is reported as broken if it crashes that worker too.
 
-All machines must see the files, and the model where it is a folder, under the same paths (a network disk), and have
-this package installed. Costs: some seconds to start; one core of the cluster is left for Ray's own tasks, which
-otherwise wait for ever behind a pool that holds all of them.
+All machines must have the files, and the model if it is a folder, under the same paths (a network disk), and have
+this package installed. Starting takes some seconds. One core of the cluster is left for Ray's own tasks, which
+would otherwise wait for ever for an actor pool that holds all cores.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ import numpy as np
 
 from askaudio.core.errors import ConfigError
 from askaudio.core.extras import require
-from askaudio.encoders.load import load
-from askaudio.ingest.encode_file import Sound, encode_file
-from askaudio.ingest.workers import Task, encode_in_pool
+from askaudio.encoders.load import load_encoder
+from askaudio.encoders.workers import map_in_workers
+from askaudio.ingest.encode_file import Sound, Task, crashed, encode_file, encode_task
 
-_FILES_A_TASK = 16  # what a dying worker can cost
-_RETRIES = 1  # of a task whose worker died
+_FILES_A_TASK = 16  # files to encode again after a worker has died
+_RETRIES = 1  # per task whose worker died
 
 
 def encode_on_cluster(spec: str, tasks: Iterable[Task], address: str) -> Iterator[Sound]:
-    """Encode on a Ray cluster; results come as they are ready.
+    """Encode on a Ray cluster; results arrive in the order in which they are finished.
 
     Args:
-        spec: How the workers load the encoder.
+        spec: Spec by which the workers load the encoder.
         tasks: Path and captions of each file.
         address: ``local`` starts a cluster of this machine; else what ``ray.init`` takes, such as ``auto``,
             ``HOST:6379`` or ``ray://HOST:10001``.
 
     Returns:
-        One result a file, in any order.
+        One result per file, in any order.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -57,7 +57,7 @@ def encode_on_cluster(spec: str, tasks: Iterable[Task], address: str) -> Iterato
                 yield sound
     finally:
         ray.shutdown()
-    yield from encode_in_pool(spec, list(waiting.items()), 1)  # what has cost two workers
+    yield from map_in_workers(encode_task, waiting.items(), spec, 1, crashed)  # files that crashed two workers
 
 
 def _join(ray: Any, address: str) -> None:
@@ -76,7 +76,7 @@ def _encode(ray: Any, spec: str, waiting: dict[str, Any]) -> Iterator[Sound]:
     workers = max(1, cores - 1)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # a task that fails for good is left over, and done here
+    context.max_errored_blocks = -1  # a task that fails again is left to this process
     rows = [{"path": path, "captions": json.dumps(list(captions))} for path, captions in waiting.items()]
     results = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / _FILES_A_TASK)).map_batches(
         _Worker,
@@ -95,17 +95,17 @@ class _Worker:
     """One worker of the cluster: loads the encoder once."""
 
     def __init__(self, spec: str) -> None:
-        self.encoder = load(spec)
+        self.encoder = load_encoder(spec)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Encode the files of a batch; every fault of a file is in its result."""
+        """Encode the files of a batch; a fault of a file becomes the reason in its result."""
         tasks = zip(batch["path"], batch["captions"], strict=True)
         found = [_pack(encode_file(self.encoder, str(path), json.loads(captions))) for path, captions in tasks]
         return {key: [row[key] for row in found] for key in found[0]}
 
 
 def _pack(sound: Sound) -> dict[str, Any]:
-    """A result as texts and bytes, which every version of Ray and Arrow passes on unchanged."""
+    """A result as strings and bytes, which every version of Ray and Arrow transports unchanged."""
     about = [sound.path, sound.stamp, sound.content_hash, dict(sound.metadata), list(sound.times), sound.reason]
     return {
         "about": json.dumps([*about, list(sound.vectors.shape)]),

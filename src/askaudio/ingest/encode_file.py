@@ -1,14 +1,11 @@
-"""One file in, its windows' vectors and facts out: what the worker processes of ingestion run.
+"""One file in, its windows' vectors and metadata out: the function that ingestion runs in worker processes.
 
-A worker loads the encoder once, ends when its parent is gone (also after kill -9), and turns every fault of a file
-into a reason instead of an exception.
+Every fault of a file becomes a reason in its result, not an exception.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from askaudio.audio.decode import probe
-from askaudio.core.errors import AskAudioError
 from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray, Json
 from askaudio.encoders.encoder import Encoder
-from askaudio.encoders.load import load
-from askaudio.encoders.recording import encode_recording
+from askaudio.encoders.recording import READ_ERRORS, encode_recording, reason_of
 from askaudio.index.entries import Entry
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.walk import clip_id_of, stamp_of
 
-_encoder: Encoder | None = None
+Task = tuple[str, Sequence[str]]  # path, captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +75,8 @@ def _encode_once(encoder: Encoder, path: str, captions: Sequence[str], stamp: st
         content_hash = sha256_file(path)
         facts = read_metadata(Path(path), probe(path), captions)
         recording = encode_recording(encoder, path)
-    except (AskAudioError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        # decoders and runtimes have many error types; one bad file must not stop a hundred thousand good ones
-        named = getattr(error, "reason", "") or (str(error) if isinstance(error, AskAudioError) else "")
-        return Sound(path, stamp, reason=named or f"{type(error).__name__}: {error}")
+    except READ_ERRORS as error:  # one bad file must not stop a hundred thousand good ones
+        return Sound(path, stamp, reason=reason_of(error))
     times = [(round(float(start), 6), round(float(end), 6)) for start, end in recording.times]
     facts.setdefault("duration_s", round(times[-1][1], 3))
     stat = os.stat(path)
@@ -102,26 +95,11 @@ def with_captions(stamp: str, captions: Sequence[str]) -> str:
     return f"{stamp}|{fingerprint(list(captions))}" if captions else stamp
 
 
-# --- in a worker process ---------------------------------------------------------------------------------------
+def encode_task(encoder: Encoder, task: Task) -> Sound:
+    """``encode_file`` of one task."""
+    return encode_file(encoder, *task)
 
 
-def start_worker(spec: str, parent: int) -> None:
-    """Load the encoder, once a worker."""
-    global _encoder
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _encoder = load(spec)
-    if hasattr(_encoder, "threads"):  # the processes are the parallel part: threads within them would only compete
-        _encoder.threads = 1
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-def encode_in_worker(path: str, captions: Sequence[str]) -> Sound:
-    """``encode_file`` with the worker's encoder."""
-    if _encoder is None:
-        return Sound(path, reason="the worker has no encoder")
-    return encode_file(_encoder, path, captions)
+def crashed(task: Task) -> Sound:
+    """The result of a file that crashed its worker process twice."""
+    return Sound(task[0], reason="reading it crashed the decoder; convert or remove the file")

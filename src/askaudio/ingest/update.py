@@ -17,15 +17,15 @@ from askaudio.core.errors import AudioDecodeError
 from askaudio.core.files import sha256_file
 from askaudio.core.types import Json, Progress, silent
 from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.workers import map_in_workers
 from askaudio.index.entries import Entry
 from askaudio.index.filters import All, Compare, Not, clips_are
 from askaudio.index.store import VectorStore
 from askaudio.ingest.cluster import encode_on_cluster
-from askaudio.ingest.encode_file import Sound, with_captions
+from askaudio.ingest.encode_file import Sound, Task, crashed, encode_task, with_captions
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.report import Broken, Report
 from askaudio.ingest.walk import absolute_roots, clip_id_of, sound_files, stamp_of
-from askaudio.ingest.workers import Task, encode_here, encode_in_pool
 
 _COMMIT_S = 2.0  # a commit at least so often: what a kill can cost
 _COMMIT_ENTRIES = 2_000
@@ -95,7 +95,9 @@ def ingest(
 def _encoded(tasks: Iterator[Task], encoder: Encoder, spec: str, workers: int, cluster: str) -> Iterator[Sound]:
     if cluster and spec:
         return encode_on_cluster(spec, tasks, cluster)
-    return encode_in_pool(spec, tasks, workers) if workers > 1 and spec else encode_here(encoder, tasks)
+    if workers > 1 and spec:
+        return map_in_workers(encode_task, tasks, spec, workers, crashed)
+    return (encode_task(encoder, task) for task in tasks)
 
 
 class _Run:

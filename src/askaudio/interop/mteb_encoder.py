@@ -1,6 +1,7 @@
-"""Any encoder of ours as a model of mteb, with our own decoding, so that neither torchaudio nor torchcodec is needed.
+"""Any encoder as a model of mteb. Sounds are decoded by askaudio, so neither torchaudio nor torchcodec is needed.
 
-Differs: from mteb's own wrappers, long recordings are not cut off; they are cut into fixed windows and averaged.
+Differs: mteb's own wrappers truncate long recordings; here they are cut into fixed windows, and the windows' vectors
+    are averaged.
 """
 
 from __future__ import annotations
@@ -9,25 +10,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import soxr
 
-from askaudio.audio.decode import decode
-from askaudio.audio.windows import fixed_windows
+from askaudio.audio.decode import Source, Waveform
 from askaudio.core.errors import DataError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray, Progress, silent
-from askaudio.encoders.encoder import Encoder, pool_windows
+from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.recording import encode_recording
 
 _AbsEncoder: Any = require("mteb.models.abs_encoder", "mteb").AbsEncoder
 
 
 class MtebEncoder(_AbsEncoder):
-    """What ``mteb.evaluate`` takes as a model.
+    """A model for ``mteb.evaluate``.
 
     Args:
-        encoder: Encodes.
-        name: As OWNER/NAME in result files.
-        progress: Told of every batch.
+        encoder: Encodes sounds and texts.
+        name: OWNER/NAME in result files; without an owner, ``askaudio`` is taken.
+        progress: Called after each batch with the sounds or texts done.
     """
 
     def __init__(self, encoder: Encoder, name: str = "", progress: Progress = silent) -> None:
@@ -54,41 +54,33 @@ class MtebEncoder(_AbsEncoder):
         return np.concatenate(rows)
 
     def _sounds(self, sounds: Iterable[Any]) -> FloatArray:
-        return np.stack([pool_windows(self.encoder.encode_audio(self._windows(sound))) for sound in sounds])
-
-    def _windows(self, sound: Any) -> list[FloatArray]:
-        rate = self.encoder.sample_rate_hz
-        cut = fixed_windows(read_sound(sound, rate), rate, self.encoder.window_s, self.encoder.hop_s)
-        return [window.samples for window in cut]
+        return np.stack([encode_recording(self.encoder, sound_source(sound)).pooled for sound in sounds])
 
 
-def read_sound(sound: Any, rate_hz: int) -> FloatArray:
-    """A sound as data sets hold it -> mono (S,) at ``rate_hz``.
+def sound_source(sound: Any) -> Source:
+    """A sound as data sets hold it, as a source that ``audio.decode`` reads.
 
     Args:
-        sound: Path; ``{"bytes", "path"}`` as stored; ``{"array", "sampling_rate"}``; or a decoder of ``datasets``.
-        rate_hz: Wanted rate.
+        sound: Path; ``{"bytes", "path"}`` as stored; ``{"array", "sampling_rate"}`` with an array of shape (S,) or
+            (C, S); or a decoder of ``datasets``.
 
     Raises:
         DataError: It is something else.
     """
     if isinstance(sound, str):
-        return decode(sound, rate_hz)
+        return sound
     if isinstance(sound, Mapping) and "array" in sound:
-        samples = np.asarray(sound["array"], dtype=np.float32)
-        samples = samples.mean(axis=0) if samples.ndim == 2 else samples
-        source_hz = int(sound["sampling_rate"])
-        return samples if source_hz == rate_hz else soxr.resample(samples, source_hz, rate_hz)
+        return Waveform(np.asarray(sound["array"]), int(sound["sampling_rate"]))
     if isinstance(sound, Mapping) and (sound.get("bytes") or sound.get("path")):
-        return decode(sound["bytes"] or sound["path"], rate_hz)
+        return sound["bytes"] or sound["path"]
     if hasattr(sound, "get_all_samples"):
         whole = sound.get_all_samples()
-        return read_sound({"array": whole.data.numpy(), "sampling_rate": whole.sample_rate}, rate_hz)
+        return Waveform(whole.data.numpy(), int(whole.sample_rate))
     raise DataError(f"a sound must be a path, stored bytes or an array with its rate, got {type(sound).__name__}")
 
 
 def undecoded(task: Any) -> Any:
-    """The task with its data loaded and its sounds left as stored bytes, for ``read_sound`` to decode."""
+    """The task with its data loaded and its sounds left as stored bytes, which ``sound_source`` reads."""
     datasets = require("datasets", "hf")
     task.load_data()
     for splits in task.dataset.values():

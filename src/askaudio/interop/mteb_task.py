@@ -1,21 +1,24 @@
-"""Captioned clips as a task of mteb, made of files on this machine; nothing is downloaded.
+"""Tasks of mteb: captioned clips of this machine as a task, tasks by name, and their scores as rows.
 
-Differs: from mteb's AudioCaps and Clotho tasks, whose clips are another selection: figures are not comparable.
+Differs: from mteb's own AudioCaps and Clotho tasks, which select other clips: the metrics are not comparable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from askaudio.core.errors import DataError
+from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.extras import require
+from askaudio.core.types import Json
 from askaudio.data.manifest import Manifest
+from askaudio.interop.mteb_encoder import MtebEncoder, undecoded
 
 Direction = Literal["t2a", "a2t"]
 
 
 def local_task(clips: Manifest, direction: Direction) -> Any:
-    """An ``AbsTaskRetrieval`` over the clips: captions look for sounds, or sounds for captions.
+    """An ``AbsTaskRetrieval`` over the clips; captions are the queries, or sounds are. Nothing is downloaded.
 
     Args:
         clips: Each with at least one caption.
@@ -60,6 +63,54 @@ def local_task(clips: Manifest, direction: Direction) -> Any:
             self.data_loaded = True
 
     return LocalTask()
+
+
+def named_task(name: str) -> Any:
+    """A task that mteb has; mteb downloads its data.
+
+    Raises:
+        ConfigError: mteb has no such task.
+    """
+    try:
+        return require("mteb", "mteb").get_task(name)
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            f"mteb has no task {name!r}; for example AudioCapsT2ARetrieval, AudioCapsA2TRetrieval, "
+            "ClothoT2ARetrieval.v2, ClothoA2TRetrieval.v2 (downloaded by mteb), or t2a and a2t with --data"
+        ) from error
+
+
+def evaluate_tasks(model: MtebEncoder, tasks: Sequence[Any]) -> list[Json]:
+    """Score a model with mteb, without its result cache.
+
+    Args:
+        model: Encodes.
+        tasks: Of ``local_task`` or ``named_task``.
+
+    Returns:
+        One row for each split and subset of each task: its scores by mteb's names.
+    """
+    mteb = require("mteb", "mteb")
+    rows = []
+    for task in tasks:
+        result = mteb.evaluate(model, [undecoded(task)], cache=None, co2_tracker=False, show_progress_bar=False)
+        rows += [row for task_result in result.task_results for row in _rows(task_result)]
+    return rows
+
+
+def _rows(result: Any) -> list[Json]:
+    return [
+        {
+            "task": result.task_name,
+            "split": split,
+            "subset": scores["hf_subset"],
+            "main_score": scores["main_score"],
+            "scores": {name: value for name, value in scores.items() if isinstance(value, (int, float))},
+            "mteb": result.mteb_version,
+        }
+        for split, subsets in result.scores.items()
+        for scores in subsets
+    ]
 
 
 def _metadata(name: str, direction: str) -> Any:

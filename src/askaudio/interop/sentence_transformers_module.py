@@ -18,15 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from torch import Tensor, nn
 
-from askaudio.audio.decode import decode
-from askaudio.audio.windows import fixed_windows
+from askaudio.audio.decode import Source, Waveform, stream_windows
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
-from askaudio.core.types import FloatArray
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.minilm import MiniLMTower, pad_tokens
 from askaudio.models.sources import audio_features
@@ -91,9 +88,7 @@ class DualEncoderModule(_InputModule):
     def _sounds(self, sounds: list[Any]) -> dict[str, Any]:
         front_end = self.model.front_end
         rate, window_s, hop_s = front_end.sample_rate_hz, front_end.window_s, front_end.hop_s
-        cuts = [[w.samples for w in fixed_windows(_samples(s, rate), rate, window_s, hop_s)] for s in sounds]
-        if not all(cuts):
-            raise ModelError("a sound without samples has no embedding")
+        cuts = [[w.samples for w in stream_windows(_source(s, rate), rate, window_s, hop_s)] for s in sounds]
         windows = [samples for cut in cuts for samples in cut]
         owner = torch.repeat_interleave(torch.arange(len(cuts)), torch.tensor([len(cut) for cut in cuts]))
         if self.model.audio_tower is None:
@@ -192,16 +187,16 @@ def _is_sound(value: Any, given: Any) -> bool:
     return modality.infer_modality(value, ["text", "audio"]) == "audio"
 
 
-def _samples(sound: Any, rate_hz: int) -> FloatArray:
-    """Path, waveform at ``rate_hz``, or array with its rate -> mono (S,)."""
+def _source(sound: Any, rate_hz: int) -> Source:
+    """Path, waveform at ``rate_hz``, or array with its rate, as ``audio.decode`` reads it."""
     if isinstance(sound, (str, Path)):
-        return decode(sound, rate_hz)
+        return sound
     source_hz = rate_hz
     if isinstance(sound, dict):
         sound, source_hz = sound["array"], int(sound["sampling_rate"])
     if isinstance(sound, Tensor):
         sound = sound.cpu().numpy()
     samples = np.asarray(sound, dtype=np.float32)
-    if samples.ndim == 2:  # channels first, as torch has them, unless the other side is the short one
-        samples = samples.mean(axis=0 if samples.shape[0] <= samples.shape[1] else 1)
-    return samples if source_hz == rate_hz else soxr.resample(samples, source_hz, rate_hz)
+    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:  # (S, C): channels are the shorter side
+        samples = samples.T
+    return Waveform(samples, source_hz)

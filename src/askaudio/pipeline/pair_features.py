@@ -1,6 +1,7 @@
-"""A captioned set as raw features: what reliability and diagnosis need, from frozen towers or from any encoder.
+"""Features of every captioned pair, for reliability estimates and diagnosis: of frozen towers, or of any encoder.
 
-Computed once and kept in the feature cache. Cost: one pass of the audio tower over every window of every sound.
+Features are computed once and kept in the feature cache. Cost: the audio tower runs once on every window of every
+sound.
 """
 
 from __future__ import annotations
@@ -13,29 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from askaudio.audio.decode import decode
-from askaudio.audio.windows import fixed_windows
 from askaudio.config.schema import DataRecipe, ModelRecipe, Recipe
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.files import sha256_file
 from askaudio.core.types import FloatArray, IntArray, Progress, silent
 from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.manifest import Caption, Clip, Manifest
-from askaudio.encoders.encoder import Encoder, pool_windows
-from askaudio.encoders.load import load
+from askaudio.encoders.encoder import Encoder
+from askaudio.encoders.load import load_encoder
+from askaudio.encoders.recording import encode_recording
 from askaudio.pipeline.inputs import read_inputs
 
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """N pairs of a clip and a caption.
+    """Features of N pairs of a clip and a caption.
 
     Attributes:
         pairs: Clip and caption of each pair.
         audio: (N, Da), the mean over a clip's windows.
         text: (N, Dt).
         codes: (N,) number of each pair's clip.
-        source: What made the features, for people.
+        source: Name of what computed the features.
     """
 
     pairs: Sequence[tuple[Clip, Caption]]
@@ -57,14 +57,14 @@ def pair_features(
     Args:
         manifest: Clips; those without a caption are left out.
         tower: EfficientAT's ONNX file; texts then go through MiniLM.
-        model: Any encoder, as ``models.build.load`` opens it; instead of ``tower``.
+        model: Spec of any encoder (``load_encoder``), instead of ``tower``.
         cache: Folder of computed features; default ``~/.cache/askaudio/features``.
-        progress: Told how many sounds and texts are there.
+        progress: Called with the sounds and texts done.
 
     Raises:
         ConfigError: Neither or both of tower and model are given.
-        DataError: No clip has a caption, or a clip has no sound in it.
-        AudioDecodeError: A sound is broken; the message names it.
+        DataError: No clip has a caption.
+        AudioDecodeError: A sound is broken or holds no samples; the message names it.
     """
     if bool(tower) == bool(model):
         raise ConfigError(
@@ -84,7 +84,7 @@ def pair_features(
         of_text = {text: inputs.texts[row] for text, row in inputs.text_rows.items()}
         source = f"frozen towers ({Path(tower).name}, minilm)"
     else:
-        encoder = load(str(model))
+        encoder = load_encoder(str(model))
         of_clip = _sounds(encoder, manifest, root, progress)
         of_text = dict(zip(texts, _texts(encoder, texts, root, progress), strict=True))
         source = f"model {encoder.name}"
@@ -94,18 +94,10 @@ def pair_features(
 
 
 def _sounds(encoder: Encoder, manifest: Manifest, root: Path, progress: Progress) -> list[Any]:
-    """One vector a clip."""
-
-    def of_clip(clip: Clip) -> FloatArray:
-        windows = fixed_windows(
-            decode(clip.path, encoder.sample_rate_hz), encoder.sample_rate_hz, encoder.window_s, encoder.hop_s
-        )
-        if not windows:
-            raise DataError(f"{clip.path} has no sound in it; take it out of {manifest.name}")
-        return pool_windows(encoder.encode_audio([window.samples for window in windows]))
+    """One vector (D,) per clip."""
 
     def compute(positions: list[int]) -> list[Any]:
-        return [of_clip(manifest.clips[position]) for position in positions]
+        return [encode_recording(encoder, manifest.clips[position].path).pooled for position in positions]
 
     keys = [sha256_file(clip.path) for clip in manifest]
     return FeatureCache(root, {"encoder": encoder.fingerprint, "side": "audio"}).collect(

@@ -1,7 +1,7 @@
 """Score a model on captioned sounds, or embeddings, or a run file of any system.
 
 Prints R@1, R@5, R@10, mAP@10, MRR, nDCG@10, MedR and MeanR with 95 % intervals (bootstrap over clips), the counts of
-clips and captions, and the protocol. Numbers of different pools, tie rules or R@k definitions are not comparable.
+clips and captions, and the protocol. Numbers with different pools, tie rules or R@k definitions are not comparable.
 """
 
 from __future__ import annotations
@@ -11,15 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from askaudio.cli.evaluate.inputs import Scored, add_data_arguments
+from askaudio.cli.evaluate.data import add_data_arguments, data_options, read_relevance
 from askaudio.cli.output import emit_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from askaudio.cli.evaluate.inputs import Data
-    from askaudio.core.types import Json
-    from askaudio.evaluation.relevance import Relevance
-    from askaudio.evaluation.report import Report
-    from askaudio.evaluation.run import Run
+    from askaudio.pipeline.evaluate import Evaluation
 
 HELP = "score a model, embeddings or a run file"
 
@@ -33,8 +29,8 @@ EXAMPLES = """examples:
   askaudio evaluate clap --mteb AudioCapsT2ARetrieval,ClothoT2ARetrieval.v2     downloaded by mteb
   askaudio evaluate runs/demo --mteb t2a,a2t                    the same files, scored by mteb
 
-An .npz holds ids (texts) and embeddings (N, D). Queries are named by caption id (clip_id#0, clip_id#1 ...).
-Compare what --out wrote with: askaudio compare results/a results/b
+An .npz holds ids (strings) and embeddings (N, D). Queries are named by caption id (clip_id#0, clip_id#1 ...).
+Compare two folders that --out wrote with: askaudio compare results/a results/b
 """
 
 
@@ -47,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="SPEC", help="the same by name: run folder, encoder folder, toy ...")
     add("--audio-embeddings", metavar="NPZ", help="embeddings of the clips, instead of a model")
     add("--text-embeddings", metavar="NPZ", help="embeddings of the captions, instead of a model")
-    add("--run", metavar="FILE", help="what any system answered: TREC, .jsonl, .csv, .parquet")
+    add("--run", metavar="FILE", help="ranked results of any system: TREC, .jsonl, .csv, .parquet")
     add("--mteb", metavar="TASK,TASK", help="score the model on tasks of mteb, for example AudioCapsT2ARetrieval; "
         "t2a and a2t make tasks of --data (extra mteb)")
     add("--direction", default="t2a", choices=("t2a", "a2t"), help="of a --run (default: t2a; queries are texts)")
     add_data_arguments(parser)
     add("--ties", default="pessimistic", choices=("pessimistic", "expected"),
-        help="equal scores count against the system (default), or by the mean over their random order")
+        help="equal scores count against the system (default), or are averaged over their random order")
     add("--a2t", default="any-of-n", choices=("any-of-n", "fraction"),
         help="R@k of a query with several answers: hit if any is found (default), or the fraction found")
     add("--metrics", metavar="M,M", help="other metrics to print, for example R@1,mAP@16,nDCG@10")
@@ -61,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="head, mid and tail by the training frequency of a caption's rarest word, or of its clip's label")
     add("--train-data", metavar="SPEC", help="captions that --buckets counts (default: train split of --data)")
     add("--near-misses", action="store_true", help="texts that are almost right: order, attribute, count, negation")
-    add("--query-forms", action="store_true", help="ask the captions as key words, questions and commands too")
+    add("--query-forms", action="store_true", help="also search with the captions as key words, questions and commands")
     add("--name", help="name of the system in tables")
     add("--workers", type=int, metavar="N", help="processes that decode and encode (default: by the number of sounds)")
     add("--out", type=Path, metavar="DIR", help="write report.json, ranks.npz, the run and figures there")
@@ -73,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score, print, and write what was asked for; returns 0."""
+    """Score, print, and write the files of ``--out``; returns 0."""
     from askaudio.core.errors import ConfigError
 
     args.model = args.model or args.folder
@@ -88,18 +84,18 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.depth < 1:
         raise ConfigError(f"--depth must be at least 1, got {args.depth}")
-    scored = (_score_model, _score_embeddings, _score_run)[sources.index(True)](args)
-    extras = _extras(args, scored)
-    broken = dict(scored.encoded.broken) if scored.encoded else {}
-    written = _write(args, scored, extras) if args.out else []
+    evaluation = (_score_model, _score_embeddings, _score_run)[sources.index(True)](args)
+    further = _further_tests(args, evaluation)
+    written = _write(args, evaluation, further) if args.out else []
+    broken = dict(getattr(evaluation, "broken", {}))
     if args.json:
-        found = {name: part.to_json() for name, part in extras.items()}
-        emit_json(scored.report.to_json() | found | {"broken": broken, "written": [str(p) for p in written]})
+        found = {name: report.to_json() for name, report in further.items()}
+        emit_json(evaluation.report.to_json() | found | {"broken": broken, "written": [str(p) for p in written]})
         return 0
-    say(scored.report.table())
-    for part in extras.values():
+    say(evaluation.report.table())
+    for report in further.values():
         say()
-        say(part.table())
+        say(report.table())
     for clip_id, reason in list(broken.items())[:5]:
         sys.stderr.write(f"left out: {clip_id}: {reason}\n")
     if written:
@@ -110,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """What is the same for all three sources: metrics and tie rule."""
+    """The arguments that all three sources share: metrics, tie rule, name."""
     from askaudio.evaluation.metrics import DEFAULT_METRICS, parse_metric
 
     names = args.metrics.split(",") if args.metrics else list(DEFAULT_METRICS)
@@ -119,128 +115,75 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     for name in names:
         if name not in ("MedR", "MeanR"):
             parse_metric(name)
-    return {"metrics": names, "ties": args.ties}
+    return {"metrics": names, "ties": args.ties, "name": args.name or ""}
 
 
-def _score_model(args: argparse.Namespace) -> Scored:
-    from askaudio.cli.evaluate.inputs import encode_clips, encode_texts, read_data
+def _score_model(args: argparse.Namespace) -> Evaluation:
     from askaudio.core.errors import ConfigError
-    from askaudio.encoders.load import load
-    from askaudio.evaluation.evaluate import evaluate_embeddings
-    from askaudio.evaluation.relevance import Relevance
-    from askaudio.evaluation.run import Run
+    from askaudio.pipeline.evaluate import evaluate_model
 
     if args.qrels:
         raise ConfigError("--qrels goes with --run or with embeddings; a model needs the texts of --data")
-    options = _options(args)
-    folder = Path(args.model)
-    encoder = load(args.model)
-    data = read_data(args, folder if (folder / "recipe.yaml").is_file() else None)
-    Relevance.from_clips(data.clips, by=data.by)  # type: ignore[arg-type] # no captions: say so before hours of encoding
-    encoded = encode_clips(args.model, encoder, data.clips, args.workers)
-    relevance = Relevance.from_clips(encoded.clips, by=data.by)  # type: ignore[arg-type]
-    text = encode_texts(encoder, [relevance.texts[q] for q in relevance.query_ids])
-    name = args.name or (folder.resolve().name if folder.exists() else args.model)
-    windows = f"fixed, {encoder.window_s:g} s every {encoder.hop_s:g} s, mean"
-    report = evaluate_embeddings(
-        encoded.audio,
-        text,
-        relevance,
-        name=name,
-        n_missing_clips=len(data.clips.missing) + len(encoded.broken),
-        protocol={**data.about, "windows": windows, "model": f"{encoder.name} {encoder.fingerprint}"},
-        **options,
-    )
-    run = Run.from_embeddings(text, encoded.audio, relevance.query_ids, relevance.gallery_ids, name)
-    return Scored(report, relevance, run, data, encoded, text, encoder)
+    with progress_bar("evaluating") as progress:
+        return evaluate_model(
+            args.model, **data_options(args), **_options(args), workers=args.workers, progress=progress
+        )
 
 
-def _score_embeddings(args: argparse.Namespace) -> Scored:
-    from askaudio.cli.evaluate.inputs import read_data, read_embedding_files, read_judgements
+def _score_embeddings(args: argparse.Namespace) -> Evaluation:
     from askaudio.core.errors import ConfigError
-    from askaudio.evaluation.evaluate import evaluate_embeddings
-    from askaudio.evaluation.relevance import Relevance
-    from askaudio.evaluation.run import Run
-    from askaudio.evaluation.run_files import read_embeddings
+    from askaudio.pipeline.evaluate import evaluate_embedding_files
 
-    if not (args.audio_embeddings and args.text_embeddings):
+    files = args.audio_embeddings, args.text_embeddings
+    if not all(files):
         raise ConfigError("--audio-embeddings and --text-embeddings belong together")
     options = _options(args)
-    data = None if args.qrels else read_data(args, need_audio=False)
-    if data is None:
-        relevance = read_judgements(args, read_embeddings(args.audio_embeddings)[0])
-    else:
-        relevance = Relevance.from_clips(data.clips, by=data.by)  # type: ignore[arg-type]
-    n_listed = relevance.n_gallery + (len(data.clips.missing) if data else 0)
-    audio, text, relevance = read_embedding_files(
-        args.audio_embeddings, args.text_embeddings, relevance, data.clips if data else None
-    )
-    missing = n_listed - relevance.n_gallery
-    name = args.name or Path(args.audio_embeddings).stem
-    protocol = dict(data.about) if data else {"judgements": str(args.qrels)}
-    report = evaluate_embeddings(
-        audio, text, relevance, name=name, n_missing_clips=missing, protocol=protocol, **options
-    )
-    return Scored(
-        report, relevance, Run.from_embeddings(text, audio, relevance.query_ids, relevance.gallery_ids, name), data
-    )
+    judged, data = read_relevance(args, audio_embeddings=args.audio_embeddings)
+    protocol = {"judgements": str(args.qrels)} if args.qrels else None
+    return evaluate_embedding_files(*files, judged, data, protocol=protocol, **options)
 
 
-def _score_run(args: argparse.Namespace) -> Scored:
-    from askaudio.cli.evaluate.inputs import read_relevance
+def _score_run(args: argparse.Namespace) -> Evaluation:
+    from askaudio.pipeline.evaluate import evaluate_run_file
 
-    relevance, data = read_relevance(args, args.run)
-    report, run = score_run_file(args.run, relevance, args.direction, args.name, _options(args), data)
-    return Scored(report, relevance, run, data)
-
-
-def score_run_file(
-    file: str, relevance: Relevance, direction: str, name: str | None, options: dict[str, Any], data: Data | None = None
-) -> tuple[Report, Run]:
-    """Read a run file against the data and score it."""
-    from askaudio.evaluation.evaluate import evaluate
-    from askaudio.evaluation.run_files import read_run
-
-    judged = relevance if direction == "t2a" else relevance.transposed()
-    run = read_run(file, judged, name)
+    judged, data = read_relevance(args, run_file=args.run)
     with progress_bar("ranking", "queries") as progress:
-        report = evaluate(
-            run,
-            relevance,
-            directions=(direction,),
-            n_missing_clips=len(data.clips.missing) if data else 0,
-            protocol=dict(data.about) if data else None,
-            progress=progress,
-            **options,
-        )
-    return report, run
+        return evaluate_run_file(args.run, judged, data, direction=args.direction, progress=progress, **_options(args))
 
 
-def _extras(args: argparse.Namespace, scored: Scored) -> dict[str, Any]:
-    """The further tests that were asked for, each with ``table`` and ``to_json``."""
-    from askaudio.cli.evaluate import extras
+def _further_tests(args: argparse.Namespace, evaluation: Evaluation) -> dict[str, Any]:
+    """The further tests of the options: name -> report with ``table`` and ``to_json``."""
+    if not (args.buckets or args.near_misses or args.query_forms):
+        return {}
+    from askaudio.core.errors import ConfigError
+    from askaudio.data.readers.open import open_dataset
+    from askaudio.pipeline.evaluate import ModelEvaluation
+    from askaudio.pipeline.evaluation.further import frequency_buckets, near_misses, query_forms
 
     found: dict[str, Any] = {}
     if args.buckets:
-        found["buckets"] = extras.buckets(args, scored)
-    if args.near_misses:
-        found["near_misses"] = extras.near_misses(scored)
-    if args.query_forms:
-        found["query_forms"] = extras.query_forms(scored)
+        train = open_dataset(args.train_data, need_audio=False) if args.train_data else None
+        found["buckets"] = frequency_buckets(evaluation, args.buckets, train)
+    for name, test in (("near_misses", near_misses), ("query_forms", query_forms)):
+        if not getattr(args, name):
+            continue
+        if not isinstance(evaluation, ModelEvaluation):
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} makes new texts, so it needs a model that can encode them")
+        with progress_bar(name.replace("_", " "), "texts") as progress:
+            found[name] = test(evaluation, progress)
     return found
 
 
-def _write(args: argparse.Namespace, scored: Scored, extras: dict[str, Any]) -> list[Path]:
-    from askaudio.cli.evaluate.extras import draw
-    from askaudio.core.files import write_json
-    from askaudio.evaluation.run_files import write_run
+def _write(args: argparse.Namespace, evaluation: Evaluation, further: dict[str, Any]) -> list[Path]:
+    from askaudio.core.errors import MissingExtraError
+    from askaudio.pipeline.evaluation.files import draw_evaluation, write_evaluation
 
-    scored.report.save(args.out)
-    run_file = args.out / f"{'t2a' if 't2a' in scored.report.directions else 'a2t'}.{args.run_format}"
-    write_run(scored.run, run_file, args.depth)
-    written = [args.out / "report.json", args.out / "ranks.npz", run_file]
-    for name, part in extras.items():
-        detail: Json = part.to_json()
-        write_json(args.out / f"{name}.json", detail)
-        written.append(args.out / f"{name}.json")
-    return written if args.no_figures else written + draw(scored, extras, args.out)
+    written = write_evaluation(evaluation, args.out, further, depth=args.depth, run_format=args.run_format)
+    if args.no_figures:
+        return written
+    try:
+        return written + draw_evaluation(evaluation, args.out, further.get("buckets"))
+    except MissingExtraError as error:
+        sys.stderr.write(f"no figures: {error}\n")
+        return written

@@ -16,7 +16,7 @@ SHOWN = ("hit_rate_at_1", "hit_rate_at_5", "hit_rate_at_10", "map_at_10", "ndcg_
 
 
 def run_mteb(args: argparse.Namespace) -> int:
-    """Score the model on the named tasks and print one row a task; returns 0.
+    """Score the model on the named tasks and print one row per task; returns 0.
 
     Raises:
         ConfigError: No model, a task that mteb does not have, or a local task without --data.
@@ -24,20 +24,18 @@ def run_mteb(args: argparse.Namespace) -> int:
     from askaudio.core.errors import ConfigError
     from askaudio.core.extras import require
     from askaudio.core.files import write_json
-    from askaudio.encoders.load import load
+    from askaudio.encoders.load import load_encoder
 
     if not args.model:
         raise ConfigError("--mteb scores a model: askaudio evaluate MODEL --mteb AudioCapsT2ARetrieval")
-    mteb = require("mteb", "mteb")
-    from askaudio.interop.mteb_encoder import MtebEncoder, undecoded
+    require("mteb", "mteb")
+    from askaudio.interop.mteb_encoder import MtebEncoder
+    from askaudio.interop.mteb_task import evaluate_tasks
 
-    tasks = [_task(mteb, name, args) for name in args.mteb.split(",")]
-    rows: list[Json] = []
-    with progress_bar("encoding") as bar:
-        model = MtebEncoder(load(args.model), args.name or Path(args.model).name, bar)
-        for task in tasks:
-            result = mteb.evaluate(model, [undecoded(task)], cache=None, co2_tracker=False, show_progress_bar=False)
-            rows += [row for task_result in result.task_results for row in _rows(task_result)]
+    tasks = [_task(name, args) for name in args.mteb.split(",")]
+    with progress_bar("encoding") as progress:
+        model = MtebEncoder(load_encoder(args.model), args.name or Path(args.model).name, progress)
+        rows = evaluate_tasks(model, tasks)
     if args.out:
         write_json(args.out / "mteb.json", rows)
     if args.json:
@@ -48,43 +46,17 @@ def run_mteb(args: argparse.Namespace) -> int:
 
 
 def table(rows: list[Json]) -> str:
-    """The figures in percent, one line a task."""
+    """The metrics in percent, one line per task."""
     head = f"{'task':<28}" + "".join(f"{name.replace('_at_', '@'):>13}" for name in SHOWN)
     lines = [f"{row['task']:<28}" + "".join(f"{100 * row['scores'][name]:13.2f}" for name in SHOWN) for row in rows]
     note = "papers' R@k of audio-to-text (any of five captions) is mteb's hit_rate@k; recall@k there is another number"
     return "\n".join([head, *lines, note])
 
 
-def _task(mteb: Any, name: str, args: argparse.Namespace) -> Any:
-    from askaudio.core.errors import ConfigError
+def _task(name: str, args: argparse.Namespace) -> Any:
+    from askaudio.cli.evaluate.data import read_data
+    from askaudio.interop.mteb_task import local_task, named_task
 
-    if name in LOCAL:
-        from askaudio.cli.evaluate.inputs import read_data
-        from askaudio.interop.mteb_task import local_task
-
-        folder = Path(args.model)
-        data = read_data(args, folder if (folder / "recipe.yaml").is_file() else None)
-        return local_task(data.clips, name)  # type: ignore[arg-type]
-    try:
-        return mteb.get_task(name)
-    except (KeyError, ValueError) as error:
-        raise ConfigError(
-            f"mteb has no task {name!r}; for example AudioCapsT2ARetrieval, AudioCapsA2TRetrieval, "
-            "ClothoT2ARetrieval.v2, ClothoA2TRetrieval.v2 (downloaded by mteb), or t2a and a2t with --data"
-        ) from error
-
-
-def _rows(result: Any) -> list[Json]:
-    """One row for each split and subset that the task has."""
-    return [
-        {
-            "task": result.task_name,
-            "split": split,
-            "subset": scores["hf_subset"],
-            "main_score": scores["main_score"],
-            "scores": {name: value for name, value in scores.items() if isinstance(value, (int, float))},
-            "mteb": result.mteb_version,
-        }
-        for split, subsets in result.scores.items()
-        for scores in subsets
-    ]
+    if name not in LOCAL:
+        return named_task(name)
+    return local_task(read_data(args, need_audio=True).clips, name)  # type: ignore[arg-type]
