@@ -19,12 +19,12 @@ import errors
 import features
 import numpy as np
 import torch
-import tune
 from loop import Data, Result, Setup, standardised, train
 
 from askaudio.core.files import atomic_path
 from askaudio.knowledge.reliability.estimate import estimate_reliability
 
+TUNING = Path(__file__).parent / "tuning.json"
 PLAIN = Setup()
 ASK = Setup(fine=1.0, coarse=0.5, early=16, every=8)
 HALF = {"reliability": "posterior", "cut": 0.5}
@@ -38,9 +38,14 @@ UNTUNED: dict[str, Setup] = {
 }
 
 
+def read_tuning() -> dict[str, dict]:
+    """What tune.py chose: row -> {"scores", "confirmed", "chosen"}."""
+    return json.loads(TUNING.read_text()) if TUNING.exists() else {}
+
+
 def tuned_rows() -> dict[str, Setup]:
     """Every row: the tuned ones as tune.py chose on validation scenes, the others as the row they are made of."""
-    tried = tune.read()
+    tried = read_tuning()
     own = {name: replace(s, **tried.get(name, {}).get("chosen", {})) for name, s in UNTUNED.items()}
     own["ASK, static base"] = replace(own["ASK"], static=True)
     own["momentum queue 2048"] = replace(own["XBM 2048"], memory="momentum")

@@ -12,21 +12,16 @@ T2A mAP@10 of the best epoch. The static base takes ASK's values, the momentum q
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from loop import Setup, train
+from run import TUNING, UNTUNED, Bench, read_tuning
 
 from askaudio.core.files import write_json
 
-if TYPE_CHECKING:
-    from run import Bench
-
-FILE = Path(__file__).parent / "tuning.json"
 SHARE_OF_EPOCHS = 0.4  # of the row's own: a shorter schedule, whole (warm-up and decay included)
 OWN = "as it is"
 SEEDS = (0, 1, 2)  # of the second look
@@ -66,30 +61,23 @@ def score(bench: Bench, setup: Setup, seed: int) -> float:
 
 def tune(bench: Bench, row: str, setup: Setup) -> None:
     """Both looks at one row; what is in the file already is not done again."""
-    done = {"scores": {}, "confirmed": {}, **read().get(row, {})}
+    done = {"scores": {}, "confirmed": {}, **read_tuning().get(row, {})}
     short = max(1, round(SHARE_OF_EPOCHS * setup.epochs))
     for name, changed in trials(setup).items():
         if name not in done["scores"]:
             done["scores"][name] = score(bench, replace(setup, epochs=short, **changed), 0)
             print(f"{row:24s} {name:28s} {done['scores'][name]:.2f}", flush=True)
-            write_json(FILE, {**read(), row: done})
+            write_json(TUNING, {**read_tuning(), row: done})
     for name, changed in trials(setup).items():
         if (name != OWN and done["scores"][name] <= done["scores"][OWN]) or name in done["confirmed"]:
             continue
         done["confirmed"][name] = [score(bench, replace(setup, **changed), seed) for seed in SEEDS]
         print(f"{row:24s} {name:28s} {done['confirmed'][name]} at full length", flush=True)
         done["chosen"] = chosen(setup, done["confirmed"])
-        write_json(FILE, {**read(), row: done})
-
-
-def read() -> dict[str, dict]:
-    """What was tuned: row -> {"scores", "confirmed", "chosen"}."""
-    return json.loads(FILE.read_text()) if FILE.exists() else {}
+        write_json(TUNING, {**read_tuning(), row: done})
 
 
 def main() -> None:
-    from run import UNTUNED, Bench  # run.py reads this file's choices
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
     parser.add_argument("--rows", nargs="*", default=["plain B=24", "plain B=512", "XBM 2048", "ASK"])
