@@ -26,9 +26,9 @@ LAYERS = {
     "core": 1,
     "audio": 2, "config": 2, "evaluation": 2, "index": 2, "knowledge": 2, "losses": 2,
     "ask": 3, "data": 3, "encoders": 3, "engines": 3,
-    "checks": 4, "ingest": 4, "models": 4, "scenes": 4, "search": 4,
-    "export": 5, "interop": 5, "server": 5, "training": 5,
-    "pipeline": 6,
+    "checks": 4, "ingest": 4, "models": 4, "scenes": 4,
+    "export": 5, "interop": 5, "search": 5, "training": 5,
+    "pipeline": 6, "server": 6,
     "cli": 7,
 }  # fmt: skip
 # these packages work with torch uninstalled

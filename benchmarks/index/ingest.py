@@ -65,7 +65,7 @@ def make_files(manifest: Path, folder: Path, count: int) -> None:
 
 def index(folder: Path, collection: Path, encoder: Encoder, progress: Callable[..., None] | None = None) -> float:
     """CPU seconds of one run over a folder."""
-    with open_store(collection, "w", Identity(encoder.fingerprint, encoder.embed_dim, "measured")) as store:
+    with open_store(collection, "w", Identity.of(encoder, "measured")) as store:
         options = {"progress": progress} if progress else {}
         return cpu_s(lambda: ingest([folder], store, encoder, **options))  # type: ignore[arg-type]
 

@@ -205,7 +205,7 @@ def write_results(figures: list[dict[str, str]], made: dict[str, object]) -> Non
 
 def step(args: argparse.Namespace) -> None:
     encoder = OnnxEncoder(args.encoder)
-    identity = Identity(encoder.fingerprint, encoder.embed_dim, str(args.encoder.resolve()))
+    identity = Identity.of(encoder, str(args.encoder.resolve()))
     work = {
         "build": lambda: build(args.data, args.out, identity),
         "open": lambda: opening(args.out),

@@ -43,7 +43,7 @@ def make_collection(folder: Path, n_clips: int, seed: int = 0) -> Path:
         hz, length = 80 * 2 ** rng.uniform(0, 6.5), int(RATE_HZ * rng.uniform(0.5, 6))
         tone = 0.4 * np.sin(2 * np.pi * hz * np.arange(length) / RATE_HZ) + 0.05 * rng.standard_normal(length)
         soundfile.write(sounds / f"tone {hz:.0f} Hz {k:04d}.wav", tone.clip(-1, 1), RATE_HZ)
-    with open_store(collection, "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy")) as store:
+    with open_store(collection, "w", Identity.of(encoder, "toy")) as store:
         ingest([sounds], store, encoder)
     return collection
 

@@ -75,7 +75,7 @@ def world(tmp_path_factory):
             soundfile.write(copy, 0.1 * sound[: RATE_HZ // 2], RATE_HZ)
     (folder / "captions.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     encoder = load("toy")
-    identity = Identity(encoder.fingerprint, encoder.embed_dim, "toy")
+    identity = Identity.of(encoder, "toy")
     with open_store(f"exact:{folder / 'collection'}", "w", identity) as store:
         ingest([folder / "sounds"], store, encoder)
     return folder
@@ -303,7 +303,7 @@ def test_generated_pages_have_every_command_and_module(generated):
     assert [name for name in COMMANDS if f"\n## askaudio {name}\n" not in commands] == []
     assert "### askaudio data suspects" in commands and "--tower" in commands
     search = generated["reference/askaudio.search.md"]
-    assert search.index("::: askaudio.search.engine\n") < search.index("::: askaudio.search.background\n")
+    assert search.index("::: askaudio.search.engine\n") < search.index("::: askaudio.search.ranking\n")
     assert "::: askaudio.ask.objective\n" in generated["reference/askaudio.ask.md"]
 
 

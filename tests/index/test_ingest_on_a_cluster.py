@@ -93,7 +93,7 @@ def test_a_killed_worker_loses_nothing(engine, two_machines, request, tmp_path):
     write_tones(folder, 0, FILES)
     (folder / "broken.wav").write_bytes(b"no sound")
     encoder = load("toy")
-    identity = Identity(encoder.fingerprint, encoder.embed_dim, "toy")
+    identity = Identity.of(encoder, "toy")
     stop, killed = threading.Event(), []
     killer = threading.Thread(target=kill_a_worker, args=(stop, killed), daemon=True)
     killer.start()

@@ -23,6 +23,7 @@ from askaudio.core.types import FloatArray
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.encoders.workers import THREADS, one_thread_each
 from askaudio.engines.open import open_store
+from askaudio.index.bookkeeping import Stamp
 from askaudio.index.entries import Identity
 from askaudio.index.store import VectorStore
 from askaudio.ingest.report import Report, read_broken, write_broken
@@ -49,7 +50,7 @@ def encoder() -> CountingEncoder:
 
 @pytest.fixture
 def store(encoder: CountingEncoder) -> Iterator[VectorStore]:
-    with open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy")) as opened:
+    with open_store("memory:", "w", Identity.of(encoder, "toy")) as opened:
         yield opened
 
 
@@ -177,7 +178,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_later(
     library: Path, store: VectorStore, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stamps = iter(range(1000))
-    monkeypatch.setattr("askaudio.ingest.encode_file.stamp_of", lambda path: str(next(stamps)))
+    monkeypatch.setattr("askaudio.ingest.encode_file.stamp_of", lambda *_: Stamp(1, next(stamps)))
     report = ingest([library / "tone_400.wav"], store, encoder)
     assert "keeps changing" in next(iter(report.broken.values())).reason
     assert store.count() == 0
@@ -230,7 +231,7 @@ def test_hidden_files_links_to_folders_and_the_collection_are_left_out(
 
 def test_workers_give_the_same_as_one_process(library: Path, encoder: CountingEncoder, tmp_path: Path) -> None:
     (library / "broken.wav").write_bytes(b"RIFF")
-    identity = Identity(encoder.fingerprint, encoder.embed_dim, "toy")
+    identity = Identity.of(encoder, "toy")
     with open_store("memory:", "w", identity) as one, open_store("memory:", "w", identity) as two:
         ingest([library], one, encoder)
         report = ingest([library], two, encoder, spec="toy", workers=2)

@@ -15,13 +15,13 @@ from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry, Identity
 from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
-from askaudio.search.query import Part
+from askaudio.search.query import AVOID_WEIGHT, Part, make_parts, weighted
 from tones import RATE_HZ, write_tone
 
 
 def make_engine(*folders: Path, captions: dict[str, list[str]] | None = None) -> SearchEngine:
     encoder = ToyEncoder()
-    store = open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy"))
+    store = open_store("memory:", "w", Identity.of(encoder, "toy"))
     ingest(folders, store, encoder, captions=captions)
     return SearchEngine(store, encoder)
 
@@ -67,6 +67,23 @@ def test_not_like_that_pushes_down(engine: SearchEngine) -> None:
     assert names(hits)[0] == "tone_1500.wav"
     assert hits[0].match > 50
     assert next(h for h in hits if "100.wav" in h.path and "tone_100" in h.path).match < hits[0].match
+
+
+def test_avoid_like_and_unlike_are_parts_with_the_default_weight(engine: SearchEngine, library: Path) -> None:
+    bell = next(clip.clip_id for clip in engine.clips() if clip.path.endswith("tone_1500.wav"))
+    hum = next(clip.clip_id for clip in engine.clips() if clip.path.endswith("tone_100.wav"))
+    hiss = library / "tone_6000.wav"
+    short = engine.search("low hum", like=[bell], avoid=["hiss", hiss], unlike=hum, words=False)
+    parts = [
+        Part("text", "low hum"),
+        Part("clip", bell),
+        Part("text", "hiss", -AVOID_WEIGHT),
+        Part("audio", hiss, -AVOID_WEIGHT),
+        Part("clip", hum, -AVOID_WEIGHT),
+    ]
+    assert short == engine.search(more=parts, words=False)
+    assert names(short)[0] == "tone_1500.wav"
+    assert names(engine.search(["low hum", "bell"], avoid="low hum", words=False))[0] == "tone_1500.wav"
 
 
 def test_filters_hold(engine: SearchEngine) -> None:
@@ -142,7 +159,7 @@ def test_sounds_that_a_poor_encoder_puts_together_are_no_twins() -> None:
     away = rng.standard_normal((40, encoder.embed_dim)).astype(np.float32)
     vectors = encoder.encode_text(["rain"]) + 0.01 * away  # cosines of 0.997 to 0.999
     vectors[1] = vectors[0] + 1e-4 * away[1]
-    store = open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim))
+    store = open_store("memory:", "w", Identity.of(encoder))
     store.add([Entry(f"{n:02d}", f"{n:02d}", vector) for n, vector in enumerate(vectors)])
     hits = SearchEngine(store, encoder).search("rain", top_k=40)
     assert len(hits) == 39
@@ -206,6 +223,23 @@ def test_bad_questions_are_refused(engine: SearchEngine, tmp_path: Path) -> None
         engine.search(audio=tmp_path / "missing.wav")
 
 
+def test_weights_are_set_in_order() -> None:
+    parts = weighted(make_parts(["a", "b"], avoid="c", avoid_weight=2.0), [0.5, 3.0])
+    assert [(part.value, part.weight) for part in parts] == [("a", 0.5), ("b", 3.0), ("c", -2.0)]
+
+
+def test_metadata_has_the_facts_and_no_bookkeeping(engine: SearchEngine) -> None:
+    hit = engine.search("bell", top_k=1)[0]
+    clip = engine.clip(hit.clip_id)
+    assert hit.metadata == clip.metadata
+    assert set(hit.metadata) == {"duration_s", "sample_rate_hz", "channels", "format", "size_bytes", "modified_s"}
+    assert clip.windows == 1
+    assert (
+        clip.stamp is not None and clip.stamp.size_bytes == Path(hit.path).stat().st_size == hit.metadata["size_bytes"]
+    )
+    assert set(clip.to_json()) == {"clip_id", "path", "windows", "metadata"}
+
+
 def test_another_encoder_is_refused(engine: SearchEngine) -> None:
     with pytest.raises(IndexStoreError, match="two encoders"):
         SearchEngine(engine.store, ToyEncoder(dim=8))
@@ -213,7 +247,7 @@ def test_another_encoder_is_refused(engine: SearchEngine) -> None:
 
 def test_an_empty_collection_finds_nothing() -> None:
     encoder = ToyEncoder()
-    store = open_store("memory:", "w", Identity(encoder.fingerprint, encoder.embed_dim))
+    store = open_store("memory:", "w", Identity.of(encoder))
     assert SearchEngine(store, encoder).search("rain") == []
     store.add([Entry("a", "a", encoder.encode_text(["rain"])[0])])
     assert len(SearchEngine(store, encoder).search("rain")) == 1

@@ -19,7 +19,7 @@ def test_documents_are_the_engines_hits(monkeypatch):
     import langchain_retriever as module
 
     encoder = ToyEncoder(16)
-    store = open_store("memory:", "w", Identity(encoder.fingerprint, 16))
+    store = open_store("memory:", "w", Identity.of(encoder))
     vectors = np.random.default_rng(0).standard_normal((6, 16)).astype(np.float32)
     facts = [{"caption": "rain on tin"}, *[{}] * 5]
     store.add(

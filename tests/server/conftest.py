@@ -50,7 +50,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def collection(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The generated sounds as a collection on disk, made with the toy encoder."""
     folder, encoder = tmp_path_factory.mktemp("collection") / "toy", ToyEncoder()
-    identity = Identity(encoder.fingerprint, encoder.embed_dim, "toy")
+    identity = Identity.of(encoder, "toy")
     with open_store(folder, "w", identity) as store:
         report = ingest([sounds], store, encoder)
     assert report.added == 6 and not report.broken

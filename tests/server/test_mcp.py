@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from askaudio.cli import main
 from askaudio.search.engine import SearchEngine
+from askaudio.search.query import AVOID_WEIGHT
 from askaudio.server.settings import ServerSettings
 
 mcp = pytest.importorskip("mcp", reason="needs the extra mcp: pip install 'askaudio[mcp]'")
@@ -43,7 +46,8 @@ def test_search_then_similar_then_clip(engine: SearchEngine) -> None:
     hits, near, clip = with_client(engine, talk)
     found = hits.structured_content["result"]
     first = engine.search("siren", top_k=1)[0]
-    assert (found[0]["path"], found[0]["start_s"], found[0]["match"]) == (first.path, first.start_s, first.match)
+    assert {**found[0], "metadata": None} == {**first.to_json(), "metadata": None}
+    assert found[0]["metadata"]["duration_s"] == first.metadata["duration_s"]
     assert first.clip_id not in {hit["clip_id"] for hit in near.structured_content["result"]}
     known = clip.structured_content
     assert known.get("result", known)["metadata"]["duration_s"] == 30.0
@@ -64,6 +68,24 @@ def test_wrong_calls_are_told_what_is_wrong(engine: SearchEngine, tool: str, arg
     assert answer.is_error
     assert says in answer.content[0].text
     assert "/" not in answer.content[0].text  # no path of this machine
+
+
+def test_the_same_words_give_the_same_hits_everywhere(
+    engine: SearchEngine, collection: Path, client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, avoid = "low hum", "white noise"
+    arguments = {"text": words, "avoid": avoid, "top_k": 6}
+    by_mcp = with_client(engine, lambda client: client.call_tool("search", arguments)).structured_content["result"]
+    by_api = client.get("/v1/search", params={"q": words, "avoid": avoid, "top_k": 6}).json()["hits"]
+    sent = {"parts": [{"value": words}, {"value": avoid, "weight": -AVOID_WEIGHT}], "top_k": 6}
+    sent["parts"] = [{"kind": "text", **part} for part in sent["parts"]]
+    command = ["search", words, "--not", avoid, "--top", "6", "--collection", str(collection), "--json"]
+    assert main(command) == 0
+    by_shell = json.loads(capsys.readouterr().out)
+    in_python = [hit.to_json() for hit in engine.search(words, avoid=avoid, top_k=6)]
+    assert by_shell == by_api == client.post("/v1/search", json=sent).json()["hits"] == in_python
+    assert [{**hit, "metadata": 0} for hit in by_mcp] == [{**hit, "metadata": 0} for hit in in_python]
+    assert [hit["match"] for hit in in_python] != [hit.match for hit in engine.search(words, top_k=6)]
 
 
 def test_over_http_behind_the_token(make_client: Callable[..., Any]) -> None:

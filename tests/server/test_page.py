@@ -358,7 +358,7 @@ def test_enter_in_the_search_box_goes_to_the_first_hit(open_page):
 
 def test_an_empty_collection_says_how_to_fill_it(open_page, tmp_path):
     encoder = ToyEncoder()
-    with open_store(tmp_path / "c", "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy")) as store:
+    with open_store(tmp_path / "c", "w", Identity.of(encoder, "toy")) as store:
         store.save()
     with SearchEngine.open(tmp_path / "c") as engine, live_server(engine) as address:
         page = open_page(base=address)

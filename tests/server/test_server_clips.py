@@ -135,7 +135,7 @@ def test_a_link_that_was_indexed_is_served_while_it_leads_to_that_file(sounds, t
     elsewhere.write_bytes((sounds / "bell.wav").read_bytes())
     (folder / "bell.wav").symlink_to(elsewhere)
     encoder = ToyEncoder()
-    with open_store(tmp_path / "c", "w", Identity(encoder.fingerprint, encoder.embed_dim, "toy")) as store:
+    with open_store(tmp_path / "c", "w", Identity.of(encoder, "toy")) as store:
         ingest([folder], store, encoder)
     with (
         SearchEngine.open(tmp_path / "c") as engine,

@@ -68,10 +68,14 @@ def _info(args: argparse.Namespace, store: VectorStore) -> int:
 
 
 def _list(args: argparse.Namespace, store: VectorStore) -> int:
+    from askaudio.index.bookkeeping import public_metadata
+
     clips = store.clips(args.where)
     shown = sorted(clips, key=lambda c: c.path)[: args.top]
     if args.json:
-        emit_json([{"clip_id": c.clip_id, "path": c.path, "windows": c.windows, **c.metadata} for c in shown])
+        emit_json(
+            [{"clip_id": c.clip_id, "path": c.path, "windows": c.windows, **public_metadata(c.metadata)} for c in shown]
+        )
         return 0
     for clip in shown:
         say(f"{clip.clip_id}  {float(clip.metadata.get('duration_s') or 0):8.1f} s  {clip.path}")

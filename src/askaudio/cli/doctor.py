@@ -21,7 +21,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from askaudio.cli.output import emit_json, say
@@ -190,13 +189,13 @@ def _runtime() -> Iterator[Finding]:
 
 def _places(given: str | None) -> Iterator[Finding]:
     """Disk and collection folder; a collection behind an address is left to ``askaudio collection``."""
-    from askaudio.engines.open import default_collection
+    from askaudio.engines.address import default_collection, parse_address
 
     address = given or default_collection()
-    if "://" in address:
-        yield Finding("collection", "note", f"{address} is not on this machine", "askaudio collection --help")
+    collection = parse_address(address).folder
+    if collection is None:
+        yield Finding("collection", "note", f"{address} is not a folder", "askaudio collection info --collection ...")
         return
-    collection = Path(address.removeprefix("exact:").removeprefix("lance:")).expanduser()
     existing = next(folder for folder in (collection, *collection.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     text = f"{free / 1e9:.1f} GB free at {existing}"

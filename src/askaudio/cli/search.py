@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,14 +34,19 @@ HELP = "find sounds by words or by a sound"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio search``."""
-    parser.add_argument("text", nargs="*", help="words that describe the sound; several texts count alike")
+    parser.add_argument("text", nargs="*", help="words that describe the sound; several texts have equal weights")
     parser.add_argument("--audio", action="append", default=[], metavar="FILE", help="a sound to look for")
     parser.add_argument("--like", action="append", default=[], metavar="CLIP_ID", help="a stored clip to look for")
     parser.add_argument(
-        "--not", action="append", default=[], dest="avoid", metavar="TEXT_OR_FILE", help="what hits should not be like"
+        "--not",
+        action="append",
+        default=[],
+        dest="avoid",
+        metavar="TEXT_OR_FILE",
+        help="words or a sound that hits should not be like",
     )
     parser.add_argument("--weights", help="weights of texts, sounds and clips in this order, for example 1,0.5")
-    parser.add_argument("--not-weight", type=float, default=1.0, help="how strongly --not pushes away (default 1)")
+    parser.add_argument("--not-weight", type=float, metavar="W", help="how far --not moves hits down (default 0.5)")
     parser.add_argument("--where", help='a filter, for example "duration<3 and tag=rain"')
     parser.add_argument("--top", type=int, default=10, help="how many recordings (default 10)")
     parser.add_argument("--batch", metavar="FILE", help="one text query a line ('-' for standard input)")
@@ -62,14 +66,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.captions and len(args.audio) != 1:
         raise ConfigError("--captions needs exactly one --audio FILE")
-    queries = [[part] for part in _batch(args.batch)] if args.batch else []
-    parts = [] if args.batch or args.captions else _parts(args)
+    queries = _batch(args.batch) if args.batch else []
+    parts = () if args.batch or args.captions else _parts(args)
     encoder = load(args.model) if args.model else None
     with SearchEngine.open(args.collection or default_collection(), encoder) as engine:
         if args.captions:
             return _captions(args, engine)
         if args.batch:
-            return _many(args, engine, queries)
+            return _search_batch(args, engine, queries)
         hits = engine.search(
             more=parts,
             top_k=args.top,
@@ -89,42 +93,45 @@ def run(args: argparse.Namespace) -> int:
     return 0 if hits else 1
 
 
-def _parts(args: argparse.Namespace) -> list[Part]:
-    from askaudio.search.query import Part
+def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
+    from askaudio.search.query import AVOID_WEIGHT, make_parts, weighted
 
-    wanted = [("text", text) for text in args.text] + [("audio", a) for a in args.audio]
-    wanted += [("clip", clip) for clip in args.like]
+    sought = len(args.text) + len(args.audio) + len(args.like)
     try:
-        weights = [float(w) for w in args.weights.split(",")] if args.weights else [1.0] * len(wanted)
+        weights = [float(w) for w in args.weights.split(",")] if args.weights else [1.0] * sought
     except ValueError as error:
         raise ConfigError(f"--weights is {args.weights!r}; expected numbers such as 1,0.5") from error
-    if len(weights) != len(wanted):
-        raise ConfigError(f"--weights has {len(weights)} numbers for {len(wanted)} texts and sounds")
-    parts = [Part(kind, value, weight) for (kind, value), weight in zip(wanted, weights, strict=True)]  # type: ignore[arg-type]
-    avoided = [Part("audio" if Path(a).is_file() else "text", a, -abs(args.not_weight)) for a in args.avoid]
-    return [*parts, *avoided]
+    if len(weights) != sought:
+        raise ConfigError(f"--weights has {len(weights)} numbers for {sought} texts and sounds")
+    parts = make_parts(
+        args.text,
+        args.audio,
+        like=args.like,
+        avoid=[Path(a) if Path(a).is_file() else a for a in args.avoid],
+        avoid_weight=AVOID_WEIGHT if args.not_weight is None else args.not_weight,
+    )
+    return weighted(parts, weights)
 
 
-def _batch(source: str) -> Iterator[Part]:
-    from askaudio.search.query import Part
-
+def _batch(source: str) -> list[str]:
     try:
         lines = sys.stdin.readlines() if source == "-" else Path(source).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--batch {source}: {error}; expected a text file with one query a line") from error
-    return (Part("text", line.strip()) for line in lines if line.strip())
+    return [line.strip() for line in lines if line.strip()]
 
 
-def _many(args: argparse.Namespace, engine: SearchEngine, queries: list[list[Part]]) -> int:
-    found = engine.search_many(
-        queries, args.top, args.where, words=not args.vectors_only, fold_twins=not args.all_takes
-    )
-    for (part,), hits in zip(queries, found, strict=True):
+def _search_batch(args: argparse.Namespace, engine: SearchEngine, queries: list[str]) -> int:
+    from askaudio.search.query import make_parts
+
+    parts = [make_parts(query) for query in queries]
+    found = engine.search_many(parts, args.top, args.where, words=not args.vectors_only, fold_twins=not args.all_takes)
+    for query, hits in zip(queries, found, strict=True):
         if args.json:
-            line = {"query": part.value, "hits": [hit.to_json() for hit in hits]}
+            line = {"query": query, "hits": [hit.to_json() for hit in hits]}
             sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         else:
-            say(str(part.value))
+            say(query)
             _show(hits)
             say()
     return 0
@@ -133,7 +140,7 @@ def _many(args: argparse.Namespace, engine: SearchEngine, queries: list[list[Par
 def _captions(args: argparse.Namespace, engine: SearchEngine) -> int:
     found = engine.captions(args.audio[0], args.top)
     if args.json:
-        emit_json([{"rank": c.rank, "caption": c.caption, "score": c.score, "clip_id": c.clip_id} for c in found])
+        emit_json([caption.to_json() for caption in found])
     for c in [] if args.json else found:
         say(f"{c.rank:3d}  {c.score:+.3f}  {c.caption}")
     return 0 if found else 1
@@ -144,6 +151,6 @@ def _show(hits: list[Hit]) -> None:
         say("nothing found; try other words, or a wider --where")
     for hit in hits:
         place = f"{hit.start_s:.1f}-{hit.end_s:.1f} s"
-        notes = [f"+{len(hit.twins)} like it"] if hit.twins else []
+        notes = [f"+{len(hit.twins)} near-identical"] if hit.twins else []
         notes += ["named " + " ".join(hit.words)] if hit.words else []
         say(f"{hit.rank:3d}  {hit.match:5.1f}  {hit.score:+.3f}  {place:>16}  {hit.path}  {', '.join(notes)}".rstrip())

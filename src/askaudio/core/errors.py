@@ -1,13 +1,13 @@
-"""The error family: every message says what was got, what was expected, and the command that mends it.
+"""All errors of the package. A message says what was found, what was expected, and the command that fixes it.
 
-The command line turns any AskAudioError into exit code 2, the server into a 4xx answer.
+The command line turns an AskAudioError into exit code 2, the server into a 4xx answer.
 """
 
 from __future__ import annotations
 
 
 class AskAudioError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can fix; anything else is a bug."""
 
 
 class ConfigError(AskAudioError):
@@ -15,15 +15,15 @@ class ConfigError(AskAudioError):
 
 
 class DataError(AskAudioError):
-    """A manifest, caption file, run file or embedding file is not what it should be."""
+    """A manifest, caption file, run file or embedding file has the wrong content."""
 
 
 class AudioDecodeError(AskAudioError):
     """An audio file cannot be decoded; the message names the path.
 
     Args:
-        path: The file, as the user gave it.
-        reason: What the decoder met, in one phrase.
+        path: The file as the user named it.
+        reason: Why it cannot be decoded, in one phrase.
     """
 
     def __init__(self, path: object, reason: str) -> None:
@@ -33,18 +33,30 @@ class AudioDecodeError(AskAudioError):
 
 
 class ModelError(AskAudioError):
-    """A model folder is incomplete, damaged, from a newer version, or does not fit its use."""
+    """A model folder is incomplete, damaged, from a newer version, or unsuitable for its use."""
 
 
 class IndexStoreError(AskAudioError):
-    """A collection cannot be opened, does not fit the encoder, or an engine cannot do what is asked."""
+    """A collection cannot be opened, does not fit the encoder, or its engine does not support the operation."""
+
+
+class CollectionNotFoundError(IndexStoreError):
+    """There is no collection at an address.
+
+    Args:
+        url: The address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"there is no collection at {url}; make one: askaudio index FOLDER --collection {url}")
 
 
 class UnknownClipError(AskAudioError):
-    """The collection holds no clip of the id that was asked for.
+    """The collection holds no clip with this id.
 
     Args:
-        clip_id: The id, as it was given.
+        clip_id: The id as the caller passed it.
         collection: Address of the collection.
     """
 

@@ -15,6 +15,7 @@ from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import Json, Progress, silent
 from askaudio.engines.local.store import EmbeddedStore
 from askaudio.engines.open import check_identity
+from askaudio.index.bookkeeping import Bookkeeping
 from askaudio.index.entries import Entry
 from askaudio.index.filters import Compare
 from askaudio.index.store import VectorStore
@@ -53,8 +54,8 @@ def check(store: VectorStore, progress: Progress = silent) -> list[Fault]:
         if number % _BATCH == 0:
             progress(number, total)
     for clip in store.clips():
-        windows = clip.metadata.get("windows")
-        if isinstance(windows, int) and windows != clip.windows:
+        windows = Bookkeeping.of(clip.metadata).windows
+        if windows is not None and windows != clip.windows:
             what = f"{clip.clip_id} ({clip.path}): {clip.windows} of {windows} windows"
             faults.append(Fault(what, tuple(of_clip.get(clip.clip_id, ()))))
     if isinstance(store, EmbeddedStore):

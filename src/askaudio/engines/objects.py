@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from askaudio.core.errors import IndexStoreError
+from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
 from askaudio.core.types import FloatArray
 from askaudio.engines.lance import PLAIN, LanceTable, entries_of_batch
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
@@ -133,6 +133,6 @@ def open_objects(url: str, mode: Mode, identity: Identity | None) -> tuple[Objec
     if table.exists():
         return ObjectStore(url, table, table.open(), mode), True
     if mode == "r" or identity is None:
-        raise IndexStoreError(f"there is no collection at {url}; make one: askaudio index FOLDER --collection {url}")
+        raise CollectionNotFoundError(url)
     table.create(identity)
     return ObjectStore(url, table, identity, mode), False

@@ -1,83 +1,83 @@
-"""One text picks the engine.
-
-memory:                       exact, kept nowhere
-exact:FOLDER                  exact, in a folder: slow and always right
-FOLDER or lance:FOLDER        the default: LanceDB with a search cache
-s3://BUCKET/PREFIX            LanceDB on object storage (also gs://, az://)
-postgresql://USER@HOST/DB     PostgreSQL with pgvector; ?collection=NAME picks one of several in a database
-"""
+"""Open a collection by its address; the engine is imported when it is needed. Addresses: ``engines/address.py``."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from askaudio.core.errors import IndexStoreError
+from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
+from askaudio.engines.address import Address, default_collection, parse_address
 from askaudio.engines.local.store import EmbeddedStore, read_identity
 from askaudio.index.entries import Identity, Mode
 from askaudio.index.store import VectorStore
 
-OBJECT_SCHEMES = ("s3://", "gs://", "az://", "abfss://")
-POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+__all__ = ["check_identity", "default_collection", "open_store"]
+# what askaudio itself leaves in a folder before the collection is complete
+_OWN_SUFFIXES = (".lock", ".lance")
 
 
-def check_identity(stored: Identity, wanted: Identity | None, url: str) -> Identity:
-    """The stored identity, when vectors of the wanted encoder may stand beside the stored ones.
+def check_identity(stored: Identity, required: Identity | None, url: str) -> Identity:
+    """Refuse to mix the vectors of two encoders in one collection.
+
+    Args:
+        stored: Identity of the encoder that made the collection.
+        required: Identity of the encoder in use; None accepts any collection.
+        url: Address of the collection, for the message.
+
+    Returns:
+        The stored identity.
 
     Raises:
-        IndexStoreError: They come from another encoder.
+        IndexStoreError: The two encoders differ.
     """
-    if wanted is None:
+    if required is None:
         return stored
-    if (stored.fingerprint, stored.embed_dim) != (wanted.fingerprint, wanted.embed_dim):
+    if (stored.fingerprint, stored.embed_dim) != (required.fingerprint, required.embed_dim):
         raise IndexStoreError(
             f"{url} holds {stored.embed_dim}-d vectors of the encoder {stored.fingerprint} "
-            f"({stored.model or 'unknown'}), got {wanted.embed_dim}-d of {wanted.fingerprint} "
-            f"({wanted.model or 'unknown'}); vectors of two encoders cannot be compared. "
-            "Mend: use the encoder of the collection, or index into a new one with --collection"
+            f"({stored.model or 'unknown'}), got {required.embed_dim}-d of {required.fingerprint} "
+            f"({required.model or 'unknown'}); vectors of two encoders cannot be compared. "
+            "Fix: use the encoder of the collection, or index into a new one with --collection"
         )
     return stored
 
 
 def open_store(url: str | Path, mode: Mode = "r", identity: Identity | None = None) -> VectorStore:
-    """Open a collection; with mode "w" and an identity, make it when there is none.
+    """Open a collection; with mode "w" and an identity, create it if it does not exist.
 
     Args:
-        url: See the head of this file.
+        url: Address, see ``engines/address.py``.
         mode: "r" to read, "w" to write.
-        identity: Of the encoder in use; refused when the collection holds another's vectors.
+        identity: Identity of the encoder in use. A collection of another encoder is refused.
 
     Returns:
-        The store, to be closed.
+        The open store. The caller closes it.
 
     Raises:
-        IndexStoreError: No such collection, another encoder's, a newer version's, or in use by another writer.
+        CollectionNotFoundError: There is no collection at this address.
+        IndexStoreError: Made by another encoder or a newer version, or another process writes to it.
         MissingExtraError: The engine's package is not installed.
     """
-    text = str(url)
-    if text.startswith(OBJECT_SCHEMES):
+    address = parse_address(url)
+    if address.kind == "objects":
         from askaudio.engines.objects import open_objects
 
-        return _checked(*open_objects(text, mode, identity), identity)
-    if text.startswith(POSTGRES_SCHEMES):
+        return _checked(*open_objects(address.text, mode, identity), identity)
+    if address.kind == "postgres":
         from askaudio.engines.postgres import open_postgres
 
-        return _checked(*open_postgres(text, mode, identity), identity)
-    if text.startswith("memory:"):
+        return _checked(*open_postgres(address.text, mode, identity), identity)
+    if address.kind == "memory":
         from askaudio.engines.exact import ExactStore
 
-        return ExactStore(_needed(identity, text))
-    scheme, found, rest = text.partition(":")
-    if found and scheme in ("exact", "lance"):
-        return _open_folder(Path(rest).expanduser(), scheme, mode, identity)
-    if "://" in text:
-        raise IndexStoreError(f"{text}: no engine for this kind of address; known: {__doc__}")
-    return _open_folder(Path(text).expanduser(), None, mode, identity)
+        if identity is None:
+            raise CollectionNotFoundError(address.text)
+        return ExactStore(identity)
+    return _open_folder(address, mode, identity)
 
 
-def _checked(store: VectorStore, stood_there: bool, identity: Identity | None) -> VectorStore:
+def _checked(store: VectorStore, existed: bool, identity: Identity | None) -> VectorStore:
     try:
-        if stood_there:
+        if existed:
             check_identity(store.identity, identity, store.url)
         return store
     except IndexStoreError:
@@ -85,33 +85,25 @@ def _checked(store: VectorStore, stood_there: bool, identity: Identity | None) -
         raise
 
 
-def _needed(identity: Identity | None, url: str) -> Identity:
-    if identity is None:
-        raise IndexStoreError(f"there is no collection at {url}; make one: askaudio index FOLDER --collection {url}")
-    return identity
-
-
-def _open_folder(folder: Path, engine: str | None, mode: Mode, identity: Identity | None) -> VectorStore:
+def _open_folder(address: Address, mode: Mode, identity: Identity | None) -> VectorStore:
+    folder, engine = address.folder or Path(), address.engine
     stored = read_identity(folder)
     if stored is None:
         if mode == "r" or identity is None:
-            raise IndexStoreError(
-                f"there is no collection at {folder}; make one: askaudio index FOLDER --collection {folder}"
-            )
-        if folder.is_dir() and any(path.suffix not in (".lock", ".lance") for path in folder.iterdir()):
+            raise CollectionNotFoundError(str(folder))
+        if folder.is_dir() and any(path.suffix not in _OWN_SUFFIXES for path in folder.iterdir()):
             raise IndexStoreError(
                 f"{folder} holds other files and no collection; give an empty or new folder to --collection"
             )
-    elif engine is not None and engine != stored[0]:
-        raise IndexStoreError(f"{folder} is a collection of the engine {stored[0]}; open it as {stored[0]}:{folder}")
-    kept = check_identity(stored[1], identity, str(folder)) if stored else _needed(identity, str(folder))
-    if (stored[0] if stored else engine) == "exact":
+        kept = identity
+    else:
+        if engine not in (None, stored[0]):
+            raise IndexStoreError(
+                f"{folder} is a collection of the engine {stored[0]}; open it as {stored[0]}:{folder}"
+            )
+        engine, kept = stored[0], check_identity(stored[1], identity, str(folder))
+    if engine == "exact":
         from askaudio.engines.exact import ExactStore
 
         return ExactStore(kept, folder, mode)
     return EmbeddedStore(folder, kept, mode)
-
-
-def default_collection() -> str:
-    """Where sounds are indexed when nobody says otherwise: ASKAUDIO_COLLECTION, or a folder in the home directory."""
-    return os.environ.get("ASKAUDIO_COLLECTION") or str(Path.home() / ".askaudio" / "collections" / "default")

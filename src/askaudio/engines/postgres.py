@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import numpy as np
 
-from askaudio.core.errors import IndexStoreError
+from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text, match_of
@@ -260,9 +260,7 @@ def open_postgres(url: str, mode: Mode, identity: Identity | None) -> tuple[Post
         if stored is not None:
             return PostgresStore(shown, connection, name, stored, mode), True
         if mode == "r" or identity is None:
-            raise IndexStoreError(
-                f"there is no collection at {shown}; make one: askaudio index FOLDER --collection {shown}"
-            )
+            raise CollectionNotFoundError(shown)
         _create(connection, name, identity, shown)
         return PostgresStore(shown, connection, name, identity, mode), False
     except BaseException:

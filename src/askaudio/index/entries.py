@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray, Json
@@ -108,6 +108,20 @@ class StoredClip:
     windows: int
 
 
+class Fingerprinted(Protocol):
+    """The part of an encoder that a store needs; this package is below ``encoders`` and cannot import it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex name of weights and settings."""
+        ...
+
+    @property
+    def embed_dim(self) -> int:
+        """D."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a store remembers of the encoder whose vectors it holds.
@@ -115,7 +129,7 @@ class Identity:
     Attributes:
         fingerprint: Hex name of the encoder's weights and settings.
         embed_dim: D.
-        model: How to load that encoder again (a spec for ``models.build.load``), empty when unknown.
+        model: How ``load_encoder`` opens that encoder again; empty when unknown.
         format_version: Of the store on disk; a newer one than ours is refused.
     """
 
@@ -129,6 +143,17 @@ class Identity:
         return asdict(self)
 
     @classmethod
+    def of(cls, encoder: Fingerprinted, model: str = "") -> Identity:
+        """Identity of an encoder.
+
+        Args:
+            encoder: Open encoder.
+            model: How ``load_encoder`` opens it again, such as "small" or the path of a folder; without it the
+                collection can only be opened together with an encoder.
+        """
+        return cls(encoder.fingerprint, encoder.embed_dim, model)
+
+    @classmethod
     def from_json(cls, value: Any, url: str) -> Identity:
         """Read what ``to_json`` wrote.
 
@@ -139,13 +164,13 @@ class Identity:
             version = int(value["format_version"])
             if version > FORMAT_VERSION:
                 raise IndexStoreError(
-                    f"{url} was written by a newer askaudio (format {version}, this one reads up to {FORMAT_VERSION}); "
-                    "mend: pip install --upgrade askaudio"
+                    f"{url} was written by a newer askaudio (format {version}, this one reads up to {FORMAT_VERSION}). "
+                    "Fix: pip install --upgrade askaudio"
                 )
             return cls(str(value["fingerprint"]), int(value["embed_dim"]), str(value.get("model", "")), version)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise IndexStoreError(
-                f"{url} holds no readable identity ({error}); mend: askaudio index it anew"
+                f"{url} holds no readable identity ({error}). Fix: askaudio index its folders into a new collection"
             ) from error
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from askaudio.audio.decode import probe
-from askaudio.core.files import fingerprint, sha256_file
+from askaudio.core.files import sha256_file
 from askaudio.core.types import FloatArray, Json
 from askaudio.encoders.encoder import Encoder
 from askaudio.encoders.recording import READ_ERRORS, encode_recording, reason_of
+from askaudio.index.bookkeeping import Bookkeeping, Stamp
 from askaudio.index.entries import Entry
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.walk import clip_id_of, stamp_of
@@ -63,36 +64,29 @@ class Sound:
 def encode_file(encoder: Encoder, path: str, captions: Sequence[str] = ()) -> Sound:
     """Read, cut and encode a file; a file that changes meanwhile is read once more."""
     for _ in range(2):
-        stamp = stamp_of(path)
+        stamp = stamp_of(path, captions)
         sound = _encode_once(encoder, path, captions, stamp)
-        if stamp_of(path) == stamp:
+        if stamp_of(path, captions) == stamp:
             return sound
     return Sound(path, reason="the file keeps changing while it is read; it is tried again the next time")
 
 
-def _encode_once(encoder: Encoder, path: str, captions: Sequence[str], stamp: str) -> Sound:
+def _encode_once(encoder: Encoder, path: str, captions: Sequence[str], stamp: Stamp | None) -> Sound:
     try:
         content_hash = sha256_file(path)
         facts = read_metadata(Path(path), probe(path), captions)
         recording = encode_recording(encoder, path)
     except READ_ERRORS as error:  # one bad file must not stop a hundred thousand good ones
-        return Sound(path, stamp, reason=reason_of(error))
+        return Sound(path, str(stamp or ""), reason=reason_of(error))
     times = [(round(float(start), 6), round(float(end), 6)) for start, end in recording.times]
     facts.setdefault("duration_s", round(times[-1][1], 3))
     stat = os.stat(path)
     facts |= {
-        "content_hash": content_hash,
-        "stamp": with_captions(stamp, captions),
+        **Bookkeeping(len(times), stamp, content_hash).to_metadata(),
         "size_bytes": stat.st_size,
         "modified_s": round(stat.st_mtime, 3),
-        "windows": len(times),
     }
-    return Sound(path, stamp, content_hash, facts, tuple(times), recording.vectors)
-
-
-def with_captions(stamp: str, captions: Sequence[str]) -> str:
-    """A stamp that also changes when the captions from a manifest do."""
-    return f"{stamp}|{fingerprint(list(captions))}" if captions else stamp
+    return Sound(path, str(stamp or ""), content_hash, facts, tuple(times), recording.vectors)
 
 
 def encode_task(encoder: Encoder, task: Task) -> Sound:

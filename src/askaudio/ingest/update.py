@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from askaudio.audio.decode import probe
 from askaudio.core.errors import AudioDecodeError
@@ -18,11 +19,13 @@ from askaudio.core.files import sha256_file
 from askaudio.core.types import Json, Progress, silent
 from askaudio.encoders.encoder import Encoder
 from askaudio.encoders.workers import map_in_workers
+from askaudio.engines.address import parse_address
+from askaudio.index.bookkeeping import Bookkeeping, Stamp
 from askaudio.index.entries import Entry
 from askaudio.index.filters import All, Compare, Not, clips_are
 from askaudio.index.store import VectorStore
 from askaudio.ingest.cluster import encode_on_cluster
-from askaudio.ingest.encode_file import Sound, Task, crashed, encode_task, with_captions
+from askaudio.ingest.encode_file import Sound, Task, crashed, encode_task
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.report import Broken, Report
 from askaudio.ingest.walk import absolute_roots, clip_id_of, sound_files, stamp_of
@@ -37,9 +40,9 @@ class Known:
     """What the store holds of one clip."""
 
     path: str
-    stamp: str
+    stamp: Stamp | None
     content_hash: str
-    whole: bool  # all its windows, of one content
+    whole: bool  # all its windows are stored, and they come from one content
 
 
 def ingest(
@@ -80,8 +83,7 @@ def ingest(
     roots = absolute_roots(folders)
     progress(0, None, "looking for sounds")
     run = _Run(store, captions or {}, known_broken or {}, rehash, progress)
-    own_folder = Path(store.url.partition(":")[2] if store.url.startswith("exact:") else store.url)
-    run.plan(list(sound_files(roots, own_folder)), roots)
+    run.plan(list(sound_files(roots, parse_address(store.url).folder)), roots)
     tasks = run.tasks()
     for sound in _encoded(tasks, encoder, spec, workers, cluster):
         run.take(sound)
@@ -132,44 +134,42 @@ class _Run:
             else:
                 self.gone.update(inside)
         vanished = {known.content_hash: clip for clip, known in self.gone.items() if known.whole}
-        sizes = {known.stamp.split(":")[0] for known in self.gone.values()}
+        sizes = {known.stamp.size_bytes for known in self.gone.values() if known.stamp is not None}
         for path in paths:
             old = self.known_broken.get(path)
-            if old is not None and old.stamp == stamp_of(path) and clip_id_of(path) not in self.known:
+            stamp = stamp_of(path, self.captions.get(path, ()))
+            if old is not None and old.stamp == str(stamp or "") and clip_id_of(path) not in self.known:
                 self.report.broken[path] = old
-            elif self._is_unchanged(path):
+            elif stamp is not None and self._is_unchanged(path, stamp):
                 self.report.unchanged += 1
-            elif not self._rename(path, vanished, sizes):
+            elif stamp is None or not self._rename(path, stamp, vanished, sizes):
                 self.todo.append(path)
 
-    def _is_unchanged(self, path: str) -> bool:
+    def _is_unchanged(self, path: str, stamp: Stamp) -> bool:
         known = self.known.get(clip_id_of(path))
-        if known is None or not known.whole:
+        if known is None or not known.whole or known.stamp is None:
             return False
-        stamp = with_captions(stamp_of(path), self.captions.get(path, ()))
         if known.stamp == stamp and not self.rehash:
             return True
-        if known.stamp.partition("/")[2] != stamp.partition("/")[2]:
-            return False  # the text beside it, or its captions, are new
+        if known.stamp.texts != stamp.texts:
+            return False
         if _content_hash(path) != known.content_hash:
             return False
         if known.stamp != stamp:
             entries = self.store.iterate(clips_are([clip_id_of(path)]))
-            self._gather([replace(e, metadata={**e.metadata, "stamp": stamp}) for e in entries])
+            self._gather([replace(e, metadata={**e.metadata, "stamp": str(stamp)}) for e in entries])
         return True
 
-    def _rename(self, path: str, vanished: dict[str, str], sizes: set[str]) -> bool:
-        """Give the entries of a vanished file with the same content a new path."""
+    def _rename(self, path: str, stamp: Stamp, vanished: dict[str, str], sizes: set[int]) -> bool:
+        """Move the entries of a vanished file with the same content to this path."""
         clip = clip_id_of(path)
-        stamp = stamp_of(path)
-        if not vanished or clip in self.known or stamp.split(":")[0] not in sizes:
+        if not vanished or clip in self.known or stamp.size_bytes not in sizes:
             return False
         old = vanished.pop(_content_hash(path), None)
         if old is None:
             return False
-        captions = self.captions.get(path, ())
         entries = list(self.store.iterate(clips_are([old])))
-        facts = {**_renamed_facts(entries[0].metadata, path, captions), "stamp": with_captions(stamp, captions)}
+        facts = _renamed_facts(entries[0].metadata, path, stamp, self.captions.get(path, ()))
         moved = [
             replace(e, entry_id=clip + e.entry_id[len(old) :], clip_id=clip, path=path, metadata=facts) for e in entries
         ]
@@ -239,10 +239,9 @@ class _Run:
 def _read_known(store: VectorStore) -> dict[str, Known]:
     found: dict[str, Known] = {}
     for clip in store.clips():
-        facts = clip.metadata
-        whole = clip.windows == facts.get("windows") and clip.clip_id not in found
-        stamp, content = str(facts.get("stamp", "")), str(facts.get("content_hash", ""))
-        found[clip.clip_id] = Known(clip.path, stamp, content, whole)
+        noted = Bookkeeping.of(clip.metadata)
+        whole = clip.windows == noted.windows and clip.clip_id not in found
+        found[clip.clip_id] = Known(clip.path, noted.stamp, noted.content_hash, whole)
     return found
 
 
@@ -253,11 +252,12 @@ def _content_hash(path: str) -> str:
         return ""
 
 
-def _renamed_facts(old: Mapping[str, object], path: str, captions: Sequence[str]) -> Json:
-    """Facts under a new name: what the name and the text beside it say may have changed, the content has not."""
+def _renamed_facts(old: Mapping[str, Any], path: str, stamp: Stamp, captions: Sequence[str]) -> Json:
+    """Facts of a moved file: its name and the text beside it may say something else, its content is the same."""
+    noted = replace(Bookkeeping.of(old), stamp=stamp)
     try:
         fresh = read_metadata(Path(path), probe(path), captions)
     except (AudioDecodeError, OSError):
-        return dict(old)
-    content = ("content_hash", "size_bytes", "modified_s", "windows", "duration_s")
-    return {**fresh, **{key: old[key] for key in content if key in old}}
+        fresh = dict(old)
+    content = {key: old[key] for key in ("size_bytes", "modified_s", "duration_s") if key in old}
+    return {**fresh, **content, **noted.to_metadata()}

@@ -1,4 +1,4 @@
-"""Which sound files a folder holds, and a cheap stamp that tells whether one has changed."""
+"""Which sound files a folder holds, and a cheap stamp that shows whether one has changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from askaudio.core.errors import ConfigError
+from askaudio.core.files import fingerprint
+from askaudio.index.bookkeeping import Stamp
 from askaudio.ingest.metadata import sidecar
 
 SUFFIXES = frozenset({
@@ -17,27 +19,31 @@ SUFFIXES = frozenset({
 
 
 def clip_id_of(path: str) -> str:
-    """Id of the recording at a path: the same file keeps it as long as it stays where it is."""
+    """Id of the recording at a path: 16 hex digits of the SHA-256 of the path, so it is stable until the file moves."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
 
 
 def absolute_roots(folders: Sequence[str | Path]) -> list[Path]:
-    """Folders and files to index, absolute.
+    """Make the paths of folders and files absolute.
 
     Raises:
-        ConfigError: One does not exist (its sounds are not taken for deleted).
+        ConfigError: One does not exist. Its sounds are not treated as deleted.
     """
     roots = [Path(os.path.abspath(Path(folder).expanduser())) for folder in folders]
     for root in roots:
         if not root.exists():
-            raise ConfigError(f"{root} does not exist; nothing was changed. Give folders (or files) that are there")
+            raise ConfigError(f"{root} does not exist; nothing was changed. Fix: name folders or files that exist")
     return roots
 
 
 def sound_files(roots: Iterable[Path], leave_out: Path | None = None) -> Iterator[str]:
     """Paths of all sound files under the roots, each once, sorted within a folder.
 
-    Hidden files and folders are left out, and links to folders are not followed (they may run in circles).
+    Hidden files and folders are skipped. Links to folders are not followed, since they may form a cycle.
+
+    Args:
+        roots: Absolute folders or files.
+        leave_out: Folder to skip: the collection, when it is inside a root.
     """
     seen: set[str] = set()
     for root in roots:
@@ -57,18 +63,22 @@ def _walk(root: Path, leave_out: Path | None) -> Iterator[str]:
                 yield os.path.join(folder, name)
 
 
-def stamp_of(path: str) -> str:
-    """``size:time/time of the text beside it`` of a file; empty when it is gone.
+def stamp_of(path: str, captions: Sequence[str] = ()) -> Stamp | None:
+    """Stamp of a file as it is now; None when it does not exist.
 
-    A changed file with the same size and time is only seen by its content hash.
+    A file that was changed but has the same size and time is only noticed by its content hash.
+
+    Args:
+        path: The file.
+        captions: Captions that a manifest has for it.
     """
     try:
         stat = os.stat(path)
     except OSError:
-        return ""
+        return None
     beside = sidecar(Path(path))
     try:
-        text = str(os.stat(beside).st_mtime_ns) if beside else ""
+        sidecar_ns = os.stat(beside).st_mtime_ns if beside else None
     except OSError:
-        text = ""
-    return f"{stat.st_size}:{stat.st_mtime_ns}/{text}"
+        sidecar_ns = None
+    return Stamp(stat.st_size, stat.st_mtime_ns, sidecar_ns, fingerprint(list(captions)) if captions else "")

@@ -1,32 +1,35 @@
-"""Keep up with a living folder by looking at it again and again.
+"""Notice changes in folders by polling.
 
-Polling needs no service of the operating system and works on network drives; a look costs about 10 microseconds a file.
+Polling needs no service of the operating system and works on network drives. A look costs about 10 microseconds a file.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from askaudio.index.bookkeeping import Stamp
 from askaudio.ingest.walk import absolute_roots, sound_files, stamp_of
 
+Seen = dict[str, Stamp | None]  # path -> stamp
 
-def look(folders: Sequence[str | Path]) -> dict[str, str]:
+
+def look(folders: Sequence[str | Path]) -> Seen:
     """Path -> stamp of all sound files as they are now."""
     return {path: stamp_of(path) for path in sound_files(absolute_roots(folders))}
 
 
-def wait_for_change(folders: Sequence[str | Path], seen: Mapping[str, str], every_s: float = 2.0) -> dict[str, str]:
-    """Look at folders until their sound files differ from ``seen`` and have stood still for one look.
+def wait_for_change(folders: Sequence[str | Path], seen: Seen, every_s: float = 2.0) -> Seen:
+    """Poll folders until their sound files differ from ``seen`` and have not changed between two looks.
 
     Args:
         folders: Folders or files.
-        seen: path -> stamp at the last look.
+        seen: Result of the last look.
         every_s: Seconds between looks; longer when a look takes more than a tenth of it.
 
     Returns:
-        path -> stamp of all sound files now.
+        The new look.
     """
     last = dict(seen)
     while True:

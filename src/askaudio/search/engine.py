@@ -1,79 +1,162 @@
 """The search engine: one encoder and one store; text or audio in, hits out.
 
-    with SearchEngine.open("~/.askaudio/collections/default") as engine:   # the encoder that made the collection
-        engine.search("zombie growls", top_k=10, where="duration<3 and channels=2 and tag=rain")
-        engine.search(audio="growl.wav", more=[Part("text", "human voice", -1.0)])
+    with SearchEngine.build("~/sounds") as engine:                          # index a folder, then search it
+        engine.search("rain on a roof", avoid="thunder", where="duration<30 and channels=2")
+    with SearchEngine.open("~/.askaudio/collections/default") as engine:    # an existing collection
+        engine.search(audio="growl.wav", more=[Part("text", "human voice", -0.3)])
 
-A query's positive parts become one vector. Found windows are grouped by recording; what the query should not sound
-like pushes recordings down; names and tags that carry the query's words lift them; near-identical takes are folded.
-Safe to call from several threads; a reader sees what a writer adds without being reopened (within a second or so).
+This file embeds the query and asks the store; ``ranking.py`` decides the order of what is found. An engine may be used
+by several threads. It sees what another process adds to the collection within about a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 
 from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
-from askaudio.core.types import FloatArray, Json
+from askaudio.core.types import FloatArray, Json, Progress, silent
 from askaudio.encoders.encoder import Encoder, pool_windows
 from askaudio.encoders.load import load
 from askaudio.encoders.recording import encode_recording
+from askaudio.engines.address import default_collection, parse_address
 from askaudio.engines.open import check_identity, open_store
-from askaudio.index.entries import Identity, Match
+from askaudio.index.bookkeeping import Bookkeeping, public_metadata
+from askaudio.index.entries import Identity, Match, StoredClip
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
 from askaudio.index.ranking import exact_scores
 from askaudio.index.store import VectorStore, first_of_each_clip
-from askaudio.search.background import SAMPLE, Background, as_match, background_of, twin_cosine
-from askaudio.search.hits import CaptionHit, ClipInfo, Hit, Twin
-from askaudio.search.merge import LEAST_WORDS, Candidate, by_clip, fuse, segments
+from askaudio.index.words import WordMatch
+from askaudio.ingest.indexer import Captions, Indexer
+from askaudio.ingest.report import Report
+from askaudio.search.hits import CaptionHit, ClipInfo, Hit
 from askaudio.search.query import AudioSource, Part, make_parts
+from askaudio.search.ranking import (
+    LEAST_WORDS,
+    SAMPLE,
+    Candidate,
+    Ranked,
+    Sample,
+    by_clip,
+    candidates_needed,
+    rank_candidates,
+    segments,
+)
 
 _TEXTS_KEPT = 1024
 _WINDOWS = 16  # windows of a hit that may become its segments, the nearest ones
-_NEIGHBOURS = 200  # recordings whose captions are tried for a sound
+_NEIGHBOURS = 200  # recordings whose captions are compared with a sound
 
 
 class SearchEngine:
     """Search one collection with one encoder.
 
     Args:
-        store: Open for reading.
-        encoder: The one whose vectors the store holds.
+        store: Open for reading or writing.
+        encoder: The encoder that made the vectors of the store.
+
+    Attributes:
+        store: The open store.
+        encoder: The encoder.
+        report: What ``build`` did, with the files that could not be read; None for an engine of ``open``.
 
     Raises:
         IndexStoreError: The store holds another encoder's vectors.
     """
 
     def __init__(self, store: VectorStore, encoder: Encoder) -> None:
-        check_identity(store.identity, Identity(encoder.fingerprint, encoder.embed_dim, encoder.name), store.url)
+        check_identity(store.identity, Identity.of(encoder, encoder.name), store.url)
         self.store = store
         self.encoder = encoder
-        self._sample: _Sampled | None = None
+        self.report: Report | None = None
+        self._sample: tuple[str, Sample] | None = None  # of a version of the store
         self._clips: tuple[str, int] | None = None  # number of clips of a version
-        # people go back to what they asked: the vectors of the last texts are kept (2 MB at D = 512)
+        # people repeat their queries: the vectors of the last texts are kept (2 MB at D = 512)
         self._text = lru_cache(_TEXTS_KEPT)(lambda text: encoder.encode_text([text])[0])
 
     @classmethod
-    def open(cls, collection: str | Path, encoder: Encoder | None = None) -> SearchEngine:
+    def build(
+        cls,
+        folders: str | Path | Sequence[str | Path],
+        collection: str | Path | None = None,
+        model: str | Path | Encoder | None = None,
+        *,
+        workers: int = 1,
+        captions: Captions | None = None,
+        progress: Progress = silent,
+    ) -> SearchEngine:
+        """Make or update a collection from folders of sounds, and open it for search.
+
+        Unchanged files are skipped, so a second call is quick. Files that cannot be read are listed in
+        ``engine.report.broken`` with the reason; they are no error. ``askaudio index`` does the same.
+
+        Args:
+            folders: One or several folders or files.
+            collection: Folder or address, see ``engines/address.py``; "memory:" stores nothing on disk. Default:
+                ``$ASKAUDIO_COLLECTION`` or ``~/.askaudio/collections/default``, as on the command line.
+            model: Name, folder or encoder. Default: the model that made the collection, for a new one "small".
+            workers: Processes that encode. More than 1 need a script that is guarded by
+                ``if __name__ == "__main__"``, and a model given by name or folder.
+            captions: Path -> one or several captions, to be matched with the words of queries. A ``manifest.jsonl`` in
+                one of the folders is read without this.
+            progress: Called with files done and to do.
+
+        Returns:
+            An open engine; close it, or use it in a ``with`` statement.
+
+        Raises:
+            ConfigError: A folder does not exist.
+            ModelError: The model cannot be loaded.
+            IndexStoreError: The collection holds another encoder's vectors, or another process writes to it.
+
+        Example:
+            >>> engine = SearchEngine.build("~/sounds")  # doctest: +SKIP
+            >>> engine.report.added, list(engine.report.broken)  # doctest: +SKIP
+            (1204, ['/home/me/sounds/empty.wav'])
+        """
+        folders = [folders] if isinstance(folders, str | Path) else folders
+        place = collection or default_collection()
+        indexer = Indexer(folders, place, model)
+        try:
+            report = indexer.update(workers=workers, captions=captions, progress=progress)
+            if parse_address(place).kind == "memory":
+                engine = cls(indexer.store, indexer.encoder)
+            else:
+                indexer.close()  # others may write from here on
+                engine = cls.open(place, indexer.encoder)
+        except BaseException:
+            indexer.close()
+            raise
+        engine.report = report
+        return engine
+
+    @classmethod
+    def open(cls, collection: str | Path | None = None, encoder: Encoder | None = None) -> SearchEngine:
         """Open a collection for reading.
 
         Args:
-            collection: Folder or address, see ``engines/open.py``.
-            encoder: Without one, the model that made the collection is loaded.
+            collection: Folder or address, see ``engines/address.py``. Default: as for ``build``.
+            encoder: Default: the model that made the collection is loaded.
+
+        Returns:
+            An open engine; close it, or use it in a ``with`` statement.
 
         Raises:
-            IndexStoreError: No such collection, or it holds another encoder's vectors.
+            CollectionNotFoundError: There is no collection at this address.
+            IndexStoreError: It holds another encoder's vectors.
             ModelError: Its model cannot be loaded.
+
+        Example:
+            >>> with SearchEngine.open("~/.askaudio/collections/default") as engine:  # doctest: +SKIP
+            ...     print(engine.info()["clips"])
+            1204
         """
-        store = open_store(collection)
+        store = open_store(collection or default_collection())
         try:
             if encoder is None:
                 if not store.identity.model:
@@ -84,7 +167,7 @@ class SearchEngine:
             store.close()
             raise
 
-    # --- asking -----------------------------------------------------------------------------------------------
+    # --- search -----------------------------------------------------------------------------------------------
     def search(
         self,
         text: str | Sequence[str] | None = None,
@@ -92,46 +175,74 @@ class SearchEngine:
         top_k: int = 10,
         where: str | None = None,
         *,
+        like: str | Sequence[str] | None = None,
+        avoid: AudioSource | Sequence[AudioSource] | None = None,
+        unlike: str | Sequence[str] | None = None,
         more: Sequence[Part] = (),
         words: bool = True,
         fold_twins: bool = True,
     ) -> list[Hit]:
         """Find the recordings that answer a query.
 
+        The query is the sum of what is looked for: words, sounds and stored clips, with equal weights unless ``more``
+        says otherwise.
+
         Args:
-            text: Words, or several texts of equal weight.
-            audio: A sound file, its bytes, or several.
-            top_k: How many recordings to return.
+            text: One or several texts.
+            audio: One or several sounds: paths of files, or the bytes of files.
+            top_k: Number of recordings to return.
             where: A filter such as ``"duration<3 and tag=rain"``.
-            more: Further parts with weights; below zero, what the hits should not sound like.
-            words: Let names, tags and captions that carry the query's words count too.
+            like: Ids of stored clips to look for.
+            avoid: What hits should not be like. A string is words; a ``Path`` or bytes is a sound.
+            unlike: Ids of stored clips that hits should not be like.
+            more: Parts with weights of their own; below zero, clips that are like the part move down.
+            words: Also match the query's words with names, tags and captions.
             fold_twins: Fold near-identical takes into one hit.
 
         Returns:
-            At most top_k hits, best first; the same query gives the same hits.
+            At most top_k hits, best first. The same query gives the same hits.
 
         Raises:
-            ConfigError: Nothing is asked, or the filter cannot be read.
+            ConfigError: The query is empty, or the filter cannot be read.
             AudioDecodeError: A query sound cannot be decoded.
-            UnknownClipError: An unknown clip_id among the parts.
+            UnknownClipError: No clip has this id.
+
+        Example:
+            >>> engine.search("rain", avoid="thunder", where="duration<30")  # doctest: +SKIP
+            [Hit(rank=1, clip_id='f3a0c1', path='/home/me/sounds/drizzle.wav', score=0.43, match=96.2, ...), ...]
+            >>> engine.search("softer", like="f3a0c1")  # doctest: +SKIP
+            >>> engine.search(audio="door.wav", avoid=Path("slam.wav"))  # doctest: +SKIP
         """
-        parts = make_parts(text, audio, more)
+        parts = make_parts(text, audio, like=like, avoid=avoid, unlike=unlike, more=more)
         return self._answer(parts, top_k, parse_filter(where), words, fold_twins)
 
     def search_many(
         self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None, *,
         words: bool = True, fold_twins: bool = True,
     ) -> Iterator[list[Hit]]:  # fmt: skip
-        """Answer queries one after the other as the results are taken; the same as one ``search`` each."""
+        """Answer many queries, lazily and in order; each result is what ``search(more=query)`` returns.
+
+        Args:
+            queries: The parts of each query.
+            top_k: Number of recordings to return for each.
+            where: A filter for all of them.
+            words: Also match the words of names, tags and captions.
+            fold_twins: Fold near-identical takes into one hit.
+        """
         tree = parse_filter(where)
         for parts in queries:
             yield self._answer(make_parts(more=parts), top_k, tree, words, fold_twins)
 
     def similar(self, clip_id: str, top_k: int = 10, where: str | None = None) -> list[Hit]:
-        """Recordings that sound like a stored one, itself left out.
+        """Recordings that sound like a stored one, without that one.
+
+        Args:
+            clip_id: Id of the stored clip.
+            top_k: Number of recordings to return.
+            where: A filter.
 
         Raises:
-            UnknownClipError: No such clip.
+            UnknownClipError: No clip has this id.
         """
         parts = make_parts(more=[Part("clip", clip_id)])
         others: Filter = Not(clips_are([clip_id]))
@@ -141,13 +252,17 @@ class SearchEngine:
     def captions(self, audio: AudioSource, top_k: int = 10) -> list[CaptionHit]:
         """Stored captions that describe a sound: those of the nearest recordings, ranked by the text tower.
 
+        Args:
+            audio: Path of a file, or the bytes of a file.
+            top_k: Number of captions to return.
+
         Raises:
             AudioDecodeError: The sound cannot be decoded.
         """
-        query = self._sound(audio)
+        query = encode_recording(self.encoder, audio).pooled
         captioned = Compare("caption", "~", ("",))
         owner: dict[str, str] = {}
-        for candidate in self._near(query, _NEIGHBOURS, captioned):
+        for candidate in self._candidates(query, _NEIGHBOURS, captioned):
             value = candidate.metadata.get("caption")
             for caption in value if isinstance(value, list) else [value]:
                 owner.setdefault(str(caption), candidate.clip_id)
@@ -158,22 +273,27 @@ class SearchEngine:
         order = sorted(range(len(texts)), key=lambda i: (-scores[i], texts[i]))[:top_k]
         return [CaptionHit(n, texts[i], float(scores[i]), owner[texts[i]]) for n, i in enumerate(order, start=1)]
 
-    # --- looking ----------------------------------------------------------------------------------------------
+    # --- stored clips -----------------------------------------------------------------------------------------
     def clip(self, clip_id: str) -> ClipInfo:
         """One stored recording.
 
         Raises:
-            UnknownClipError: No such clip.
+            UnknownClipError: No clip has this id.
         """
         found = self.store.clips(clips_are([clip_id]))
         if not found:
             raise UnknownClipError(clip_id, self.store.url)
-        return ClipInfo(clip_id, found[0].path, sum(c.windows for c in found), found[0].metadata)
+        return _clip_info(found[0], sum(c.windows for c in found))
 
     def clips(self, offset: int = 0, limit: int = 100, where: str | None = None) -> list[ClipInfo]:
-        """Stored recordings in the order of their ids."""
-        found = self.store.clips(where, offset, limit)
-        return [ClipInfo(c.clip_id, c.path, c.windows, c.metadata) for c in found]
+        """Stored recordings in the order of their ids.
+
+        Args:
+            offset: Recordings to skip.
+            limit: Most recordings to return.
+            where: A filter.
+        """
+        return [_clip_info(c, c.windows) for c in self.store.clips(where, offset, limit)]
 
     def info(self) -> Json:
         """What this engine searches: url, clips, entries, model, fingerprint, embed_dim."""
@@ -188,7 +308,7 @@ class SearchEngine:
         }
 
     def close(self) -> None:
-        """Let go of files and memory."""
+        """Close the store: release files and memory."""
         self.store.close()
 
     def __enter__(self) -> SearchEngine:
@@ -205,58 +325,40 @@ class SearchEngine:
     ) -> list[Hit]:
         if top_k < 1:
             raise ConfigError(f"top_k is {top_k}; expected 1 or more")
-        wanted = [part for part in parts if part.weight > 0]
+        sought = [part for part in parts if part.weight > 0]
         avoided = [part for part in parts if part.weight < 0]
-        vectors = self._embed(wanted)
-        query = normalise_rows(np.sum([p.weight * v for p, v in zip(wanted, vectors, strict=True)], axis=0))
-        pool = 10 * top_k + 50 if avoided else 2 * top_k + 20
-        candidates = self._near(query, pool, where)
-        text = " ".join(str(part.value) for part in wanted if part.kind == "text") if words else ""
-        found = self.store.find_words(text, pool, where) if text else []
-        named = [m for m in found if m.named or m.score >= LEAST_WORDS]
-        candidates = self._with_named(candidates, query, [m.clip_id for m in named], where)
-        sample = self._sampled()
-        background = background_of(query, sample.vectors)
-        z = {c.clip_id: background.z(c.best.score) for c in candidates}
-        if avoided:
-            self._push_down(z, candidates, avoided, sample.vectors)
-            candidates.sort(key=lambda c: (-z[c.clip_id], c.clip_id))
-        if named:
-            carried = {m.clip_id: m.words for m in named}
-            for candidate in candidates:
-                candidate.words = carried.get(candidate.clip_id, ())
-            candidates = fuse(candidates, named)
-        twins = _fold(candidates, top_k, sample.twin) if fold_twins else [(c, []) for c in candidates[:top_k]]
-        windows = self._windows(query, [c for c, _ in twins], where)
-        return [
-            _hit(
-                rank,
-                replace(c, windows=windows.get(c.clip_id, c.windows)),  # gone meanwhile: what was found of it
-                also,
-                background,
-                as_match(z[c.clip_id]) if avoided else background.match(c.best.score),
-            )
-            for rank, (c, also) in enumerate(twins, start=1)
-        ]
+        query = normalise_rows(np.sum([part.weight * self._embed(part) for part in sought], axis=0))
+        count = candidates_needed(top_k, bool(avoided))
+        candidates = self._candidates(query, count, where)
+        named = self._named(sought, count, where) if words else []
+        ranked = rank_candidates(
+            self._add_named(candidates, query, [m.clip_id for m in named], where),
+            query,
+            self._sampled(),
+            top_k,
+            avoided=[(part.weight, self._embed(part)) for part in avoided],
+            named=named,
+            fold_twins=fold_twins,
+        )
+        windows = self._all_windows(query, [r.candidate for r in ranked], where)
+        return [_hit(rank, r, windows.get(r.candidate.clip_id)) for rank, r in enumerate(ranked, start=1)]
 
-    def _embed(self, parts: Sequence[Part]) -> list[FloatArray]:
-        """A vector (D,) for each part."""
-        return [self._text(str(p.value)) if p.kind == "text" else self._stored_or_sound(p) for p in parts]
-
-    def _stored_or_sound(self, part: Part) -> FloatArray:
+    def _embed(self, part: Part) -> FloatArray:
+        """Vector (D,) of a part."""
+        if part.kind == "text":
+            return self._text(str(part.value))
         if part.kind == "audio":
-            return self._sound(part.value)
+            return encode_recording(self.encoder, part.value).pooled
         found = [entry.vector for entry in self.store.iterate(clips_are([str(part.value)]))]
         if not found:
             raise UnknownClipError(str(part.value), self.store.url)
         return pool_windows(np.stack(found))
 
-    def _sound(self, audio: AudioSource) -> FloatArray:
-        """Vector (D,) of a sound: the mean over its windows."""
-        return encode_recording(self.encoder, audio).pooled
+    def _candidates(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
+        """The nearest recordings, ``clips`` of them if there are that many, best first.
 
-    def _near(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
-        """``clips`` recordings if there are so many, best first: windows are fetched until they suffice."""
+        The store ranks windows and one recording may have many, so more windows are fetched until they suffice.
+        """
         fetch = 2 * clips
         while True:
             matches = self.store.search(query, fetch, where)[0]
@@ -265,39 +367,35 @@ class SearchEngine:
                 return found[:clips]
             fetch *= 4
 
-    def _windows(self, query: FloatArray, hits: Sequence[Candidate], where: Filter | None) -> dict[str, list[Match]]:
-        """All windows of the hits of which not all were found: some lie too far from the query."""
-        partly = [c.clip_id for c in hits if c.metadata.get("windows") != len(c.windows)]
-        return {c.clip_id: c.windows for c in self._again(query, partly, _WINDOWS, where)}
+    def _named(self, sought: Sequence[Part], count: int, where: Filter | None) -> list[WordMatch]:
+        """Recordings whose name, tags or caption carry enough of the query's words."""
+        text = " ".join(str(part.value) for part in sought if part.kind == "text")
+        found = self.store.find_words(text, count, where) if text else []
+        return [match for match in found if match.named or match.score >= LEAST_WORDS]
 
-    def _with_named(
+    def _add_named(
         self, found: list[Candidate], query: FloatArray, named: Sequence[str], where: Filter | None
     ) -> list[Candidate]:
-        """Add recordings that are named as the query says but lie far from it; in the order of their scores."""
+        """Add named recordings whose vectors are too far from the query to be found; in the order of their scores."""
         missing = sorted(set(named) - {c.clip_id for c in found})
         if not missing:
             return found
-        more = self._again(query, missing, 1, where)
+        more = self._rescore(query, missing, 1, where)
         return sorted([*found, *more], key=lambda c: (-c.best.score, c.best.entry_id))
 
-    def _again(self, query: FloatArray, clip_ids: Sequence[str], each: int, where: Filter | None) -> list[Candidate]:
-        """Some recordings with the best windows of each that satisfy the filter."""
+    def _all_windows(
+        self, query: FloatArray, hits: Sequence[Candidate], where: Filter | None
+    ) -> dict[str, list[Match]]:
+        """Windows of the hits that the search found only in part: the others are too far from the query."""
+        partly = [c.clip_id for c in hits if Bookkeeping.of(c.metadata).windows != len(c.windows)]
+        return {c.clip_id: c.windows for c in self._rescore(query, partly, _WINDOWS, where)}
+
+    def _rescore(self, query: FloatArray, clip_ids: Sequence[str], each: int, where: Filter | None) -> list[Candidate]:
+        """Given recordings with their best windows, at most ``each``, among those that satisfy the filter."""
         if not clip_ids or where is None:
             return by_clip(self.store.best_windows(query, clip_ids, each))
-        asked = All((clips_are(clip_ids), where))
-        return by_clip(first_of_each_clip(self.store.search(query, _WINDOWS * len(clip_ids), asked)[0], each))
-
-    def _push_down(
-        self, z: dict[str, float], candidates: Sequence[Candidate], avoided: Sequence[Part], sample: FloatArray
-    ) -> None:
-        """Take from each recording's z as much as it stands out for what is to be avoided."""
-        if not candidates:
-            return
-        vectors = np.stack([c.best.vector for c in candidates])
-        for part, unwanted in zip(avoided, self._embed(avoided), strict=True):
-            background = background_of(unwanted, sample)
-            for candidate, score in zip(candidates, exact_scores(unwanted, vectors), strict=True):
-                z[candidate.clip_id] += part.weight * max(0.0, background.z(float(score)))
+        both = All((clips_are(clip_ids), where))
+        return by_clip(first_of_each_clip(self.store.search(query, _WINDOWS * len(clip_ids), both)[0], each))
 
     def _count_clips(self) -> int:
         version = self.store.version()
@@ -305,56 +403,32 @@ class SearchEngine:
             self._clips = version, self.store.count_clips()
         return self._clips[1]
 
-    def _sampled(self) -> _Sampled:
+    def _sampled(self) -> Sample:
         version = self.store.version()
-        if self._sample is None or self._sample.version != version:
-            vectors = self.store.sample(SAMPLE)
-            self._sample = _Sampled(version, vectors, twin_cosine(vectors))
-        return self._sample
+        if self._sample is None or self._sample[0] != version:
+            self._sample = version, Sample(self.store.sample(SAMPLE))
+        return self._sample[1]
 
 
-class _Sampled(NamedTuple):
-    """A background of a version of the store, and the cosine from which two takes count as the same in it."""
-
-    version: str
-    vectors: FloatArray
-    twin: float
-
-
-def _fold(candidates: Sequence[Candidate], top_k: int, least: float) -> list[tuple[Candidate, list[Twin]]]:
-    """The first top_k recordings that differ, each with the takes of at least this cosine that were folded into it."""
-    candidates = candidates[: 3 * top_k + 20]
-    if not candidates:
-        return []
-    vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
-    alike = vectors @ vectors.T  # (M, M)
-    like_one_before: list[bool] = np.any(np.tril(alike >= least, -1), axis=1).tolist()
-    kept: list[int] = []
-    twins: dict[int, list[Twin]] = {}
-    for row, candidate in enumerate(candidates):
-        nearest = kept[int(alike[row, kept].argmax())] if like_one_before[row] else row
-        if nearest != row and alike[row, nearest] >= least:
-            twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
-            twins[nearest].append(twin)
-        elif len(kept) < top_k:
-            kept.append(row)
-            twins[row] = []
-    return [(candidates[row], twins[row]) for row in kept]
-
-
-def _hit(rank: int, candidate: Candidate, twins: Sequence[Twin], background: Background, match: float) -> Hit:
-    found = segments(candidate.windows, background.median)
-    best = candidate.best
+def _hit(rank: int, ranked: Ranked, windows: Sequence[Match] | None) -> Hit:
+    """A hit; ``windows`` are all of its windows where the search found only some and the clip still exists."""
+    found = segments(windows or ranked.candidate.windows, ranked.median)
+    best = ranked.candidate.best
     return Hit(
         rank=rank,
-        clip_id=candidate.clip_id,
+        clip_id=best.clip_id,
         path=best.path,
         score=best.score,
-        match=match,
+        match=ranked.match,
         start_s=found[0].start_s,
         end_s=found[0].end_s,
         segments=found,
-        words=candidate.words,
-        twins=tuple(twins),
-        metadata=best.metadata,
+        words=ranked.candidate.words,
+        twins=ranked.twins,
+        metadata=public_metadata(best.metadata),
     )
+
+
+def _clip_info(clip: StoredClip, windows: int) -> ClipInfo:
+    stamp = Bookkeeping.of(clip.metadata).stamp
+    return ClipInfo(clip.clip_id, clip.path, windows, public_metadata(clip.metadata), stamp)

@@ -1,17 +1,18 @@
-"""What is found: clips in order, each with its best place in time; windows of one clip are merged into segments."""
+"""What a search returns. ``to_json`` is its only JSON form: the command line, the API and MCP all use it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from askaudio.core.types import Json
+from askaudio.index.bookkeeping import Stamp
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a recording that answers the query; ``score`` is the best cosine inside it."""
+    """A part of a recording that answers the query; ``score`` is the best cosine inside it."""
 
     start_s: float
     end_s: float
@@ -20,7 +21,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """Another take of a hit, so near to it that it is folded into it."""
+    """A near-identical take that was folded into a hit; ``similarity`` is the cosine between the two."""
 
     clip_id: str
     path: str
@@ -29,20 +30,27 @@ class Twin:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One clip that answers a query.
+    """One clip that answers a query; ``match`` (0-100) is for people, ``score`` is the cosine.
 
     Attributes:
         rank: 1 for the best.
-        clip_id: Id in the collection (stable while the file keeps its path).
+        clip_id: Id in the collection; it stays the same while the file keeps its path.
         path: The file, absolute.
-        score: Cosine between the query's positive part and the clip's best window, in [-1, 1].
-        match: 0-100 for people: 50 stands out clearly from this collection, 90 is a strong match, under 20 is noise.
+        score: Cosine between the query and the clip's best window, in [-1, 1].
+        match: 0-100: 50 stands out clearly from the rest of this collection, 90 is strong, under 20 is noise.
         start_s: Start of the best segment, in seconds.
         end_s: End of the best segment, in seconds.
         segments: All segments that answer the query, best first.
-        words: Words of the query that stand in the clip's name, tags or caption.
+        words: Words of the query that occur in the clip's name, tags or caption.
         twins: Near-identical takes that were folded into this hit.
-        metadata: What ingestion stored: duration_s, channels, sample_rate_hz, tags, caption, ...
+        metadata: Facts about the recording: duration_s, channels, sample_rate_hz, tags, caption, ...
+
+    Example:
+        >>> hit = Hit(rank=1, clip_id="4be1", path="/sounds/rain.wav", score=0.41, match=88.0, start_s=2.0, end_s=12.0)
+        >>> f"{hit.path} from {hit.start_s:.0f} to {hit.end_s:.0f} s"
+        '/sounds/rain.wav from 2 to 12 s'
+        >>> hit.to_json()["match"]
+        88.0
     """
 
     rank: int
@@ -58,22 +66,31 @@ class Hit:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        """A JSON-able dict of all fields."""
-        return asdict(self)
+        """All fields, as JSON has them."""
+        return _to_json(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """One stored clip without a query: what the server shows and serves."""
+    """One stored clip.
+
+    Attributes:
+        clip_id: Id in the collection.
+        path: The file, absolute.
+        windows: Number of windows that are stored for it.
+        metadata: Facts about the recording.
+        stamp: State of the file when it was indexed; not part of the JSON.
+    """
 
     clip_id: str
     path: str
     windows: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    stamp: Stamp | None = None
 
     def to_json(self) -> Json:
-        """A JSON-able dict of all fields."""
-        return asdict(self)
+        """All fields but the stamp, as JSON has them."""
+        return {"clip_id": self.clip_id, "path": self.path, "windows": self.windows, "metadata": dict(self.metadata)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +101,14 @@ class CaptionHit:
     caption: str
     score: float
     clip_id: str
+
+    def to_json(self) -> Json:
+        """All fields, as JSON has them."""
+        return _to_json(self)
+
+
+def _to_json(value: Any) -> Any:
+    """Dataclasses as dicts and tuples as lists; unlike ``dataclasses.asdict`` without copying the metadata deeply."""
+    if is_dataclass(value):
+        return {f.name: _to_json(getattr(value, f.name)) for f in fields(value)}
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else value

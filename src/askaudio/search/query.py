@@ -1,26 +1,32 @@
-"""What is asked: parts of text, audio or stored clips, each with a weight; a negative weight means "not like that"."""
+"""A query: parts of text, audio or stored clips, each with a weight; a negative weight means "not like this"."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from askaudio.core.errors import ConfigError
 
 AudioSource: TypeAlias = str | Path | bytes
 PartKind = Literal["text", "audio", "clip"]
+# Weight of what hits should not be like: enough to move it down, not enough to rank by its absence.
+AVOID_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a query.
+    """One part of a query, for queries that need a weight of their own for each part.
 
     Attributes:
-        kind: "text" (words), "audio" (a file's path or its bytes) or "clip" (the id of a stored clip).
+        kind: "text" (words), "audio" (path of a file, or its bytes) or "clip" (id of a stored clip).
         value: The words, the file or the clip_id.
-        weight: Its share in the query; below zero, sounds like it sink in the ranking.
+        weight: Share in the query; below zero, clips that are like this part move down.
+
+    Example:
+        >>> Part("text", "rain"), Part("text", "thunder", weight=-0.5)
+        (Part(kind='text', value='rain', weight=1.0), Part(kind='text', value='thunder', weight=-0.5))
     """
 
     kind: PartKind
@@ -31,16 +37,39 @@ class Part:
 def make_parts(
     text: str | Sequence[str] | None = None,
     audio: AudioSource | Sequence[AudioSource] | None = None,
+    *,
+    like: str | Sequence[str] | None = None,
+    avoid: AudioSource | Sequence[AudioSource] | None = None,
+    unlike: str | Sequence[str] | None = None,
     more: Sequence[Part] = (),
+    avoid_weight: float = AVOID_WEIGHT,
 ) -> tuple[Part, ...]:
-    """Put the short forms (words, files) and ready parts together.
+    """Turn the arguments of a search into parts; Python, the command line, the web API and MCP all call it.
+
+    Args:
+        text: Words to look for.
+        audio: Sounds to look for: paths of files, or the bytes of files.
+        like: Ids of stored clips to look for.
+        avoid: What hits should not be like: a string is words; a ``Path`` or bytes is a sound.
+        unlike: Ids of stored clips that hits should not be like.
+        more: Ready parts.
+        avoid_weight: Weight of each part of ``avoid`` and ``unlike``; its sign does not matter.
+
+    Returns:
+        The parts in the order of the arguments.
 
     Raises:
-        ConfigError: Nothing is asked, a text is empty, or nothing has a positive weight.
+        ConfigError: No part has a positive weight, or a text is empty.
     """
-    texts = [text] if isinstance(text, str) else list(text or ())
-    sounds = [audio] if isinstance(audio, str | Path | bytes) else list(audio or ())
-    parts = (*(Part("text", t) for t in texts), *(Part("audio", a) for a in sounds), *more)
+    away = -abs(avoid_weight)
+    parts = (
+        *(Part("text", value) for value in _listed(text)),
+        *(Part("audio", value) for value in _listed(audio)),
+        *(Part("clip", value) for value in _listed(like)),
+        *(Part("text" if isinstance(value, str) else "audio", value, away) for value in _listed(avoid)),
+        *(Part("clip", value, away) for value in _listed(unlike)),
+        *more,
+    )
     if not any(part.weight > 0 for part in parts):
         raise ConfigError(
             "a query needs words or a sound to look for (what to avoid comes on top), got "
@@ -50,3 +79,15 @@ def make_parts(
         if part.kind == "text" and not str(part.value).strip():
             raise ConfigError("a query text is empty; expected words that describe a sound")
     return parts
+
+
+def weighted(parts: Sequence[Part], weights: Sequence[float]) -> tuple[Part, ...]:
+    """Set the weights of the first parts, in order."""
+    changed = (replace(part, weight=weight) for part, weight in zip(parts, weights, strict=False))
+    return (*changed, *parts[len(weights) :])
+
+
+def _listed(value: AudioSource | Sequence[Any] | None) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str | Path | bytes) else list(value)

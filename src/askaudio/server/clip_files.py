@@ -66,8 +66,8 @@ def clip_file(clip: ClipInfo) -> ClipFile:
         status = os.stat(real, follow_symlinks=False)
     except (OSError, ValueError):
         raise Problem(404, "The file of this clip is not there any more; index its folder again.") from None
-    indexed = str(clip.metadata.get("stamp", "")).split("/")[0]  # see ingest/walk.py
-    through_link = real != str(path) and indexed != f"{status.st_size}:{status.st_mtime_ns}"
-    if through_link or not stat.S_ISREG(status.st_mode):
+    indexed = clip.stamp and (clip.stamp.size_bytes, clip.stamp.modified_ns)
+    through_link = real != str(path)
+    if (through_link and indexed != (status.st_size, status.st_mtime_ns)) or not stat.S_ISREG(status.st_mode):
         raise Problem(404, "The file of this clip is not where it was indexed; index its folder again.")
     return ClipFile(Path(real), path.name, MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"), status)

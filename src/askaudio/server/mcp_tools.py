@@ -18,12 +18,10 @@ from askaudio.core.extras import require
 from askaudio.core.types import Json
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo, Hit
-from askaudio.search.query import Part
 from askaudio.server.problems import Problem, from_error
 from askaudio.server.schemas import MAX_TEXT, MAX_TOP_K, MAX_WHERE, json_safe
 
 PATH = "/v1/mcp"
-AVOID = -0.5  # weight of what is not wanted, as in the search by words
 _FACTS = ("duration_s", "sample_rate_hz", "channels", "format", "tags", "caption", "title", "description")
 _INSTRUCTIONS = (
     "Search a collection of sounds by describing them. Filters look like: duration<3 and channels=2 and tag=rain. "
@@ -59,9 +57,13 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
     @server.tool()
     async def search(text: str, avoid: str = "", where: str = "", top_k: int = 10) -> list[Json]:
         """Find sounds by words. ``avoid`` names what they should not sound like; ``where`` is a filter."""
-        parts = [Part("text", _short(text, MAX_TEXT))]
-        parts += [Part("text", _short(avoid, MAX_TEXT), AVOID)] if avoid.strip() else []
-        work = functools.partial(engine.search, more=parts, top_k=_bounded(top_k), where=_short(where, MAX_WHERE))
+        work = functools.partial(
+            engine.search,
+            _short(text, MAX_TEXT),
+            avoid=_short(avoid, MAX_TEXT) if avoid.strip() else None,
+            top_k=_bounded(top_k),
+            where=_short(where, MAX_WHERE),
+        )
         return [hit_facts(hit) for hit in await answer(work)]
 
     @server.tool()
@@ -94,11 +96,9 @@ def mcp_app(server: Any) -> Any:
 
 
 def hit_facts(hit: Hit) -> Json:
-    """What a caller needs of a hit: few words, because models read all of them."""
+    """A hit as everywhere, but with the most useful facts only: a language model reads, and pays for, all of them."""
     facts = {name: hit.metadata[name] for name in _FACTS if name in hit.metadata}
-    place = {"start_s": hit.start_s, "end_s": hit.end_s}
-    found = {"rank": hit.rank, "clip_id": hit.clip_id, "path": hit.path, "match": hit.match, **place, **facts}
-    return dict(json_safe(found))
+    return dict(json_safe({**hit.to_json(), "metadata": facts}))
 
 
 def _short(text: str, most: int) -> str:

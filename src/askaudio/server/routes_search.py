@@ -15,7 +15,7 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import Response
 
 from askaudio.search.hits import Hit
-from askaudio.search.query import Part
+from askaudio.search.query import make_parts
 from askaudio.server.problems import Problem
 from askaudio.server.schemas import (
     MAX_PARTS,
@@ -25,12 +25,10 @@ from askaudio.server.schemas import (
     SearchAnswer,
     SearchRequest,
     Text,
-    hit_json,
 )
 from askaudio.server.service import Service, ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["search"])
-AVOID = -0.5  # weight of what the caller does not want; enough to sink it, not to turn the query round
 
 
 @router.get("/search", response_model=SearchAnswer, summary="Search by words")
@@ -44,7 +42,7 @@ async def search(
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
     """Find clips. Several ``q`` and ``like`` are looked for together; ``avoid`` and ``unlike`` push hits down."""
-    parts = _parts(q, avoid, like, unlike)
+    parts = make_parts(q, like=like, avoid=avoid, unlike=unlike)
     work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
     return await _answer(service, "text", work)
 
@@ -89,17 +87,12 @@ async def search_audio(
     """Find clips that sound like a file of the caller's; it is decoded in a bounded process and not kept."""
     if sound.size is not None and sound.size > service.settings.max_upload_bytes:
         raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
-    more = _parts([q] if q.strip() else [], avoid, like, unlike)
     with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
         wav = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
         service.metrics.decodes.labels("upload").inc()
-        work = functools.partial(service.engine.search, audio=wav, more=more, top_k=top_k, where=where or None)
+        parts = make_parts(q.strip() or None, wav, like=like, avoid=avoid, unlike=unlike)
+        work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
         return await _answer(service, "audio", work)
-
-
-def _parts(q: list[str], avoid: list[str], like: list[str], unlike: list[str]) -> list[Part]:
-    parts = [Part("text", text) for text in q] + [Part("clip", clip_id) for clip_id in like]
-    return parts + [Part("text", text, AVOID) for text in avoid] + [Part("clip", clip_id, AVOID) for clip_id in unlike]
 
 
 def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
@@ -121,7 +114,7 @@ async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) ->
     def find() -> bytes:
         """Search and write the answer, both in the worker: the loop stays free for others."""
         started = time.perf_counter()
-        hits = [hit_json(hit) for hit in work()]
+        hits = [hit.to_json() for hit in work()]
         took_ms = round((time.perf_counter() - started) * 1000, 2)
         return json.dumps({"hits": hits, "took_ms": took_ms}, separators=(",", ":")).encode()
 

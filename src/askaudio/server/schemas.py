@@ -56,42 +56,10 @@ class SearchRequest(_Strict):
         return [Part(part.kind, part.value, part.weight) for part in self.parts]
 
 
-class SegmentModel(BaseModel):
-    """A stretch of a recording that answers the query."""
-
-    start_s: float
-    end_s: float
-    score: float
-
-
-class TwinModel(BaseModel):
-    """A near-identical take that was folded into a hit."""
-
-    clip_id: str
-    path: str
-    similarity: float
-
-
-class HitModel(BaseModel):
-    """One clip that answers a query; ``match`` (0-100) is for people, ``score`` is the cosine."""
-
-    rank: int
-    clip_id: str
-    path: str
-    score: float
-    match: float
-    start_s: float
-    end_s: float
-    segments: list[SegmentModel]
-    words: list[str]
-    twins: list[TwinModel]
-    metadata: dict[str, Any]
-
-
 class SearchAnswer(BaseModel):
     """Hits, best first."""
 
-    hits: list[HitModel]
+    hits: list[Hit]
     took_ms: float
 
 
@@ -152,26 +120,6 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [json_safe(v) for v in value]
     return str(value)
-
-
-def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit as ``HitModel``; written out, because dataclasses.asdict copies everything and takes far longer.
-
-    The metadata goes as it is: stores take nothing that JSON cannot say.
-    """
-    return {
-        "rank": hit.rank,
-        "clip_id": hit.clip_id,
-        "path": hit.path,
-        "score": hit.score,
-        "match": hit.match,
-        "start_s": hit.start_s,
-        "end_s": hit.end_s,
-        "segments": [{"start_s": s.start_s, "end_s": s.end_s, "score": s.score} for s in hit.segments],
-        "words": list(hit.words),
-        "twins": [{"clip_id": t.clip_id, "path": t.path, "similarity": t.similarity} for t in hit.twins],
-        "metadata": dict(hit.metadata),
-    }
 
 
 def clip_model(clip: ClipInfo) -> ClipModel:

@@ -1,0 +1,264 @@
+"""The ranking policy: from found windows to an ordered list of clips. It reads vectors and scores, never the store.
+
+1. Windows of one recording become one candidate (``by_clip``).
+2. Each cosine is compared with the query's background, the cosines between the query and a fixed sample of the
+   collection: ``z`` is the distance from their median, in units of their spread. A raw cosine depends on the model and
+   on the kind of query (words against sounds lie near 0.1, sounds against sounds near 0.7); z does not. ``match`` maps
+   z to 0-100 for people.
+3. A part to avoid lowers z by how clearly the candidate stands out for that part (``_lower``).
+4. Candidates whose name, tags or caption carry the query's words move up (``fuse``).
+5. Near-identical takes are folded into the best of them (``_fold``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import exp
+from typing import Any
+
+import numpy as np
+
+from askaudio.core.types import FloatArray
+from askaudio.index.entries import Match
+from askaudio.index.ranking import exact_scores
+from askaudio.index.words import WordMatch
+from askaudio.search.hits import Segment, Twin
+
+SAMPLE = 1024  # vectors of the collection that make the background
+LEAST_WORDS = 0.5  # clips that carry a smaller share of the query's words (by weight) do not count as named
+NEAR_DUPLICATE = 0.995  # cosine from which two takes count as the same, in a collection whose sounds differ
+_HALF_Z = 3.0  # z at which match is 50
+_SLOPE_Z = 0.8
+_LEAST_SPREAD = 0.02  # for collections whose sounds are all alike
+_NEAR_SHARE = 0.02  # near-duplicates are closer than this share of the usual distance in the collection
+_PAIRS = 256  # vectors of the sample whose pairwise distances show the usual distance
+_SAME = 0.999  # the same sound, whatever the background
+_FADE = 0.15  # windows that lose more than this share of the clip's lead over the background end a segment
+_RRF = 60.0  # rank constant of reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A recording that may become a hit; ``best`` is its best window."""
+
+    clip_id: str
+    best: Match
+    windows: list[Match] = field(default_factory=list)
+    words: tuple[str, ...] = ()
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """As stored, bookkeeping included."""
+        return self.best.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate in its final place.
+
+    Attributes:
+        candidate: The recording.
+        match: 0-100, see ``Hit``.
+        twins: Near-identical takes that were folded into it.
+        median: Cosine that the query has with an average sound of the collection.
+    """
+
+    candidate: Candidate
+    match: float
+    twins: tuple[Twin, ...]
+    median: float
+
+
+class Sample:
+    """Some vectors of a collection, which show what cosines are usual in it.
+
+    Args:
+        vectors: (M, D), rows of length 1.
+    """
+
+    def __init__(self, vectors: FloatArray) -> None:
+        self.vectors = vectors
+        self.near_duplicate = near_duplicate_cosine(vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Median and spread of a query's cosines with the sample."""
+
+    median: float
+    spread: float
+
+    def z(self, score: float) -> float:
+        """Distance of a cosine from the median, in spreads."""
+        return (score - self.median) / self.spread
+
+    def match(self, score: float) -> float:
+        """0-100: 50 stands out clearly, 90 is strong, under 20 is what any sound of the collection gets."""
+        return as_match(self.z(score)) if score < _SAME else 100.0
+
+
+def as_match(z: float) -> float:
+    """Map z to 0-100 by a logistic curve."""
+    return round(100.0 / (1.0 + exp(-max(-30.0, min(30.0, (z - _HALF_Z) / _SLOPE_Z)))), 1)
+
+
+def background_of(query: FloatArray, sample: FloatArray) -> Background:
+    """Background of a query.
+
+    Args:
+        query: (D,), length 1.
+        sample: (M, D), rows of length 1.
+    """
+    if len(sample) < 2:
+        return Background(0.0, 0.1)
+    scores = np.sort(sample @ query)
+    # the result of np.quantile, in a tenth of its time
+    low, median, high = np.interp(np.array([0.159, 0.5, 0.841]) * (len(scores) - 1), np.arange(len(scores)), scores)
+    # the spread is measured below the median: the upper half may contain the sounds that the query describes
+    return Background(float(median), max(float(median - low), float(high - low) / 4, _LEAST_SPREAD))
+
+
+def near_duplicate_cosine(sample: FloatArray) -> float:
+    """Cosine from which two takes count as the same, given a sample (M, D) of the collection.
+
+    An encoder after a short training puts all sounds close together; a fixed 0.995 would fold everything into one.
+    """
+    some = sample[:: max(1, len(sample) // _PAIRS)]
+    if len(some) < 2:
+        return NEAR_DUPLICATE
+    pairs = (some @ some.T)[np.triu_indices(len(some), 1)]
+    return max(NEAR_DUPLICATE, 1.0 - _NEAR_SHARE * (1.0 - float(np.median(pairs))))
+
+
+def candidates_needed(top_k: int, avoids: bool) -> int:
+    """Recordings to fetch for top_k hits; more when parts to avoid may move many of them down."""
+    return 10 * top_k + 50 if avoids else 2 * top_k + 20
+
+
+def by_clip(matches: Iterable[Match]) -> list[Candidate]:
+    """Group windows that come best first; clips in the order of their best window."""
+    found: dict[str, Candidate] = {}
+    for match in matches:
+        candidate = found.get(match.clip_id)
+        if candidate is None:
+            candidate = found[match.clip_id] = Candidate(match.clip_id, match)
+        candidate.windows.append(match)
+    return list(found.values())
+
+
+def rank_candidates(
+    candidates: list[Candidate],
+    query: FloatArray,
+    sample: Sample,
+    top_k: int,
+    *,
+    avoided: Sequence[tuple[float, FloatArray]] = (),
+    named: Sequence[WordMatch] = (),
+    fold_twins: bool = True,
+) -> list[Ranked]:
+    """Order candidates; steps 2 to 5 of the head of this file.
+
+    Args:
+        candidates: Best cosine first.
+        query: (D,), length 1.
+        sample: Of the collection.
+        top_k: Most results.
+        avoided: Weight (negative) and vector (D,) of each part to avoid.
+        named: Recordings that carry the query's words, best first.
+        fold_twins: Fold near-identical takes into one result.
+    """
+    background = background_of(query, sample.vectors)
+    if avoided:
+        z = {c.clip_id: background.z(c.best.score) for c in candidates}
+        _lower(z, candidates, avoided, sample.vectors)
+        candidates = sorted(candidates, key=lambda c: (-z[c.clip_id], c.clip_id))
+        match = {clip_id: as_match(value) for clip_id, value in z.items()}
+    else:
+        match = {c.clip_id: background.match(c.best.score) for c in candidates}
+    if named:
+        carried = {m.clip_id: m.words for m in named}
+        for candidate in candidates:
+            candidate.words = carried.get(candidate.clip_id, ())
+        candidates = fuse(candidates, named)
+    kept = _fold(candidates, top_k, sample.near_duplicate) if fold_twins else [(c, ()) for c in candidates[:top_k]]
+    return [Ranked(c, match[c.clip_id], tuple(twins), background.median) for c, twins in kept]
+
+
+def _lower(
+    z: dict[str, float],
+    candidates: Sequence[Candidate],
+    avoided: Sequence[tuple[float, FloatArray]],
+    sample: FloatArray,
+) -> None:
+    """Lower each recording's z, in place, by how clearly its best window stands out for the parts to avoid."""
+    if not candidates:
+        return
+    vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
+    for weight, unlike in avoided:
+        background = background_of(unlike, sample)
+        for candidate, score in zip(candidates, exact_scores(unlike, vectors), strict=True):
+            z[candidate.clip_id] += weight * max(0.0, background.z(float(score)))
+
+
+def fuse(candidates: Sequence[Candidate], named: Sequence[WordMatch]) -> list[Candidate]:
+    """Reciprocal rank fusion of the ranking by vectors with the ranking by words.
+
+    A recording that carries all words of the query ranks as if it were first in a second list. One that carries some of
+    them gains by the square of their share. Recordings with equal shares keep the order of their vectors. A file whose
+    name equals the query comes before all others, since the user typed the name of that file.
+
+    Args:
+        candidates: In the order of their vectors.
+        named: Recordings that carry words of the query.
+    """
+    share = {match.clip_id: match.score for match in named}
+    first = {match.clip_id for match in named if match.named}
+    gain = {
+        c.clip_id: 1.0 / (_RRF + rank) + share.get(c.clip_id, 0.0) ** 2 / (_RRF + 1) + (c.clip_id in first)
+        for rank, c in enumerate(candidates, start=1)
+    }
+    order = {c.clip_id: rank for rank, c in enumerate(candidates)}
+    return sorted(candidates, key=lambda c: (-gain[c.clip_id], order[c.clip_id]))
+
+
+def _fold(candidates: Sequence[Candidate], top_k: int, least: float) -> list[tuple[Candidate, Sequence[Twin]]]:
+    """The first top_k recordings that differ, each with the takes that were folded into it (cosine >= ``least``)."""
+    candidates = candidates[: 3 * top_k + 20]
+    if not candidates:
+        return []
+    vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
+    alike = vectors @ vectors.T  # (M, M)
+    like_one_before: list[bool] = np.any(np.tril(alike >= least, -1), axis=1).tolist()
+    kept: list[int] = []
+    twins: dict[int, list[Twin]] = {}
+    for row, candidate in enumerate(candidates):
+        nearest = kept[int(alike[row, kept].argmax())] if like_one_before[row] else row
+        if nearest != row and alike[row, nearest] >= least:
+            twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
+            twins[nearest].append(twin)
+        elif len(kept) < top_k:
+            kept.append(row)
+            twins[row] = []
+    return [(candidates[row], twins[row]) for row in kept]
+
+
+def segments(windows: Sequence[Match], floor: float) -> tuple[Segment, ...]:
+    """Merge touching windows whose score is close to the best one; best segment first.
+
+    Args:
+        windows: Found windows of one recording.
+        floor: The query's usual cosine in the collection. A window must keep most of the best one's lead over it.
+    """
+    best = max(w.score for w in windows)
+    enough = best - _FADE * max(best - floor, 0.0)
+    merged: list[Segment] = []
+    for window in sorted(windows, key=lambda w: (w.start_s, w.end_s)):
+        if window.score < enough:
+            continue
+        if merged and window.start_s <= merged[-1].end_s:
+            last = merged[-1]
+            merged[-1] = Segment(last.start_s, max(last.end_s, window.end_s), max(last.score, window.score))
+        else:
+            merged.append(Segment(window.start_s, window.end_s, window.score))
+    return tuple(sorted(merged, key=lambda s: (-s.score, s.start_s)))
