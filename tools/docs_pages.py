@@ -56,7 +56,7 @@ def public_modules(package: str) -> list[str]:
         named = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
         if any(not name.startswith("_") for name in named):
             found.append(".".join(("askaudio", *path.relative_to(PACKAGE).with_suffix("").parts)))
-    return sorted(found, key=lambda name: name not in askaudio._HOMES.values())
+    return sorted(found, key=lambda name: name not in askaudio._MODULES.values())
 
 
 def package_page(package: str) -> str:
