@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from askaudio.data.manifest import Manifest as Manifest
     from askaudio.data.readers.open import open_dataset as open_dataset
     from askaudio.encoders.load import load as load
+    from askaudio.encoders.load import load_encoder as load_encoder
     from askaudio.evaluation.compare import compare as compare
     from askaudio.evaluation.evaluate import evaluate as evaluate
     from askaudio.evaluation.relevance import Relevance as Relevance
@@ -38,11 +39,10 @@ if TYPE_CHECKING:
     from askaudio.losses.transport import TransportLoss as TransportLoss
     from askaudio.losses.triplet import Triplet as Triplet
     from askaudio.models.dual_encoder import DualEncoder as DualEncoder
+    from askaudio.pipeline.evaluate import evaluate_model as evaluate_model
     from askaudio.search.engine import SearchEngine as SearchEngine
     from askaudio.search.hits import Hit as Hit
     from askaudio.search.query import Part as Part
-
-    load_encoder = load
 
 __version__ = "0.1.0"
 
@@ -71,11 +71,11 @@ _MODULES = {
     "Triplet": "askaudio.losses.triplet",
     "compare": "askaudio.evaluation.compare",
     "evaluate": "askaudio.evaluation.evaluate",
+    "evaluate_model": "askaudio.pipeline.evaluate",
     "load": "askaudio.encoders.load",
     "load_encoder": "askaudio.encoders.load",
     "open_dataset": "askaudio.data.readers.open",
 }
-_DEFINED_AS = {"load_encoder": "load"}  # public name -> its name in the module, where they differ
 
 __all__ = [*_MODULES, "__version__"]
 
@@ -83,7 +83,7 @@ __all__ = [*_MODULES, "__version__"]
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'askaudio' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULES[name]), _DEFINED_AS.get(name, name))
+    value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value  # the next access does not come here
     return value
 

@@ -15,7 +15,7 @@ from askaudio.core.errors import CollectionNotFoundError
 from askaudio.core.types import Progress, silent
 from askaudio.data.manifest import read_manifest
 from askaudio.encoders.encoder import Encoder
-from askaudio.encoders.load import DEFAULT, load, settled
+from askaudio.encoders.load import DEFAULT, load_encoder, settled
 from askaudio.engines.address import parse_address
 from askaudio.engines.open import check_identity, open_store
 from askaudio.index.entries import Identity
@@ -123,7 +123,7 @@ def _load(model: str | Path | Encoder) -> tuple[Encoder, str]:
     if isinstance(model, Encoder):
         return model, ""
     spec = settled(str(model))
-    return load(spec), spec
+    return load_encoder(spec), spec
 
 
 def manifest_captions(folders: Sequence[str | Path]) -> dict[str, list[str]]:

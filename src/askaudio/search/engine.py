@@ -22,7 +22,7 @@ from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json, Progress, silent
 from askaudio.encoders.encoder import Encoder, pool_windows
-from askaudio.encoders.load import load
+from askaudio.encoders.load import load_encoder
 from askaudio.encoders.recording import encode_recording
 from askaudio.engines.address import default_collection, parse_address
 from askaudio.engines.open import check_identity, open_store
@@ -161,7 +161,7 @@ class SearchEngine:
             if encoder is None:
                 if not store.identity.model:
                     raise ConfigError(f"{store.url} does not say which model made it; name it with --model")
-                encoder = load(store.identity.model)
+                encoder = load_encoder(store.identity.model)
             return cls(store, encoder)
         except BaseException:
             store.close()
