@@ -101,7 +101,7 @@ def result(recipe, args, inputs, report, figures, seconds):
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, torch {torch.__version__}",
         "data": {"manifest_sha256": sha256_file(args.manifest), "clips": clips},
-        "pool": report.pool_line(),
+        "pool": report.counts_line(),
         "protocol": report.protocol_line(),
         "chance_R@10": 10 / clips["test"],
         "seeds": args.seeds,

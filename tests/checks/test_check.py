@@ -31,7 +31,7 @@ def test_a_clean_set_has_no_findings(tmp_path):
     clips = [clip(s, f"sound number {s}", split=s, path=str(tmp_path / f"{s}.wav")) for s in ("train", "val", "test")]
     report = check_datasets([Manifest("clean", tuple(clips))], audio="full")
     assert report.findings == () and report.n_errors == 0
-    assert [one.pool.clips for one in report.sets] == [1, 1, 1]
+    assert [one.summary.clips for one in report.sets] == [1, 1, 1]
     assert [round(one.audio_s, 3) for one in report.sets] == [1.0, 1.0, 1.0]
 
 
@@ -54,7 +54,7 @@ def test_caption_faults():
         ("caption repeated", "note", 1),
         ("shared caption", "note", 1),
     ]
-    assert found[-1].text == "texts stand for several clips: 3 of 10 captions; a perfect R@1 is impossible"
+    assert found[-1].text == "texts belong to several clips: 3 of 10 captions; a perfect R@1 is impossible"
     assert found[-1].examples == ("'a dog barks': 2 clips",)
     assert shared_captions(clips) == {"a dog barks": ({"a", "b"}, 3)}
 
@@ -117,7 +117,7 @@ def test_faulty_rows_and_missing_audio_are_reported(tmp_path):
     assert found["faulty row", "error"] == (2, "rows: youtube_id is not 11 letters")
     assert found["faulty row", "warning"] == (1, "rows: broken line")
     assert found["missing audio", "warning"] == (2, "of 24 listed clips have no audio")
-    assert report.sets[2].pool.missing_clips == 2 and report.sets[2].official == "not as published"
+    assert report.sets[2].summary.missing_clips == 2 and report.sets[2].official == "not as published"
 
 
 def test_order_and_json():
@@ -195,5 +195,5 @@ def test_real_sounds_decode_and_say_how_long_they_are(shared):
     manifest = read_dataset(str(shared / "data" / "sounds" / "manifest.jsonl"))
     few = manifest.where(clip.clip_id.startswith("moodist") for clip in manifest)
     report = check_datasets([few], audio="headers")
-    assert report.n_errors == 0 and report.sets[0].pool.clips == 89
+    assert report.n_errors == 0 and report.sets[0].summary.clips == 89
     assert 0 < report.sets[0].shortest_s <= report.sets[0].longest_s <= 30.1

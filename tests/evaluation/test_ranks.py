@@ -1,11 +1,14 @@
 """Ranks against a slow loop; ties, blocks and permutations."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askaudio.core.errors import DataError
+from askaudio.evaluation import ranks as ranks_module
 from askaudio.evaluation.evaluate import evaluate_embeddings
 from askaudio.evaluation.metrics import per_query
 from askaudio.evaluation.ranks import ranks_from_scores, ranks_of
@@ -50,7 +53,8 @@ def test_ranks_equal_a_sorted_list(problem):
 def test_the_size_of_a_block_changes_nothing(problem, block_scores):
     scores, relevance = problem
     whole = ranks_from_scores(DenseScores(scores), relevance)
-    parts = ranks_from_scores(DenseScores(scores), relevance, block_scores=block_scores)
+    with mock.patch.object(ranks_module, "BLOCK_SCORES", block_scores):
+        parts = ranks_from_scores(DenseScores(scores), relevance)
     for name in ("above", "tied", "grades"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
 
@@ -117,12 +121,12 @@ def test_embeddings_that_are_not_finite_are_refused():
         evaluate_embeddings(audio, np.ones((3, 4)), [0, 1, 2])
 
 
-def test_progress_reports_every_block():
+def test_progress_reports_every_block(monkeypatch):
+    monkeypatch.setattr(ranks_module, "BLOCK_SCORES", 12)
     seen = []
     ranks_from_scores(
         DenseScores(np.eye(6, dtype=np.float32)),
         Relevance.from_owner(np.arange(6)),
-        block_scores=12,
         progress=lambda done, total, note="": seen.append((done, total)),
     )
     assert seen == [(2, 6), (4, 6), (6, 6)]

@@ -64,19 +64,12 @@ def test_turned_round_twice_is_the_same_without_distractors():
     assert {q: back.relevant(q) for q in back.query_ids} == {q: r.relevant(q) for q in r.query_ids}
 
 
-def test_only_queries_keeps_rows_and_gallery():
-    r = Relevance.from_clips(CLIPS).only_queries([False, True, False, True])
-    assert r.query_ids == ("a#1", "c#0")
-    assert r.items.tolist() == [0, 2]
-    assert r.n_gallery == 4
-
-
-def test_the_pool_has_one_name_in_any_order_and_another_for_another_gallery():
+def test_the_fingerprint_is_equal_in_any_order_and_differs_for_another_gallery():
     one = Relevance.from_dict({"q": {"a": 1}, "p": {"b": 1}}, ["a", "b", "c"])
     other = Relevance.from_dict({"p": {"b": 1}, "q": {"a": 1}}, ["c", "b", "a"])
-    assert one.pool == other.pool
-    assert one.pool != Relevance.from_dict({"q": {"a": 1}, "p": {"b": 1}}, ["a", "b"]).pool
-    assert one.pool != Relevance.from_dict({"q": {"a": 2}, "p": {"b": 1}}, ["a", "b", "c"]).pool
+    assert one.fingerprint == other.fingerprint
+    assert one.fingerprint != Relevance.from_dict({"q": {"a": 1}, "p": {"b": 1}}, ["a", "b"]).fingerprint
+    assert one.fingerprint != Relevance.from_dict({"q": {"a": 2}, "p": {"b": 1}}, ["a", "b", "c"]).fingerprint
 
 
 def test_grade_zero_is_no_judgement():
@@ -108,5 +101,5 @@ def test_what_makes_no_sense_is_refused(make, message):
 def test_owner_form_equals_clip_form():
     clips = Relevance.from_clips(CLIPS[:3])
     owner = Relevance.from_owner([0, 0, 1, 2], caption_ids=clips.query_ids, clip_ids=["a", "b", "c"])
-    assert owner.pool == clips.pool
+    assert owner.fingerprint == clips.fingerprint
     assert np.array_equal(owner.indptr, clips.indptr)

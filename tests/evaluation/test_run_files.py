@@ -151,7 +151,7 @@ def test_a_query_without_a_row_counts_as_a_miss_and_is_told():
 def test_judgements_are_read_from_every_format(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     found = read_qrels(tmp_path / name, ["a", "b", "c"])
-    assert found.pool == RELEVANCE.pool
+    assert found.fingerprint == RELEVANCE.fingerprint
     assert found.kind == "given"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from askaudio.audio.decode import decode, probe
-from askaudio.checks.findings import Finding, some
+from askaudio.checks.findings import Finding, findings_of
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.files import sha256_file
 from askaudio.core.types import Progress, silent
@@ -68,23 +68,18 @@ def check_audio(heard: Iterable[Heard], where: str) -> Iterator[Finding]:
     """Findings in the audio files of one set."""
     heard = list(heard)
     broken = [f"{one.clip.path}: {one.fault}" for one in heard if one.fault]
-    if broken:
-        yield Finding("error", "broken audio", where, len(broken), "files cannot be decoded", some(broken))
+    yield from findings_of("error", "broken audio", where, "files cannot be decoded", broken)
     timed = [one for one in heard if one.duration_s is not None]
     short = [f"{one.clip.clip_id}: {one.duration_s:.3f} s" for one in timed if (one.duration_s or 0) < SHORTEST_S]
-    if short:
-        text = f"clips are shorter than {SHORTEST_S} s"
-        yield Finding("warning", "short audio", where, len(short), text, some(short))
+    yield from findings_of("warning", "short audio", where, f"clips are shorter than {SHORTEST_S} s", short)
     mute = [one.clip.clip_id for one in heard if one.peak is not None and one.peak < SILENT_PEAK]
-    if mute:
-        yield Finding("warning", "silent audio", where, len(mute), "clips are silent (peak under -80 dB)", some(mute))
+    yield from findings_of("warning", "silent audio", where, "clips are silent (peak under -80 dB)", mute)
     wrong = [
         f"{one.clip.clip_id}: listed {one.clip.duration_s:.2f} s, found {one.duration_s:.2f} s"
         for one in timed
         if one.clip.duration_s is not None and abs(one.clip.duration_s - (one.duration_s or 0)) > TOLERANCE_S
     ]
-    if wrong:
-        yield Finding("warning", "wrong duration", where, len(wrong), "clips are not as long as listed", some(wrong))
+    yield from findings_of("warning", "wrong duration", where, "clips are not as long as listed", wrong)
     yield from _equal_files(heard, where)
 
 
@@ -95,14 +90,13 @@ def _equal_files(heard: list[Heard], where: str) -> Iterator[Finding]:
         if one.digest:
             same[one.digest].append(one.clip)
     sets = [clips for clips in same.values() if len(clips) > 1]
-    across = [clips for clips in sets if len({clip.split for clip in clips}) > 1]
-    within = [clips for clips in sets if len({clip.split for clip in clips}) == 1]
-    if across:
-        text = "files lie in two splits with the same bytes: take them out of one"
-        yield Finding("error", "same file in two splits", where, len(across), text, some(map(_names, across)))
-    if within:
-        text = "sounds occur more than once with the same bytes"
-        yield Finding("warning", "same file twice", where, len(within), text, some(map(_names, within)))
+    across = [_names(clips) for clips in sets if len({clip.split for clip in clips}) > 1]
+    within = [_names(clips) for clips in sets if len({clip.split for clip in clips}) == 1]
+    text = "files are in two splits with the same bytes: take them out of one"
+    yield from findings_of("error", "same file in two splits", where, text, across)
+    yield from findings_of(
+        "warning", "same file twice", where, "sounds occur more than once with the same bytes", within
+    )
 
 
 def _names(clips: list[Clip]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from askaudio.checks.findings import Finding, some
+from askaudio.checks.findings import Finding, findings_of
 from askaudio.core.types import Split
 from askaudio.data.manifest import Clip, Manifest
 
@@ -78,35 +78,27 @@ def check_captions(clips: Sequence[Clip], where: str, split: Split | None) -> It
     """Findings in the captions of one split (or of a whole set without splits)."""
     n_captions = sum(len(clip.captions) for clip in clips)
     bare = [clip.clip_id for clip in clips if not clip.captions]
-    if bare:
-        text = "clips without any caption are never a query"
-        yield Finding("warning", "no caption", where, len(bare), text, some(bare))
+    yield from findings_of("warning", "no caption", where, "clips without any caption are never a query", bare)
     empty = [c.caption_id for clip in clips for c in clip.captions if not c.text.strip()]
-    if empty:
-        text = "empty texts are queries nobody can answer"
-        yield Finding("error", "empty caption", where, len(empty), text, some(empty))
+    yield from findings_of("error", "empty caption", where, "empty texts are queries that have no answer", empty)
     for what, is_odd in _ODD:
         odd = [f"{c.caption_id}: {c.text[:80]}" for clip in clips for c in clip.captions if c.text and is_odd(c.text)]
-        if odd:
-            yield Finding("warning", "odd caption", where, len(odd), f"captions with {what}", some(odd))
+        yield from findings_of("warning", "odd caption", where, f"captions with {what}", odd)
     twice = [clip.clip_id for clip in clips if len({caption_key(c.text) for c in clip.captions}) < len(clip.captions)]
-    if twice:
-        text = "clips have the same caption twice"
-        yield Finding("note", "caption repeated", where, len(twice), text, some(twice))
+    yield from findings_of("note", "caption repeated", where, "clips have the same caption twice", twice)
     shared = shared_captions(clips)
-    if shared:
-        n_queries = sum(n for _, n in shared.values())
-        most = sorted(shared.items(), key=lambda item: (-len(item[1][0]), item[0]))
-        text = f"texts stand for several clips: {n_queries:,} of {n_captions:,} captions; "
-        text += "they need a multi-positive loss" if split == "train" else "a perfect R@1 is impossible"
-        examples = some(f"{key!r}: {len(ids)} clips" for key, (ids, _) in most)
-        yield Finding("note", "shared caption", where, len(shared), text, examples)
+    n_queries = sum(n for _, n in shared.values())
+    most = sorted(shared.items(), key=lambda item: (-len(item[1][0]), item[0]))
+    text = f"texts belong to several clips: {n_queries:,} of {n_captions:,} captions; "
+    text += "they need a multi-positive loss" if split == "train" else "a perfect R@1 is impossible"
+    examples = [f"{key!r}: {len(ids)} clips" for key, (ids, _) in most]
+    yield from findings_of("note", "shared caption", where, text, examples)
 
 
 def check_alignment(first: Manifest, second: Manifest) -> Iterator[Finding]:
     """Whether two sets that have clips in common give them the same captions, and if not, whether one is shifted."""
-    ours = {clip.clip_id: _texts(clip) for clip in (*first.clips, *first.missing)}
-    theirs = [(clip.clip_id, _texts(clip)) for clip in (*second.clips, *second.missing) if clip.clip_id in ours]
+    ours = {clip.clip_id: _texts(clip) for clip in first.listed}
+    theirs = [(clip.clip_id, _texts(clip)) for clip in second.listed if clip.clip_id in ours]
     differ = [clip_id for clip_id, texts in theirs if not texts & ours[clip_id]]
     if not differ:
         return
@@ -116,10 +108,10 @@ def check_alignment(first: Manifest, second: Manifest) -> Iterator[Finding]:
         moved = [ids[k] for k in range(len(ids)) if 0 <= k + shift < len(ids) and theirs[k][1] & ours[ids[k + shift]]]
         if len(moved) > len(differ) / 2:
             text = "clips have the caption of their neighbour: the captions are shifted by one row"
-            yield Finding("error", "captions shifted", where, len(moved), text, some(moved))
+            yield from findings_of("error", "captions shifted", where, text, moved)
             return
     text = f"of {len(theirs):,} clips with the same id have no caption in common"
-    yield Finding("warning", "captions differ", where, len(differ), text, some(differ))
+    yield from findings_of("warning", "captions differ", where, text, differ)
 
 
 def _texts(clip: Clip) -> frozenset[str]:

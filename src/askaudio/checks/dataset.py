@@ -10,12 +10,12 @@ from typing import Literal
 
 from askaudio.checks.audio import Heard, check_audio, hear
 from askaudio.checks.captions import alignment_checksum, check_alignment, check_captions, official_state
-from askaudio.checks.findings import CheckReport, Finding, Level, SetSummary, in_order, some
+from askaudio.checks.findings import CheckedSet, CheckReport, Finding, Level, findings_of, in_order
 from askaudio.checks.fingerprints import make_fingerprints
 from askaudio.checks.leaks import Shared, report_shared, shared_recordings, shared_sounds
 from askaudio.core.types import SPLITS, Progress, Split, silent
-from askaudio.data.gallery import Fault
 from askaudio.data.manifest import Clip, Manifest
+from askaudio.data.summary import Fault
 
 AudioDepth = Literal["none", "headers", "full"]
 
@@ -39,7 +39,7 @@ def check_datasets(
         Sizes, checksums and findings.
     """
     findings: list[Finding] = []
-    summaries: list[SetSummary] = []
+    summaries: list[CheckedSet] = []
     for manifest in manifests:
         heard = [] if audio == "none" else hear(manifest.clips, audio == "full", progress)
         summaries += _summaries(manifest, heard)
@@ -51,21 +51,17 @@ def check_datasets(
     for first, second in combinations(manifests, 2):
         names = (first.name, second.name)
         findings += check_alignment(first, second)
-        findings += report_shared(shared_recordings(_listed(first), _listed(second)), " / ".join(names))
+        findings += report_shared(shared_recordings(first.listed, second.listed), " / ".join(names))
     if audio == "full":
         findings += _check_sounds(manifests, cache, progress)
     return CheckReport(tuple(summaries), in_order(findings))
-
-
-def _listed(manifest: Manifest) -> tuple[Clip, ...]:
-    return (*manifest.clips, *manifest.missing)
 
 
 def _parts(manifest: Manifest) -> list[tuple[Split | None, list[Clip]]]:
     """The listed clips of each split that has any."""
     parts: list[tuple[Split | None, list[Clip]]] = []
     for split in (*SPLITS, None):
-        if clips := [clip for clip in _listed(manifest) if clip.split == split]:
+        if clips := [clip for clip in manifest.listed if clip.split == split]:
             parts.append((split, clips))
     return parts
 
@@ -74,18 +70,17 @@ def _place(manifest: Manifest, split: Split | None) -> str:
     return f"{manifest.name}:{split}" if split and f":{split}" not in manifest.name else manifest.name
 
 
-def _summaries(manifest: Manifest, heard: Sequence[Heard]) -> Iterator[SetSummary]:
+def _summaries(manifest: Manifest, heard: Sequence[Heard]) -> Iterator[CheckedSet]:
     for split, clips in _parts(manifest):
-        pool = (manifest.split(split) if split else manifest).pool
         durations = [one.duration_s for one in heard if one.clip.split == split and one.duration_s is not None]
         checksum = alignment_checksum(clips)
-        yield SetSummary(
-            pool,
+        yield CheckedSet(
+            (manifest.split(split) if split else manifest).summary,
             checksum,
             official_state(manifest, split, checksum),
-            sum(durations) if durations else None,
-            min(durations, default=None),
-            max(durations, default=None),
+            audio_s=sum(durations) if durations else None,
+            shortest_s=min(durations, default=None),
+            longest_s=max(durations, default=None),
         )
 
 
@@ -94,16 +89,13 @@ def _check_rows(manifest: Manifest, audio: AudioDepth) -> Iterator[Finding]:
     for fault in manifest.faults:
         kinds[fault.kind, fault.level].append(fault)
     for (kind, level), faults in sorted(kinds.items()):
-        examples = some(f"{fault.where}: {fault.what}" for fault in faults)
-        yield Finding(level, "faulty row", manifest.name, len(faults), f"rows: {kind}", examples)
+        examples = [f"{fault.where}: {fault.what}" for fault in faults]
+        yield from findings_of(level, "faulty row", manifest.name, f"rows: {kind}", examples)
     if manifest.missing and audio != "none":
         total = len(manifest.missing) + len(manifest)
         text = f"of {total:,} listed clips have no audio"
-        yield Finding("warning", "missing audio", manifest.name, len(manifest.missing), text, _ids(manifest.missing))
-
-
-def _ids(clips: Sequence[Clip]) -> tuple[str, ...]:
-    return some(clip.clip_id for clip in clips)
+        missing = [clip.clip_id for clip in manifest.missing]
+        yield from findings_of("warning", "missing audio", manifest.name, text, missing)
 
 
 def _between_splits(manifest: Manifest) -> list[Shared]:

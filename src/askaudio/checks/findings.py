@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Literal
 
 from askaudio.core.types import Json
-from askaudio.data.gallery import Pool
+from askaudio.data.summary import DatasetSummary
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -36,12 +36,22 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class SetSummary:
-    """One data set or split: its pool, the checksum of its captions, its audio in seconds."""
+class CheckedSet:
+    """One data set or split: its counts, the checksum of its captions, the length of its audio.
 
-    pool: Pool
+    Args:
+        summary: Counts of clips, captions and missing clips.
+        checksum: ``captions.alignment_checksum`` of its clips.
+        official: "as published", "not as published", or "" where no published checksum is known.
+        audio_s: Length of all audio in seconds; None where no audio was read.
+        shortest_s: Length of the shortest clip.
+        longest_s: Length of the longest clip.
+    """
+
+    summary: DatasetSummary
     checksum: str
     official: str
+    _: KW_ONLY
     audio_s: float | None = None
     shortest_s: float | None = None
     longest_s: float | None = None
@@ -51,7 +61,7 @@ class SetSummary:
 class CheckReport:
     """All sets and all findings, errors first."""
 
-    sets: tuple[SetSummary, ...]
+    sets: tuple[CheckedSet, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -62,15 +72,33 @@ class CheckReport:
     def to_json(self) -> Json:
         """The report as plain values."""
         return {
-            "sets": [{**asdict(one), "pool": one.pool.to_json()} for one in self.sets],
+            "sets": [_renamed(asdict(one)) for one in self.sets],
             "findings": [asdict(finding) for finding in self.findings],
             "errors": self.n_errors,
         }
 
 
-def some(examples: Iterable[str]) -> tuple[str, ...]:
-    """The first few examples."""
-    return tuple(example for _, example in zip(range(N_EXAMPLES), examples, strict=False))
+def findings_of(
+    level: Level, kind: str, where: str, text: str, examples: Sequence[str], count: int | None = None
+) -> tuple[Finding, ...]:
+    """One finding that counts ``examples``, or none where there are no examples.
+
+    Args:
+        level: See ``Finding``.
+        kind: See ``Finding``.
+        where: Data set, split, or two of them.
+        text: The sentence that follows the number.
+        examples: Everything that was found; the first ``N_EXAMPLES`` are kept.
+        count: The number to report, where it is not the number of examples.
+    """
+    if not examples:
+        return ()
+    return (Finding(level, kind, where, len(examples) if count is None else count, text, tuple(examples[:N_EXAMPLES])),)
+
+
+def _renamed(one: Json) -> Json:
+    """The counts are called "pool" in the JSON output."""
+    return {"pool": one.pop("summary"), **one}
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from askaudio.checks.findings import Finding, Level, some
+from askaudio.checks.findings import Finding, Level, findings_of
 from askaudio.checks.fingerprints import Fingerprint, make_fingerprints
 from askaudio.checks.same_sound import Overlap, find_overlaps
 from askaudio.core.errors import DataError
@@ -112,9 +112,9 @@ def report_shared(pairs: Iterable[Shared], where: str) -> Iterator[Finding]:
         text = _SENTENCES[reason]
         if level != "note":
             text += "; take them out with: askaudio data convert --without"
-        examples = some(f"{pair.first.clip_id} = {pair.second.clip_id} ({pair.detail})" for pair in found)
+        examples = [f"{pair.first.clip_id} = {pair.second.clip_id} ({pair.detail})" for pair in found]
         n = len({pair.detail for pair in found}) if reason != "sound" else len(found)
-        yield Finding(level, f"shared {reason}", place, n, text, examples)
+        yield from findings_of(level, f"shared {reason}", place, text, examples, count=n)
 
 
 def shared_sounds(
@@ -127,9 +127,7 @@ def shared_sounds(
         prints: Their fingerprints; None where the audio is broken.
         progress: Told of every clip.
     """
-    here = [k for k, one in enumerate(prints) if one is not None]
-    overlaps = find_overlaps([one for one in prints if one is not None], progress)
-    pairs = [(clips[here[o.first]], clips[here[o.second]], o) for o in overlaps]
+    pairs = [(clips[o.first], clips[o.second], o) for o in find_overlaps(prints, progress)]
     return [
         Shared(a, b, "sound", _describe(overlap))
         for a, b, overlap in pairs
@@ -169,19 +167,16 @@ def without_recordings_of(
     Returns:
         The clips that are left. A shared file name counts as shared: a filter errs on the safe side.
     """
-    reference_clips = (*reference.clips, *reference.missing)
     why: dict[str, Reason] = {}
-    for pair in _pairs(reference_clips, manifest.clips):
+    for pair in _pairs(reference.listed, manifest.clips):
         why.setdefault(pair.second.clip_id, pair.reason)
     if by_sound:
         clips = (*manifest.clips, *reference.clips)
         prints = make_fingerprints([clip.path for clip in clips], cache, progress)
-        here = [k for k, one in enumerate(prints) if one is not None]
         n = len(manifest.clips)
-        for overlap in find_overlaps([one for one in prints if one is not None], progress):
-            first, second = here[overlap.first], here[overlap.second]
-            if first < n <= second:
-                why.setdefault(clips[first].clip_id, "sound")
+        for overlap in find_overlaps(prints, progress):
+            if overlap.first < n <= overlap.second:  # a pair within one of the two sides does not count
+                why.setdefault(clips[overlap.first].clip_id, "sound")
     dropped: dict[Reason, int] = {"recording": 0, "name": 0, "sound": 0}
     for reason in why.values():
         dropped[reason] += 1
@@ -214,8 +209,4 @@ def reference_of(name: str, corpus: Manifest) -> Manifest:
     wanted, splits = LEAK_FILTERS[name]
     if corpus.name.split(":")[0] != wanted:
         raise DataError(f"the filter {name} needs {wanted}, got {corpus.name}; give {name}={wanted}:ROOT")
-    return replace(
-        corpus,
-        clips=tuple(clip for clip in corpus.clips if clip.split in splits),
-        missing=tuple(clip for clip in corpus.missing if clip.split in splits),
-    )
+    return corpus.filter(lambda clip: clip.split in splits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,16 +117,22 @@ def _compare(a: Words, b: Words, offset: int) -> tuple[float, int]:
     return float(ones) / (32 * n), n
 
 
-def find_overlaps(prints: Sequence[Fingerprint], progress: Progress = silent) -> list[Overlap]:
-    """All pairs of clips that hold the same sound.
+def find_overlaps(prints: Sequence[Fingerprint | None], progress: Progress = silent) -> list[Overlap]:
+    """All pairs of clips that contain the same sound.
 
     Args:
-        prints: Fingerprints.
-        progress: Told of every clip.
+        prints: Fingerprints; None (a clip that cannot be decoded) matches nothing.
+        progress: Called after every clip.
 
     Returns:
-        One overlap a pair (its best offset), ordered by position.
+        One overlap a pair (its best offset), ordered by position in ``prints``.
     """
+    positions = [k for k, one in enumerate(prints) if one is not None]
+    found = _overlaps([one for one in prints if one is not None], progress)
+    return [replace(one, first=positions[one.first], second=positions[one.second]) for one in found]
+
+
+def _overlaps(prints: list[Fingerprint], progress: Progress) -> list[Overlap]:
     table = _Table(prints)
     best: dict[tuple[int, int], Overlap] = {}
     for me, fingerprint in enumerate(prints):

@@ -52,10 +52,9 @@ def split_by_sound(
         The same clips in the same order, each with a split; their ``group`` is as it was.
     """
     prints = make_fingerprints([clip.path for clip in manifest], cache, progress)
-    here = [k for k, one in enumerate(prints) if one is not None]
     groups = [clip.group or clip.clip_id for clip in manifest]
-    overlaps = find_overlaps([one for one in prints if one is not None], progress)
-    together = joined(groups, ((groups[here[o.first]], groups[here[o.second]]) for o in overlaps))
+    overlaps = find_overlaps(prints, progress)
+    together = joined(groups, ((groups[o.first], groups[o.second]) for o in overlaps))
     grouped = [replace(clip, group=together[group]) for clip, group in zip(manifest, groups, strict=True)]
     dealt = split_by_group(replace(manifest, clips=tuple(grouped)), shares, seed)
     clips = (replace(clip, split=other.split) for clip, other in zip(manifest, dealt, strict=True))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path
 from askaudio.core.types import SPLITS, Split
-from askaudio.data.gallery import About, Fault, Pool
+from askaudio.data.summary import About, DatasetSummary, Fault
 
 _UNKNOWN = About()
 
@@ -81,15 +81,20 @@ class Manifest:
     def __iter__(self) -> Iterator[Clip]:
         return iter(self.clips)
 
+    @property
+    def listed(self) -> tuple[Clip, ...]:
+        """All clips that the caption files list: those with audio, then the missing ones."""
+        return (*self.clips, *self.missing)
+
     def split(self, split: Split) -> Manifest:
-        """The clips of one split, in order."""
-        return replace(
-            self,
-            name=f"{self.name}:{split}",
-            clips=tuple(c for c in self.clips if c.split == split),
-            missing=tuple(c for c in self.missing if c.split == split),
-            faults=tuple(f for f in self.faults if f.split in (None, split)),
-        )
+        """The clips of one split, in order, with the missing clips and faults of that split."""
+        kept = self.filter(lambda clip: clip.split == split)
+        faults = tuple(f for f in self.faults if f.split in (None, split))
+        return replace(kept, name=f"{self.name}:{split}", faults=faults)
+
+    def filter(self, keep: Callable[[Clip], bool]) -> Manifest:
+        """The listed clips for which ``keep`` is true, missing ones included."""
+        return replace(self, clips=tuple(filter(keep, self.clips)), missing=tuple(filter(keep, self.missing)))
 
     def where(self, keep: Iterable[bool]) -> Manifest:
         """The clips for which ``keep`` (one truth value a clip) holds."""
@@ -101,9 +106,9 @@ class Manifest:
         return sum(len(c.captions) for c in self.clips)
 
     @property
-    def pool(self) -> Pool:
+    def summary(self) -> DatasetSummary:
         """The counts to print beside every number computed on this manifest."""
-        return Pool(
+        return DatasetSummary(
             self.name,
             self.about.version,
             clips=len(self.clips),

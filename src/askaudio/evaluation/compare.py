@@ -54,7 +54,7 @@ class Comparison:
     resamples: int
     n_queries: int
     n_units: int
-    pool_line: str
+    counts_line: str
     systems: tuple[SystemScore, ...]
     differences: tuple[Difference, ...]
     warnings: tuple[str, ...] = ()
@@ -70,17 +70,12 @@ class Comparison:
             gap = f"{_signed(d.value, m)} [{_signed(d.low, m)}, {_signed(d.high, m)}]"
             differences.append([f"{d.second} - {d.first}", gap, _p(d.p), _p(d.p_holm), self._verdict(d)])
         notes = [
-            f"{self.pool_line}; {self.n_queries:,} queries compared",
+            f"{self.counts_line}; {self.n_queries:,} queries compared",
             f"paired bootstrap over {self._resampled()}, {self.resamples:,} resamples; intervals of 95 %",
             *(f"warning: {w}" for w in self.warnings),
         ]
-        mark = {"markdown": "\n- ", "latex": "\n% "}.get(style, "\n")
-        return "\n\n".join(
-            [
-                render(["system", "seeds", m], systems, style),
-                render(["difference", m, "p", "p (Holm)", ""], differences, style) + "\n" + mark + mark.join(notes),
-            ]
-        )
+        first = render(["system", "seeds", m], systems, style)
+        return f"{first}\n\n{render(['difference', m, 'p', 'p (Holm)', ''], differences, style, notes)}"
 
     def _resampled(self) -> str:
         clips = f"{self.n_units:,} clips (or recordings)"
@@ -151,7 +146,7 @@ def compare(
         resamples=resamples,
         n_queries=len(queries),
         n_units=int(rows.max()) + 1,
-        pool_line=first.pool_line(),
+        counts_line=first.counts_line(),
         systems=tuple(
             SystemScore(n, len(v), s, *interval(drawn[:, i]))
             for i, (n, v, s) in enumerate(zip(names, values, scores, strict=True))
@@ -182,11 +177,11 @@ def _common(
             raise ConfigError(f"{name} was not scored in direction {direction}; it has {', '.join(report.directions)}")
     base_name, base = reports[0]
     first = base.directions[direction]
-    odd = [(n, r) for n, r in reports if r.directions[direction].pool != first.pool]
+    odd = [(n, r) for n, r in reports if r.directions[direction].relevance != first.relevance]
     if not odd:
         return first.query_ids, first.query_units, []
     name, other = odd[0]
-    said = f"{base_name} has {base.pool_line()} and {name} has {other.pool_line()}"
+    said = f"{base_name} has {base.counts_line()} and {name} has {other.counts_line()}"
     if not force:
         raise DataError(
             f"the systems were scored on different pools: {said}. A smaller pool gives higher recall; score them on "

@@ -37,7 +37,7 @@ def evaluate(
         directions: ``t2a``, ``a2t`` or both; both needs a full score matrix or embeddings.
         ties: ``pessimistic``: equal scores count against the system; ``expected``: mean over their random order.
         metrics: Names that are printed; any other metric can be asked of the report later.
-        n_missing_clips: Clips that could not be scored and are not in the pool.
+        n_missing_clips: Clips that could not be scored and are not in the gallery.
         protocol: More words for the protocol line, by name.
         checks: Further figures for the sanity checks, by name (``sanity.check_embeddings``).
         progress: Called with the queries done.
@@ -69,7 +69,7 @@ def evaluate(
         if missing:
             notes.append(f"{missing:,} of {judged.n_queries:,} {d} queries have no row in the run and count as misses")
         ranks = ranks_of(system, judged, progress)
-        found[d] = Direction(ranks, judged.query_ids, judged.query_units, judged.pool)
+        found[d] = Direction(ranks, judged.query_ids, judged.query_units, judged.fingerprint)
     figures = dict(checks or {}) | sanity.check_texts(relevance)
     figures |= sanity.check_ranks({d: v.ranks for d, v in found.items()})
     about = {

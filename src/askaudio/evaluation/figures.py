@@ -35,7 +35,7 @@ def recall_figure(reports: Sequence[Report], path: Path | str, metrics: Sequence
             panel.errorbar(x, value, np.abs(ends - value), fmt="none", color="black", capsize=3, lw=1)
         panel.set(title=NAMES[d], ylabel="percent", ylim=(0, 100), xticks=range(len(metrics)), xticklabels=metrics)
         panel.legend(frameon=False, fontsize=8)
-    _save(figure, path, f"{reports[0].pool_line()}; 95 % intervals over clips")
+    _save(figure, path, f"{reports[0].counts_line()}; 95 % intervals over clips")
 
 
 def rank_figure(report: Report, path: Path | str) -> None:
@@ -49,7 +49,7 @@ def rank_figure(report: Report, path: Path | str) -> None:
         panel.axvline(median, color=COLOURS[5], lw=1.5, label=f"median {median:g}")
         panel.set(title=NAMES[d], xscale="log", xlabel="rank of the best relevant item", ylabel="percent of queries")
         panel.legend(frameon=False, fontsize=8)
-    _save(figure, path, f"{report.name}: {report.pool_line()}")
+    _save(figure, path, f"{report.name}: {report.counts_line()}")
 
 
 def bucket_figure(buckets: BucketReport, path: Path | str, note: str = "") -> None:
@@ -62,7 +62,7 @@ def bucket_figure(buckets: BucketReport, path: Path | str, note: str = "") -> No
         label = f"{bucket.name} ({bucket.n_queries:,} queries, seen {bucket.least:,}-{bucket.most:,} times)"
         panel.bar(x, value, 0.25, color=COLOURS[i], label=label)
         panel.errorbar(x, value, [value - low, high - value], fmt="none", color="black", capsize=3, lw=1)
-    panel.set(ylabel="percent", xticks=range(len(metrics)), xticklabels=metrics, title=NAMES[buckets.direction])
+    panel.set(ylabel="percent", xticks=range(len(metrics)), xticklabels=metrics, title=NAMES["t2a"])
     panel.legend(frameon=False, fontsize=7)
     _save(figure, path, note)
 
@@ -81,12 +81,12 @@ def comparison_figure(comparison: Comparison, path: Path | str) -> None:
         panel.errorbar(value, y, xerr=[value - low, high - value], fmt="o", color=COLOURS[0], capsize=3)
         panel.set(yticks=y, yticklabels=names, xlabel=comparison.metric, title=title, ylim=(-0.6, len(rows) - 0.4))
     panels[1].axvline(0, color="grey", lw=1)
-    _save(figure, path, f"{comparison.pool_line}; paired bootstrap over {comparison.over}, 95 % intervals")
+    _save(figure, path, f"{comparison.counts_line}; paired bootstrap over {comparison.over}, 95 % intervals")
 
 
-def worst_queries(report: Report, n: int = 6, direction: str = "t2a") -> list[tuple[str, float]]:
+def worst_queries(report: Report, n: int = 6) -> list[tuple[str, float]]:
     """The n queries whose best relevant item stands lowest, worst first: (query_id, rank)."""
-    found = report.directions[direction]
+    found = report.directions["t2a"]
     first = found.ranks.first(report.ties)
     order = np.lexsort((np.array(found.query_ids), -first))[:n]
     return [(found.query_ids[i], float(first[i])) for i in order]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from askaudio.core.errors import DataError
-from askaudio.core.types import FloatArray, IntArray, Json, Progress, silent
+from askaudio.core.types import FloatArray, IntArray, Json
 from askaudio.evaluation.metrics import Values, hit_rate
 from askaudio.evaluation.near_misses import NearMiss
 from askaudio.evaluation.ranks import ranks_from_embeddings, ranks_of
@@ -132,7 +132,6 @@ def score_near_misses(
     relevance: Relevance,
     *,
     k: int = 10,
-    progress: Progress = silent,
 ) -> NearMissReport:
     """Score near misses of each kind.
 
@@ -143,7 +142,6 @@ def score_near_misses(
         made: Where each near miss came from.
         relevance: Text-to-audio relevance; a caption's clip is its first relevant one.
         k: Depth.
-        progress: Called after each kind.
 
     Raises:
         DataError: Lengths that differ, or no near miss at all.
@@ -154,11 +152,9 @@ def score_near_misses(
     if len(nears) != len(made.texts) or not len(nears):
         raise DataError(f"{len(nears)} near-miss embeddings for {len(made.texts)} near-miss texts")
     scores = {}
-    kinds = list(dict.fromkeys(made.kinds))
-    for done, kind in enumerate(kinds, start=1):
+    for kind in dict.fromkeys(made.kinds):
         rows = np.flatnonzero(np.array(made.kinds) == kind)
         scores[kind] = _score_kind(clips, captions, nears[rows], made.query[rows], relevance, k)
-        progress(done, len(kinds), f"near misses: {kind}")
     return NearMissReport(scores, k)
 
 

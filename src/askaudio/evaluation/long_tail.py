@@ -20,12 +20,13 @@ import numpy.typing as npt
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import IntArray, Json
 from askaudio.evaluation.metrics import Values, aggregate
-from askaudio.evaluation.report import Report, show, split_metric
+from askaudio.evaluation.report import Report, show
 from askaudio.evaluation.significance import bootstrap, interval, unit_rows
 from askaudio.evaluation.tables import render
 from askaudio.evaluation.words import content_words
 
 BUCKETS = ("head", "mid", "tail")
+_RESAMPLES = 2000  # intervals of three buckets and several metrics: a fifth of the draws of a comparison
 
 
 def word_frequencies(train_texts: Iterable[str]) -> Counter[str]:
@@ -97,9 +98,8 @@ class Bucket:
 
 @dataclass(frozen=True)
 class BucketReport:
-    """Head, mid and tail of one report and direction, with macro averages."""
+    """Text-to-audio metrics of head, mid and tail, with macro averages over the buckets and over the words."""
 
-    direction: str
     buckets: tuple[Bucket, ...]
     macro_buckets: Mapping[str, float]
     macro_keys: Mapping[str, float]
@@ -114,12 +114,12 @@ class BucketReport:
         ]
         rows.append(["macro, buckets", "", "", "", *(show(self.macro_buckets[m], m) for m in names)])
         rows.append(["macro, words", "", "", "", *(show(self.macro_keys[m], m) for m in names)])
-        return render([f"{self.direction} bucket", "train freq.", "queries", "words", *names], rows, style)
+        return render(["t2a bucket", "train freq.", "queries", "words", *names], rows, style)
 
     def to_json(self) -> Json:
         """All numbers, shares not percent."""
         return {
-            "direction": self.direction,
+            "direction": "t2a",
             "buckets": [vars(b) | {"values": {m: list(v) for m, v in b.values.items()}} for b in self.buckets],
             "macro_buckets": dict(self.macro_buckets),
             "macro_keys": dict(self.macro_keys),
@@ -130,50 +130,43 @@ def by_bucket(
     report: Report,
     rarity: Rarity,
     *,
-    direction: str = "t2a",
     metrics: Sequence[str] = ("R@1", "R@10", "mAP@10"),
     cuts: tuple[int, int] | None = None,
-    resamples: int = 2000,
 ) -> BucketReport:
-    """Numbers of each bucket.
+    """Text-to-audio metrics of each bucket.
 
     Args:
         report: Outcome of an evaluation.
-        rarity: Rarity of the direction's queries, in their order.
-        direction: ``t2a`` or ``a2t``.
+        rarity: Rarity of the report's Q text queries, in their order.
         metrics: Names without direction.
-        cuts: Training frequencies that part the buckets; default thirds of the queries.
-        resamples: Bootstrap resamples for the intervals.
+        cuts: Training frequencies that separate the buckets; default thirds of the queries.
 
     Raises:
         DataError: The rarity does not fit the report's queries.
     """
-    units = np.array(report.directions[split_metric(f"{direction}/R@1")[0]].query_units)
+    values = {m: report.per_query(f"t2a/{m}") for m in metrics}
+    units = np.array(report.directions["t2a"].query_units)
     if len(rarity.keys) != len(units):
-        raise DataError(
-            f"rarity of {len(rarity.keys)} queries does not fit the report's {len(units)} {direction} queries"
-        )
-    values = {m: report.per_query(f"{direction}/{m}") for m in metrics}
+        raise DataError(f"rarity of {len(rarity.keys)} queries does not fit the report's {len(units)} t2a queries")
     names, keys = rarity.buckets(cuts), np.array(rarity.keys)
     buckets = []
     for name in BUCKETS:
         rows = np.flatnonzero(names == name)
         if len(rows):
             frequency = rarity.frequency[rows]
-            numbers = {m: _number(v[rows], units[rows], m, resamples) for m, v in values.items()}
+            numbers = {m: _number(v[rows], units[rows], m) for m, v in values.items()}
             buckets.append(
                 Bucket(name, len(rows), len(set(keys[rows])), int(frequency.min()), int(frequency.max()), numbers)
             )
     return BucketReport(
-        direction,
         tuple(buckets),
         {m: float(np.mean([b.values[m][0] for b in buckets])) for m in metrics},
         {m: _macro(values[m], keys, m) for m in metrics},
     )
 
 
-def _number(values: Values, units: npt.NDArray[np.str_], metric: str, resamples: int) -> tuple[float, float, float]:
-    drawn = bootstrap([values], unit_rows(units.tolist()), median=metric == "MedR", resamples=resamples)
+def _number(values: Values, units: npt.NDArray[np.str_], metric: str) -> tuple[float, float, float]:
+    drawn = bootstrap([values], unit_rows(units.tolist()), median=metric == "MedR", resamples=_RESAMPLES)
     return (aggregate(values, metric), *interval(drawn[:, 0]))
 
 

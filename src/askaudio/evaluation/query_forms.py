@@ -6,7 +6,7 @@ every form and the loss against the plain caption is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy.typing as npt
@@ -35,6 +35,7 @@ def command(text: str) -> str:
     return f"Find me the sound of this: {_inner(text)}."
 
 
+_METRICS = ("R@1", "R@10", "mAP@10", "MedR")
 FORMS: dict[str, Callable[[str], str]] = {"key words": key_words, "question": question, "command": command}
 
 
@@ -66,7 +67,6 @@ def score_forms(
     texts: Mapping[str, npt.ArrayLike],
     relevance: Relevance,
     ties: Ties = "pessimistic",
-    metrics: Sequence[str] = ("R@1", "R@10", "mAP@10", "MedR"),
 ) -> FormReport:
     """Score the same queries asked in several forms.
 
@@ -75,10 +75,9 @@ def score_forms(
         texts: Form -> (Q, D) embeddings of the queries in that form.
         relevance: Text-to-audio relevance.
         ties: Tie rule.
-        metrics: Names without direction.
     """
     forms = {}
     for form, rows in texts.items():
         ranks = ranks_from_embeddings(rows, audio, relevance)
-        forms[form] = {m: aggregate(per_query(ranks, m, ties), m) for m in metrics}
+        forms[form] = {m: aggregate(per_query(ranks, m, ties), m) for m in _METRICS}
     return FormReport(forms)

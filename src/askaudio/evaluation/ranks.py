@@ -121,28 +121,29 @@ def check_ties(ties: str) -> None:
 
 def ranks_of(run: Run, relevance: Relevance, progress: Progress = silent) -> Ranks:
     """Ranks of every query's relevant items in a run (aligned to the relevance first)."""
-    return ranks_from_scores(run.aligned(relevance).scores, relevance, progress=progress)
+    return ranks_from_scores(run.aligned(relevance).scores, relevance, progress)
 
 
-def ranks_from_embeddings(
-    text: npt.ArrayLike, audio: npt.ArrayLike, relevance: Relevance, progress: Progress = silent
-) -> Ranks:
-    """Ranks from embeddings whose rows stand in the order of ``relevance``: queries (Q, D), gallery (N, D).
+def ranks_from_embeddings(text: npt.ArrayLike, audio: npt.ArrayLike, relevance: Relevance) -> Ranks:
+    """Ranks from embeddings; ``metrics.hit_rate(ranks, k)`` then is the (Q,) array of R@k hits.
 
-    Per-query values follow from them: ``metrics.hit_rate(ranks, k)`` is the (Q,) array of R@k hits.
+    Args:
+        text: (Q, D) query embeddings, in the order of the relevance's queries.
+        audio: (N, D) clip embeddings, in the order of its gallery.
+        relevance: Q queries, N gallery items.
+
+    Raises:
+        DataError: The shapes differ, or a value is not finite.
     """
-    return ranks_from_scores(EmbeddingScores.of(text, audio), relevance, progress=progress)
+    return ranks_from_scores(EmbeddingScores.of(text, audio), relevance)
 
 
-def ranks_from_scores(
-    scores: Scores, relevance: Relevance, block_scores: int = BLOCK_SCORES, progress: Progress = silent
-) -> Ranks:
-    """Ranks from scores whose rows and columns stand in the order of ``relevance``.
+def ranks_from_scores(scores: Scores, relevance: Relevance, progress: Progress = silent) -> Ranks:
+    """Ranks from scores whose rows and columns are in the order of ``relevance``.
 
     Args:
         scores: (Q, N) scores; -inf marks an item that was not retrieved.
         relevance: Q queries, N gallery items.
-        block_scores: Largest number of scores held at once.
         progress: Called after each block with the queries done.
 
     Raises:
@@ -154,7 +155,7 @@ def ranks_from_scores(
     above = np.empty(len(relevance.items), dtype=np.int64)
     tied = np.empty(len(relevance.items), dtype=np.int64)
     occurrences, n_constant = np.zeros(n_gallery, dtype=np.int64), 0
-    step = max(1, block_scores // max(n_gallery, 1))
+    step = max(1, BLOCK_SCORES // max(n_gallery, 1))
     for start in range(0, n_queries, step):
         stop = min(start + step, n_queries)
         block = scores.block(start, stop)

@@ -58,7 +58,7 @@ class Relevance:
 
     Attributes:
         query_ids: Q unique ids.
-        gallery_ids: N unique ids: the pool that is ranked.
+        gallery_ids: N unique ids of the items that are ranked.
         indptr: (Q + 1,) start of each query's items in ``items``.
         items: (R,) gallery rows, ascending within a query.
         grades: (R,) grades in (0, 100]; binary relevance is grade 1 everywhere.
@@ -112,8 +112,8 @@ class Relevance:
         return np.diff(self.indptr)
 
     @property
-    def pool(self) -> str:
-        """Short name of the pool: equal for the same queries, gallery and judgements in any order."""
+    def fingerprint(self) -> str:
+        """16 hex digits: equal for the same queries, gallery and judgements in any order."""
         owner = np.repeat(np.arange(self.n_queries), self.counts).tolist()
         rows = zip(owner, self.items.tolist(), self.grades.tolist(), strict=True)
         pairs = [f"{self.query_ids[q]}\t{self.gallery_ids[i]}\t{grade:g}" for q, i, grade in rows]
@@ -139,23 +139,6 @@ class Relevance:
             grades=self.grades[order],
             query_units=tuple(self.gallery_units[i] for i in keep),
             gallery_units=self.query_units,
-            texts=self.texts,
-            kind=self.kind,
-        )
-
-    def only_queries(self, keep: npt.ArrayLike) -> Relevance:
-        """The queries for which the (Q,) mask holds, against the same gallery."""
-        rows = np.flatnonzero(np.asarray(keep, dtype=bool))
-        spans = [np.arange(self.indptr[q], self.indptr[q + 1]) for q in rows]
-        take = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
-        return Relevance(
-            query_ids=tuple(self.query_ids[q] for q in rows),
-            gallery_ids=self.gallery_ids,
-            indptr=np.concatenate([[0], np.cumsum(self.counts[rows])]).astype(np.int64),
-            items=self.items[take],
-            grades=self.grades[take],
-            query_units=tuple(self.query_units[q] for q in rows),
-            gallery_units=self.gallery_units,
             texts=self.texts,
             kind=self.kind,
         )
@@ -218,7 +201,6 @@ class Relevance:
         *,
         caption_ids: Sequence[str] | None = None,
         clip_ids: Sequence[str] | None = None,
-        clip_units: Sequence[str] | None = None,
         texts: Sequence[str] | None = None,
     ) -> Relevance:
         """Text-to-audio relevance from the clip row of each caption.
@@ -228,8 +210,10 @@ class Relevance:
             n_clips: N; default the largest row plus one.
             caption_ids: Q ids; default ``q0``, ``q1`` ...
             clip_ids: N ids; default ``c0``, ``c1`` ...
-            clip_units: N names of the resampled unit; default the clip itself.
             texts: Q caption texts.
+
+        Raises:
+            DataError: A row outside the gallery, or a number of ids that does not fit.
         """
         owner = np.asarray(caption_clip, dtype=np.int64)
         size = n_clips if n_clips is not None else (len(clip_ids) if clip_ids is not None else int(owner.max()) + 1)
@@ -237,8 +221,7 @@ class Relevance:
             raise DataError(f"caption_clip must be (Q,) rows in 0..{size - 1}, got shape {owner.shape}")
         queries = tuple(caption_ids) if caption_ids is not None else tuple(f"q{i}" for i in range(len(owner)))
         gallery = tuple(clip_ids) if clip_ids is not None else tuple(f"c{i}" for i in range(size))
-        units = tuple(clip_units) if clip_units is not None else gallery
-        if len(queries) != len(owner) or len(gallery) != size or len(units) != size:
+        if len(queries) != len(owner) or len(gallery) != size:
             raise DataError(f"{len(queries)} caption ids for {len(owner)} captions, {len(gallery)} clip ids for {size}")
         return cls(
             query_ids=queries,
@@ -246,8 +229,7 @@ class Relevance:
             indptr=np.arange(len(owner) + 1),
             items=owner,
             grades=np.ones(len(owner), dtype=np.float32),
-            query_units=tuple(units[i] for i in owner),
-            gallery_units=units,
+            query_units=tuple(gallery[i] for i in owner),
             texts=dict(zip(queries, texts, strict=True)) if texts is not None else {},
             kind="caption",
         )
@@ -263,23 +245,23 @@ class Relevance:
 
         Args:
             judged: Judgements; a grade of 0 is the same as no entry.
-            gallery_ids: The pool; default every id that is judged, sorted. Give it whenever the pool is larger.
+            gallery_ids: The gallery; default every judged id, sorted. Pass it whenever the gallery has other items too.
             kind: Word for the protocol line.
 
         Raises:
             DataError: An id that is not in the gallery, a grade outside 0..100, a query without an answer.
         """
         graded = {q: dict(v) if isinstance(v, Mapping) else dict.fromkeys(v, 1.0) for q, v in judged.items()}
-        pool = sorted({g for row in graded.values() for g in row}) if gallery_ids is None else list(gallery_ids)
-        place = {g: i for i, g in enumerate(pool)}
+        gallery = sorted({g for row in graded.values() for g in row}) if gallery_ids is None else list(gallery_ids)
+        place = {g: i for i, g in enumerate(gallery)}
         rows = []
         for query, row in graded.items():
             unknown = [g for g in row if g not in place]
             if unknown:
-                raise DataError(f"query {query!r}: {unknown[0]!r} is not in the gallery of {len(pool)} items")
+                raise DataError(f"query {query!r}: {unknown[0]!r} is not in the gallery of {len(gallery)} items")
             rows.append({place[g]: float(grade) for g, grade in row.items() if grade != 0})
         indptr, items, grades = _rows(rows)
-        return cls(tuple(graded), tuple(pool), indptr, items, grades, kind=kind)
+        return cls(tuple(graded), tuple(gallery), indptr, items, grades, kind=kind)
 
 
 def _queries_of(clip: CaptionedClip, by: By) -> list[tuple[str, str]]:

@@ -36,13 +36,13 @@ class Direction:
         ranks: Where the relevant items stood.
         query_ids: Q ids.
         query_units: Q names of the resampled unit (clip or recording).
-        pool: Name of the pool (``Relevance.pool``).
+        relevance: ``Relevance.fingerprint``: two reports are comparable where it is the same.
     """
 
     ranks: Ranks
     query_ids: tuple[str, ...]
     query_units: tuple[str, ...]
-    pool: str
+    relevance: str
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Report:
         directions: ``t2a`` and/or ``a2t``.
         ties: Tie rule: ``pessimistic`` or ``expected``.
         metrics: Metric names that are printed.
-        n_clips: Clips in the pool.
-        n_captions: Captions (or text queries) in the pool.
-        n_missing_clips: Clips of the data that could not be scored, and so are not in the pool.
+        n_clips: Clips in the gallery.
+        n_captions: Captions (or text queries).
+        n_missing_clips: Clips of the data that could not be scored, and so are not in the gallery.
         protocol: How it was measured, in words, by name.
         checks: Collapse and sanity figures by name, see ``sanity``.
         warnings: What a reader must know before trusting the numbers.
@@ -112,7 +112,7 @@ class Report:
                     found |= {f"{d}/{m}": interval(drawn[:, i]) for i, m in enumerate(names)}
         return found
 
-    def pool_line(self) -> str:
+    def counts_line(self) -> str:
         """Counts that belong beside every number."""
         missing = f", missing clips: {self.n_missing_clips:,}" if self.n_missing_clips else ""
         return f"{self.n_clips:,} clips, {self.n_captions:,} captions{missing}"
@@ -122,12 +122,11 @@ class Report:
         return "; ".join([f"ties {self.ties}", *(f"{k} {v}" for k, v in self.protocol.items())])
 
     def table(self, style: str = "table") -> str:
-        """Metrics with intervals as ``table``, ``markdown`` or ``latex``, then pool, protocol and warnings."""
+        """Metrics with intervals as ``table``, ``markdown`` or ``latex``, then counts, protocol and warnings."""
         header = ["", *(NAMES[d] for d in self.directions)]
         rows = [[m, *(self._cell(f"{d}/{m}") for d in self.directions)] for m in self.metrics]
-        notes = [f"{self.name}: {self.pool_line()}", self.protocol_line(), *(f"warning: {w}" for w in self.warnings)]
-        mark = {"markdown": "\n- ", "latex": "\n% "}.get(style, "\n")
-        return render(header, rows, style) + "\n" + mark + mark.join(notes)
+        notes = [f"{self.name}: {self.counts_line()}", self.protocol_line(), *(f"warning: {w}" for w in self.warnings)]
+        return render(header, rows, style, notes)
 
     def _cell(self, metric: str) -> str:
         low, high = self.intervals[metric]
@@ -142,7 +141,7 @@ class Report:
             "ties": self.ties,
             "protocol": dict(self.protocol),
             "counts": {"clips": self.n_clips, "captions": self.n_captions, "missing_clips": self.n_missing_clips},
-            "pools": {d: v.pool for d, v in self.directions.items()},
+            "pools": {d: v.relevance for d, v in self.directions.items()},
             "metrics": {
                 m: {"value": v, "low": self.intervals[m][0], "high": self.intervals[m][1]}
                 for m, v in self.values.items()
@@ -176,7 +175,7 @@ class Report:
         about = read_json(folder / "report.json")
         try:
             with np.load(folder / "ranks.npz", allow_pickle=False) as arrays:
-                directions = {d: _direction(arrays, d, pool) for d, pool in about["pools"].items()}
+                directions = {d: _direction(arrays, d, name) for d, name in about["pools"].items()}
             return cls(
                 name=about["name"],
                 directions=directions,
@@ -195,12 +194,12 @@ class Report:
             ) from error
 
 
-def _direction(arrays: Any, d: str, pool: str) -> Direction:
+def _direction(arrays: Any, d: str, relevance: str) -> Direction:
     parts = {part: arrays[f"{d}/{part}"] for part in _RANK_PARTS}
     n_gallery, n_constant = arrays[f"{d}/sizes"].tolist()
     ranks = Ranks(**parts, n_gallery=n_gallery, n_constant=n_constant)
     ids, units = (tuple(arrays[f"{d}/{part}"].tolist()) for part in ("query_ids", "query_units"))
-    return Direction(ranks, ids, units, pool)
+    return Direction(ranks, ids, units, relevance)
 
 
 def split_metric(metric: str) -> tuple[str, str]:

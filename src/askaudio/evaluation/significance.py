@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Over = Literal["clips", "seeds", "both"]
 OVER: tuple[Over, ...] = ("clips", "seeds", "both")
 RESAMPLES = 10_000
+_LEVEL = 0.95  # of intervals
 _CHUNK = 1 << 21  # drawn units held at once
 
 
@@ -132,9 +133,9 @@ def _resample_seeds(per_seed: Floats, rng: np.random.Generator) -> Floats:
     return centre + np.sqrt(n_seeds / (n_seeds - 1)) * (again - centre)
 
 
-def interval(samples: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of resampled scores (R,)."""
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+def interval(samples: Floats) -> tuple[float, float]:
+    """95 % percentile interval of resampled scores (R,)."""
+    low, high = np.quantile(samples, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 
 

@@ -11,16 +11,31 @@ Format = Literal["table", "markdown", "latex"]
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\^{}"}
 
 
-def render(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "table") -> str:
-    """A table in one of the styles ``table``, ``markdown``, ``latex``.
+_NOTE_MARKS = {"table": "\n", "markdown": "\n- ", "latex": "\n% "}
+
+
+def render(
+    header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "table", notes: Sequence[str] = ()
+) -> str:
+    """Format rows as a table.
+
+    Args:
+        header: Column titles.
+        rows: Cells, one per column in each row.
+        style: ``table`` (plain text), ``markdown`` or ``latex``.
+        notes: Lines below the table: plain, as a list, or as LaTeX comments.
 
     Raises:
         ConfigError: Unknown style.
     """
-    if style == "latex":
-        return _latex(header, rows)
-    if style not in ("table", "markdown"):
+    if style not in _NOTE_MARKS:
         raise ConfigError(f"a table is printed as table, markdown or latex, got {style!r}")
+    table = _latex(header, rows) if style == "latex" else _plain(header, rows, style)
+    mark = _NOTE_MARKS[style]
+    return f"{table}\n{mark}{mark.join(notes)}" if notes else table
+
+
+def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
     if style == "markdown":
         header = [_pipe(c) for c in header]
         rows = [[_pipe(c) for c in row] for row in rows]

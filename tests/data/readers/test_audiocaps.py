@@ -17,7 +17,7 @@ def test_official_layout_with_dead_clips(tmp_path):
     assert (len(manifest), len(manifest.missing)) == (21, 3)
     assert manifest.about.version == "v1" and "MIT" in manifest.about.licence
     test = manifest.split("test")
-    assert str(test.pool) == ("audiocaps:test (v1): 4 clips, 20 captions; 2 of 6 listed clips missing (10 captions)")
+    assert str(test.summary) == ("audiocaps:test (v1): 4 clips, 20 captions; 2 of 6 listed clips missing (10 captions)")
     clip = test.clips[0]
     assert clip.clip_id == youtube_id(20) and clip.group == f"youtube:{youtube_id(20)}"
     assert clip.path == str(tmp_path / "audio" / "test" / f"{youtube_id(20)}_0.wav")
@@ -98,7 +98,7 @@ def test_broken_rows_of_v2_train_are_joined_or_counted(tmp_path):
         ("audiocap_id is not a number", "7", "error"),
         ("no caption", "8", "error"),
     ]
-    assert manifest.pool.faulty_rows == 6 and manifest.split("test").pool.faulty_rows == 0
+    assert manifest.summary.faulty_rows == 6 and manifest.split("test").summary.faulty_rows == 0
 
 
 def test_the_957_clip_list_as_its_own_version_and_as_a_list(tmp_path):
@@ -111,7 +111,7 @@ def test_the_957_clip_list_as_its_own_version_and_as_a_list(tmp_path):
     assert mei.faults[0].kind == "file_name is not Y<youtube_id>.wav"
     listed = open_dataset(f"audiocaps:{tmp_path}?list={tmp_path}/mei/mei_test.csv")
     assert [clip.clip_id for clip in listed] == [youtube_id(18), youtube_id(20)]
-    assert str(listed.pool) == "audiocaps (v1, list mei_test.csv): 2 clips, 10 captions"
+    assert str(listed.summary) == "audiocaps (v1, list mei_test.csv): 2 clips, 10 captions"
 
 
 def test_version_of_bare_csvs_is_seen_from_capitals(tmp_path):

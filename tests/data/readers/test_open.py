@@ -223,4 +223,4 @@ def test_recording_ids_in_columns_become_groups(sounds):
 def test_read_dataset_does_not_refuse_an_empty_pool(tmp_path):
     make_audiocaps(tmp_path, dead=tuple(range(24)))
     manifest = read_dataset(f"audiocaps:{tmp_path}?split=test")
-    assert (manifest.pool.clips, manifest.pool.missing_clips) == (0, 6)
+    assert (manifest.summary.clips, manifest.summary.missing_clips) == (0, 6)

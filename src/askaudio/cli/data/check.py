@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from askaudio.cli.output import emit_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from askaudio.checks.findings import CheckReport, SetSummary
+    from askaudio.checks.findings import CheckedSet, CheckReport
 
 HELP = "check rows, audio, captions and leaks"
 _MARKS = {"error": "ERROR  ", "warning": "warning", "note": "note   "}
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(report: CheckReport) -> None:
     for one in report.sets:
-        say(str(one.pool))
+        say(str(one.summary))
         say(f"  captions {one.checksum}{_official(one)}{_audio(one)}")
     say()
     for finding in report.findings:
@@ -73,11 +73,11 @@ def _print(report: CheckReport) -> None:
     say(f"{report.n_errors} errors, {n_warnings} warnings")
 
 
-def _official(one: SetSummary) -> str:
+def _official(one: CheckedSet) -> str:
     return f" ({one.official})" if one.official else ""
 
 
-def _audio(one: SetSummary) -> str:
+def _audio(one: CheckedSet) -> str:
     if one.audio_s is None or one.shortest_s is None or one.longest_s is None:
         return ""
     return f"; audio {one.audio_s / 3600:.2f} h, clips of {one.shortest_s:.1f} to {one.longest_s:.1f} s"

@@ -60,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
             manifest = _deal_out(manifest, args, progress)
     write_manifest(manifest, args.out)
     if args.json:
-        emit_json({"manifest": args.out, "pool": manifest.pool.to_json(), "dropped": dropped})
+        emit_json({"manifest": args.out, "pool": manifest.summary.to_json(), "dropped": dropped})
         return 0
     for name, reasons in dropped.items():
         counts = ", ".join(f"{n:,} by {reason}" for reason, n in reasons.items())
         say(f"{name}: {sum(reasons.values()):,} clips taken out ({counts})")
-    say(f"{args.out}: {manifest.pool}")
+    say(f"{args.out}: {manifest.summary}")
     return 0
 
 

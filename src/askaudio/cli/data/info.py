@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(manifest: Manifest, n_clips: int) -> Json:
     from askaudio.core.types import SPLITS
-    from askaudio.data.gallery import count_kinds
+    from askaudio.data.summary import count_kinds
 
     parts = [part for split in SPLITS if len(part := manifest.split(split)) or part.missing]
     return {
@@ -53,8 +53,8 @@ def _facts(manifest: Manifest, n_clips: int) -> Json:
         "language": manifest.about.language,
         "licence": manifest.about.licence,
         "source": manifest.about.source,
-        "pool": manifest.pool.to_json(),
-        "splits": [part.pool.to_json() for part in parts],
+        "pool": manifest.summary.to_json(),
+        "splits": [part.summary.to_json() for part in parts],
         "groups": len({clip.group or clip.clip_id for clip in manifest}),
         "faults": count_kinds(manifest.faults),
         "clips": [
@@ -65,13 +65,13 @@ def _facts(manifest: Manifest, n_clips: int) -> Json:
 
 
 def _print(facts: Json) -> None:
-    from askaudio.data.gallery import Pool
+    from askaudio.data.summary import DatasetSummary
 
     for name in ("version", "language", "licence", "source"):
         if facts[name]:
             say(f"{name:9} {facts[name]}")
-    for pool in (facts["pool"], *facts["splits"]):
-        say(str(Pool(**pool)))
+    for counts in (facts["pool"], *facts["splits"]):
+        say(str(DatasetSummary(**counts)))
     say(f"{facts['groups']:,} recordings (groups)")
     for kind, count in facts["faults"].items():
         say(f"faulty rows: {count:,} x {kind}")

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import SPLITS, Split
-from askaudio.data.gallery import About, Fault
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.readers.audio_files import AudioFiles, stem
 from askaudio.data.readers.missing import captions_of, manifest_of
 from askaudio.data.readers.rows import text_columns, texts_in
 from askaudio.data.readers.tables import Row, Table, read_csv
+from askaudio.data.summary import About, Fault
 
 CLIP_S = 10  # AudioSet segments
 COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")

@@ -19,9 +19,9 @@ from pathlib import Path
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path, fingerprint
 from askaudio.core.types import Json, Progress, Split, silent
-from askaudio.data.gallery import Fault
 from askaudio.data.readers.audio_files import is_audio
 from askaudio.data.readers.tables import SPLIT_NAMES, Row, Table
+from askaudio.data.summary import Fault
 
 _FORMAT = 1  # of the cache folder
 _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"FORM", ".aiff"))

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from askaudio.core.files import read_json
 from askaudio.core.types import Json, Split
-from askaudio.data.gallery import About, Fault
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.readers.audio_files import AudioFiles, stem
 from askaudio.data.readers.missing import captions_of
 from askaudio.data.readers.rows import text_columns, texts_in
 from askaudio.data.readers.tables import SPLIT_NAMES, read_text, split_of
+from askaudio.data.summary import About, Fault
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[_\-.,+()\[\]#&]+|\s+")

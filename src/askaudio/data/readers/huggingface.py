@@ -13,12 +13,12 @@ from typing import Any
 from askaudio.core.errors import DataError
 from askaudio.core.extras import require
 from askaudio.core.types import Json, Progress, silent
-from askaudio.data.gallery import About
 from askaudio.data.manifest import Manifest
 from askaudio.data.readers.audio_files import stem
 from askaudio.data.readers.extract import Sample, extract, split_in_name
 from askaudio.data.readers.rows import ID_COLUMNS, PATH_COLUMNS, manifest_from_rows
 from askaudio.data.readers.tables import SPLIT_NAMES
+from askaudio.data.summary import About
 
 _ROWS_AT_ONCE = 32
 

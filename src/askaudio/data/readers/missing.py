@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from askaudio.data.gallery import About, Fault
 from askaudio.data.manifest import Caption, Clip, Manifest
+from askaudio.data.summary import About, Fault
 
 
 def captions_of(clip_id: str, texts: Iterable[str]) -> tuple[Caption, ...]:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import SPLITS, Progress, Split, silent
-from askaudio.data.manifest import Clip, Manifest
+from askaudio.data.manifest import Manifest
 from askaudio.data.readers.audio_files import is_audio
 from askaudio.data.readers.audiocaps import read_audiocaps
 from askaudio.data.readers.clotho import read_clotho
@@ -177,7 +177,7 @@ def read_dataset(spec: str, need_audio: bool = True, progress: Progress = silent
         progress: Told while sounds are taken out of tars or data-set files.
 
     Returns:
-        The manifest; ``manifest.pool`` has its counts.
+        The manifest; ``manifest.summary`` has its counts.
 
     Raises:
         DataError: See ``parse_spec`` and the readers.
@@ -187,7 +187,7 @@ def read_dataset(spec: str, need_audio: bool = True, progress: Progress = silent
     if "split" in parsed.options:
         wanted = _splits(parsed.options)
         name = f"{manifest.name}:{'+'.join(wanted)}"
-        manifest = _keep(replace(manifest, name=name), lambda clip: clip.split in wanted)
+        manifest = replace(manifest.filter(lambda clip: clip.split in wanted), name=name)
     if "list" in parsed.options:
         manifest = _keep_listed(manifest, Path(parsed.options["list"]))
     return manifest
@@ -202,14 +202,14 @@ def open_dataset(spec: str, need_audio: bool = True, progress: Progress = silent
         progress: Told while sounds are taken out of tars or data-set files.
 
     Returns:
-        The manifest; clips without audio are in ``missing`` and counted in ``pool``.
+        The manifest; clips without audio are in ``missing`` and counted in ``summary``.
 
     Raises:
         DataError: Nothing at that place, or not one clip whose audio is there.
 
     Example:
         >>> manifest = open_dataset("clotho:/data/clotho?split=evaluation")  # doctest: +SKIP
-        >>> print(manifest.pool)  # doctest: +SKIP
+        >>> print(manifest.summary)  # doctest: +SKIP
         clotho:test (v2.1): 1,045 clips, 5,225 captions
     """
     manifest = read_dataset(spec, need_audio, progress)
@@ -223,18 +223,10 @@ def open_dataset(spec: str, need_audio: bool = True, progress: Progress = silent
     return manifest
 
 
-def _keep(manifest: Manifest, keep: Callable[[Clip], bool]) -> Manifest:
-    return replace(
-        manifest,
-        clips=tuple(clip for clip in manifest.clips if keep(clip)),
-        missing=tuple(clip for clip in manifest.missing if keep(clip)),
-    )
-
-
 def _keep_listed(manifest: Manifest, path: Path) -> Manifest:
     names = read_id_list(path)
-    wanted = named_in((*manifest.clips, *manifest.missing), names)
-    kept = _keep(manifest, lambda clip: clip.clip_id in wanted)
+    wanted = named_in(manifest.listed, names)
+    kept = manifest.filter(lambda clip: clip.clip_id in wanted)
     if not kept.clips and not kept.missing:
         raise DataError(f"{path}: none of its {len(names)} names is a clip of {manifest.name}")
     version = ", ".join(filter(None, (manifest.about.version, f"list {path.name}")))

@@ -13,11 +13,11 @@ from typing import Any
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import Split
-from askaudio.data.gallery import About, Fault
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.readers.audio_files import AudioFiles, stem
 from askaudio.data.readers.missing import captions_of, manifest_of
 from askaudio.data.readers.tables import Row, split_of
+from askaudio.data.summary import About, Fault
 
 PATH_COLUMNS = ("path", "file_name", "filename", "file", "audio_path", "audio_filepath", "audio", "wav", "location")
 TEXT_COLUMNS = ("captions", "caption", "text", "description", "title")

@@ -15,7 +15,7 @@ from typing import Any
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import Split
-from askaudio.data.gallery import Fault
+from askaudio.data.summary import Fault
 
 # names by which corpora call the three splits
 SPLIT_NAMES: dict[str, Split] = {

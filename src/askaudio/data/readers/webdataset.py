@@ -19,11 +19,11 @@ from typing import Any
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import Json, Progress, silent
-from askaudio.data.gallery import About
 from askaudio.data.manifest import Manifest
 from askaudio.data.readers.audio_files import is_audio
 from askaudio.data.readers.extract import Sample, extract, split_in_name
 from askaudio.data.readers.rows import manifest_from_rows, text_columns, texts_in
+from askaudio.data.summary import About
 
 _TARS = (".tar", ".tar.gz", ".tgz")
 _MAX_MEMBER = 1 << 31  # bytes; a longer member is no clip

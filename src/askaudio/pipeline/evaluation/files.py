@@ -82,7 +82,7 @@ def draw_evaluation(evaluation: Evaluation, folder: Path | str, buckets: BucketR
     figures.rank_figure(report, folder / "ranks.png")
     written = [folder / "recall.png", folder / "ranks.png"]
     if buckets is not None:
-        figures.bucket_figure(buckets, folder / "buckets.png", f"{report.name}: {report.pool_line()}")
+        figures.bucket_figure(buckets, folder / "buckets.png", f"{report.name}: {report.counts_line()}")
         written.append(folder / "buckets.png")
     if isinstance(evaluation, ModelEvaluation):
         _draw_worst(evaluation, folder / "worst.png")

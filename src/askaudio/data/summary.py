@@ -1,14 +1,14 @@
-"""What stands beside the clips of a data set: where it comes from, what was wrong with its rows, how large the pool is.
+"""What a reader reports about a data set besides its clips: where it comes from, its faulty rows, its counts.
 
-A recall figure means nothing without its pool (975, 957 and 883 clips of one test set are all in print), so every
-number of this project is printed with a ``Pool``.
+A recall figure means nothing without the number of clips that were ranked (papers report 975, 957 and 883 clips for
+one and the same test set), so every number of this project is printed with a ``DatasetSummary``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Literal
 
 from askaudio.core.types import Json, Split
@@ -26,7 +26,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one row: ``kind`` is a short name for counting, ``where`` is file:line."""
+    """One problem in one row: ``kind`` is a short name for counting, ``where`` is file:line."""
 
     kind: str
     where: str
@@ -36,21 +36,22 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """Counts that belong to every number computed on a data set.
+class DatasetSummary:
+    """Counts that belong beside every number computed on a data set.
 
     Args:
         name: Data set and split.
         version: Version of the data set, or "".
-        clips: Clips whose audio is there (for a caption-only use: all clips).
+        clips: Clips whose audio was found (all clips where only captions are read).
         captions: Captions of these clips.
-        missing_clips: Clips that the caption file names and whose audio is not there.
+        missing_clips: Clips that the caption file lists and whose audio was not found.
         missing_captions: Captions of the missing clips.
-        faulty_rows: Rows of the caption files that could not be used as they stand.
+        faulty_rows: Rows of the caption files that were left out or corrected.
     """
 
     name: str
     version: str
+    _: KW_ONLY
     clips: int
     captions: int
     missing_clips: int = 0
@@ -73,5 +74,5 @@ class Pool:
 
 
 def count_kinds(faults: Iterable[Fault]) -> dict[str, int]:
-    """How often each kind of fault occurs, most frequent first."""
+    """Number of faults of each kind, most frequent first."""
     return dict(Counter(fault.kind for fault in faults).most_common())
