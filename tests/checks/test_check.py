@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from askaudio.checks.audio import check_audio, hear
+from askaudio.checks.audio import check_audio, read_audio
 from askaudio.checks.captions import OFFICIAL, alignment_checksum, caption_key, check_captions, shared_captions
 from askaudio.checks.dataset import check_datasets
 from askaudio.checks.findings import in_order
@@ -18,7 +18,7 @@ from layouts import RATE_HZ, make_audiocaps, make_clotho, tone
 
 def clip(clip_id: str, *texts: str, split="test", group="", path=None) -> Clip:
     captions = tuple(Caption(f"{clip_id}#{k}", text) for k, text in enumerate(texts))
-    return Clip(clip_id, path or f"{clip_id}.wav", captions, split, group)
+    return Clip(clip_id, path or f"{clip_id}.wav", captions, split, group=group)
 
 
 def kinds(findings) -> dict[str, int]:
@@ -93,7 +93,7 @@ def test_audio_faults(tmp_path):
     clips = [clip(p.stem, "x", path=str(p)) for p in sorted(tmp_path.iterdir())]
     clips = [replace(c, split="train") if c.clip_id == "copy" else c for c in clips]
     clips = [replace(c, duration_s=2.0) if c.clip_id == "good" else c for c in clips]
-    found = list(check_audio(hear(clips, decoded=True), "x"))
+    found = list(check_audio(read_audio(clips, decoded=True), "x"))
     assert [(f.kind, f.level, f.count) for f in found] == [
         ("broken audio", "error", 1),
         ("short audio", "warning", 1),
@@ -102,10 +102,10 @@ def test_audio_faults(tmp_path):
         ("same file in two splits", "error", 1),
     ]
     assert found[-1].examples == ("copy = good = same",)
-    headers = kinds(check_audio(hear(clips, decoded=False), "x"))
+    headers = kinds(check_audio(read_audio(clips, decoded=False), "x"))
     assert "silent audio" not in headers and headers["broken audio"] == 1
     within = [c for c in clips if c.split == "test"]
-    assert kinds(check_audio(hear(within, decoded=False), "x"))["same file twice"] == 1
+    assert kinds(check_audio(read_audio(within, decoded=False), "x"))["same file twice"] == 1
 
 
 def test_faulty_rows_and_missing_audio_are_reported(tmp_path):

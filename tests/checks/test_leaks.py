@@ -19,7 +19,7 @@ from layouts import RATE_HZ, make_audiocaps, make_clotho, texture, youtube_id
 
 
 def clip(clip_id: str, group: str = "", split=None, path: str | None = None) -> Clip:
-    return Clip(clip_id, path or f"{clip_id}.wav", (), split, group)
+    return Clip(clip_id, path or f"{clip_id}.wav", (), split, group=group)
 
 
 def test_pairs_by_recording_and_by_long_name():
@@ -55,7 +55,7 @@ def test_levels(first, second, reason, level):
 def test_a_recording_in_two_splits_is_an_error(tmp_path):
     manifest = open_dataset(f"clotho:{make_clotho(tmp_path)}")
     clips = list(manifest.clips)
-    leaky = Manifest("leaky", (*clips, Clip("extra", clips[0].path, clips[0].captions, "test", clips[0].group)))
+    leaky = Manifest("leaky", (*clips, Clip("extra", clips[0].path, clips[0].captions, "test", group=clips[0].group)))
     errors = [f for f in check_datasets([leaky], audio="none").findings if f.level == "error"]
     assert [(f.kind, f.where, f.count) for f in errors] == [("shared recording", "leaky: train and test", 1)]
     assert "development/low hum 0.wav = extra" in errors[0].examples[0]
@@ -102,7 +102,7 @@ def test_lists_and_unknown_filters(tmp_path):
     (tmp_path / "black.json").write_text('{"FreeSound": ["7000", "7001"], "AudioSet": ["Yabc.wav"]}')
     left = without_listed(clotho, tmp_path / "black.json")
     assert len(left.manifest) == len(clotho) - 2 and left.dropped["name"] == 2
-    with pytest.raises(DataError, match="no leak filter 'no_esc50'; there are no_clotho"):
+    with pytest.raises(DataError, match="no leak filter 'no_esc50'; expected one of no_clotho"):
         reference_of("no_esc50", clotho)
     with pytest.raises(DataError, match="the filter no_audiocaps needs audiocaps, got clotho"):
         reference_of("no_audiocaps", clotho)

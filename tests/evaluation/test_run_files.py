@@ -73,7 +73,7 @@ BAD_RUNS = {
         r"rows.jsonl:2: .* already in line 1",
     ),
     "ids.jsonl": ('{"query_id": "q0", "scores": ["a"]}\n', r"ids.jsonl:1: .*a run needs a score each"),
-    "kind.xlsx": ("", r"unknown kind of file"),
+    "kind.xlsx": ("", r"unknown format"),
 }
 
 
@@ -189,12 +189,12 @@ def test_embeddings_come_back(tmp_path, rng):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"ids": np.array(["a"])}, "does not hold plain"),
+        ({"ids": np.array(["a"])}, "does not contain plain arrays"),
         ({"ids": np.array(["a", "a"]), "embeddings": np.ones((2, 3))}, "id 'a' occurs twice"),
         ({"ids": np.array(["a"]), "embeddings": np.ones((2, 3))}, "got ids"),
         ({"ids": np.array([1, 2]), "embeddings": np.ones((2, 3))}, "got ids"),
         ({"ids": np.array(["a"]), "embeddings": np.array([[1.0, np.nan]])}, "'a' is not finite"),
-        ({"ids": np.array(["a"], dtype=object), "embeddings": np.ones((1, 3))}, "does not hold plain"),
+        ({"ids": np.array(["a"], dtype=object), "embeddings": np.ones((1, 3))}, "does not contain plain arrays"),
     ],
 )
 def test_bad_embedding_files_are_refused(tmp_path, arrays, message):
@@ -207,7 +207,7 @@ def test_no_embedding_file_and_a_text_file(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         read_embeddings(tmp_path / "e.npz")
     (tmp_path / "e.npz").write_text("ids")
-    with pytest.raises(DataError, match="does not hold plain"):
+    with pytest.raises(DataError, match="does not contain plain arrays"):
         read_embeddings(tmp_path / "e.npz")
 
 
@@ -223,5 +223,5 @@ def test_a_run_of_other_ids_or_with_a_hole_does_not_fit():
 
 
 def test_ranked_lists_cannot_be_turned_round():
-    with pytest.raises(DataError, match="do not tell the ranking of texts"):
+    with pytest.raises(DataError, match="do not determine the ranking of texts"):
         evaluate(Run.from_dict(LISTS), RELEVANCE, directions=("t2a", "a2t"))

@@ -1,7 +1,7 @@
-"""m4a, wma, video and whatever else ffmpeg reads, through PyAV (extra ``codec``).
+"""Reader of m4a, wma, video and all else that ffmpeg decodes, through PyAV (extra ``codec``).
 
-Only the decoder is ffmpeg's: all channels are handed over as they are, because ffmpeg's own downmix to mono is
-3 dB louder than the mean of the channels that the other reader gives.
+ffmpeg only decodes: all channels are returned unmixed, because ffmpeg's downmix to mono is 3 dB louder than the mean of
+the channels that ``decode`` computes for other formats.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def open_stream(source: Path | str | bytes, name: str) -> contextlib.AbstractCon
 
     Args:
         source: Path of a file, or the bytes of one.
-        name: How errors call it.
+        name: Name of the source in error messages.
 
     Raises:
         MissingExtraError: PyAV is not installed.
@@ -46,10 +46,10 @@ def _opened(av: Any, source: Path | str | bytes, name: str) -> Iterator[AudioStr
             raise AudioDecodeError(name, "has no audio track")
         track = container.streams.audio[0]
         if track.codec_context is None:
-            raise AudioDecodeError(name, "its audio track is in a coding that ffmpeg does not know")
+            raise AudioDecodeError(name, "the codec of its audio track is not supported by ffmpeg")
         rate, channels = track.codec_context.sample_rate, track.codec_context.channels
         if not rate or not channels:
-            raise AudioDecodeError(name, "its audio track does not say its rate or channels")
+            raise AudioDecodeError(name, "its audio track has no sample rate or number of channels")
         seconds = float(track.duration * track.time_base) if track.duration else None
         frames = None if seconds is None else round(seconds * rate)
         blocks = _blocks(av, container, track, name)
@@ -57,13 +57,13 @@ def _opened(av: Any, source: Path | str | bytes, name: str) -> Iterator[AudioStr
 
 
 def _blocks(av: Any, container: Any, track: Any, name: str) -> Iterator[FloatArray]:
-    """(n, C) float32; the format is made planar float, rate and channels stay (a change within a file is refused)."""
+    """Blocks (n, C) float32. Samples are converted to float; a change of rate or channels within a file is refused."""
     rate, channels = track.codec_context.sample_rate, track.codec_context.channels
     planar = av.AudioResampler(format="fltp")
     try:
         for frame in container.decode(track):
             if frame.sample_rate != rate or frame.layout.nb_channels != channels:
-                raise AudioDecodeError(name, "changes its rate or channels in the middle")
+                raise AudioDecodeError(name, "its sample rate or number of channels changes in the middle")
             for piece in planar.resample(frame):
                 yield np.ascontiguousarray(piece.to_ndarray().T, dtype=np.float32)
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -1,14 +1,14 @@
-"""Any audio file or bytes -> mono float32 at the rate you ask for, the same numbers every time.
+"""Decode audio files, bytes or arrays to mono float32 samples at a given rate, deterministically.
 
 libsndfile reads wav, flac, ogg, opus and mp3 (soundfile, in blocks); soxr resamples the stream; channels are
-averaged. What libsndfile does not open (m4a, wma, video) goes to PyAV if the extra ``codec`` is installed.
-One path serves ``decode`` and ``stream_windows``, so that both give the same samples bit for bit.
+averaged. Files that libsndfile cannot open (m4a, wma, video) are read by PyAV if the extra ``codec`` is installed.
+``decode`` and ``stream_windows`` share one code path, so both return the same samples bit for bit.
 Cost on one core, stereo at 44.1 kHz to 32 kHz: 660 x real time for wav, 300 flac, 210 ogg, 350 mp3, 80 opus (48 kHz).
 
-Quirks met and handled: the frame count in a header may be wrong or "unknown" (2**63 - 1), so reading goes on until
-nothing comes; soundfile seeks after every read, which changes the samples of short opus files; a file named ``.raw``
-makes soundfile ask for a rate; floating-point files may hold NaN or values beyond 1; resampling one sample to a
-lower rate yields none.
+Special cases that are handled: the frame count in a header may be wrong or "unknown" (2**63 - 1), so files are read
+until no more samples come; soundfile seeks after every read, which changes the samples of short opus files; soundfile
+raises TypeError for a file named ``.raw``; floating-point files may contain NaN or values beyond 1; resampling a single
+sample to a lower rate yields no sample.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from askaudio.core.types import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waveform:
-    """Sound that is already decoded: ``samples`` (S,) mono or (C, S), float in [-1, 1], at ``sample_rate_hz``."""
+    """Decoded sound: ``samples`` (S,) mono or (C, S), float in [-1, 1], at ``sample_rate_hz``."""
 
     samples: npt.NDArray[Any]
     sample_rate_hz: int
@@ -42,14 +42,14 @@ class Waveform:
 
 Source = Path | str | bytes | Waveform
 
-MAX_DECODE_S = 3600.0  # what decode() holds in memory at most; longer recordings go through stream_windows()
+MAX_DECODE_S = 3600.0  # longest recording that decode() holds in memory; use stream_windows() for longer ones
 _BLOCK_VALUES = 1 << 17  # values (frames x channels) read at once: 512 KiB
 _RATES_HZ = range(1000, 1_000_001)
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file says about itself; ``duration_s`` is None where the header does not know."""
+    """Header fields of an audio file; ``duration_s`` is None where the header has no length."""
 
     duration_s: float | None
     sample_rate_hz: int
@@ -95,10 +95,10 @@ def stream_windows(
         sample_rate_hz: Rate of the windows' samples.
         window_s: Length of a window in seconds.
         hop_s: Step between window starts in seconds.
-        longest_s: Only the first so many seconds are read; None reads all of it.
+        longest_s: Number of seconds to read from the start; None reads the whole recording.
 
     Raises:
-        AudioDecodeError: As ``decode``; a fault in the middle of a file shows when the stream gets there.
+        AudioDecodeError: As ``decode``; an error in the middle of a file is raised when the stream reaches it.
         ConfigError: ``window_s`` or ``hop_s`` is out of range.
     """
     blocks = _mono_blocks(source, sample_rate_hz)
@@ -107,11 +107,11 @@ def stream_windows(
     return cut(blocks, sample_rate_hz, window_s, hop_s)
 
 
-def _first_samples(blocks: Iterator[FloatArray], wanted: int) -> Iterator[FloatArray]:
+def _first_samples(blocks: Iterator[FloatArray], remaining: int) -> Iterator[FloatArray]:
     for block in blocks:
-        yield block[:wanted]
-        wanted -= len(block)
-        if wanted <= 0:
+        yield block[:remaining]
+        remaining -= len(block)
+        if remaining <= 0:
             return
 
 
@@ -119,7 +119,7 @@ def probe(source: Source) -> AudioInfo:
     """Read a file's header: length, rate, channels, container format.
 
     Raises:
-        AudioDecodeError: As ``decode``, as far as the header shows it.
+        AudioDecodeError: The file is missing, empty or not audio; samples are not read.
     """
     with _open(source) as stream:
         frames = stream.frames
@@ -142,15 +142,15 @@ def _mono_blocks(source: Source, sample_rate_hz: int) -> Iterator[FloatArray]:
         for block in stream.blocks:  # (n, C)
             mono = _mean_of_channels(block)  # (n,)
             if not np.isfinite(mono).all():
-                raise AudioDecodeError(name, "holds samples that are NaN or infinite; write the file anew")
+                raise AudioDecodeError(name, "contains samples that are NaN or infinite; write the file again")
             np.clip(mono, -1.0, 1.0, out=mono)
-            first = first if len(first) else mono[:1].copy()
+            first = first if len(first) else mono[:1].copy()  # returned where resampling yields nothing
             out = mono if resampler is None else resampler.resample_chunk(mono)
             if len(out):
                 produced += len(out)
                 yield np.clip(out, -1.0, 1.0)  # band-limiting overshoots at edges
         if not len(first):
-            raise AudioDecodeError(name, "holds no samples")
+            raise AudioDecodeError(name, "contains no samples")
         if resampler is not None:
             out = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
             if len(out) or not produced:
@@ -178,19 +178,24 @@ def _open(source: Source) -> Iterator[AudioStream]:
         except AudioDecodeError as first:
             stream = stack.enter_context(_open_codec(source, name, first))
         if stream.sample_rate_hz not in _RATES_HZ:
-            raise AudioDecodeError(name, f"a sample rate of {stream.sample_rate_hz} Hz is not sound")
+            raise AudioDecodeError(
+                name,
+                f"a sample rate of {stream.sample_rate_hz} Hz is outside {_RATES_HZ.start}-{_RATES_HZ.stop - 1} Hz",
+            )
         yield stream
 
 
 def _waveform_stream(source: Waveform, name: str) -> AudioStream:
     if source.sample_rate_hz not in _RATES_HZ:
-        raise AudioDecodeError(name, f"a sample rate of {source.sample_rate_hz} Hz is not sound")
+        raise AudioDecodeError(
+            name, f"a sample rate of {source.sample_rate_hz} Hz is outside {_RATES_HZ.start}-{_RATES_HZ.stop - 1} Hz"
+        )
     samples = np.asarray(source.samples, dtype=np.float32)
     if samples.ndim not in (1, 2):
         raise AudioDecodeError(name, "expected samples of shape (S,) or (C, S)")
     frames = samples.reshape(1, -1).T if samples.ndim == 1 else samples.T  # (S, C)
     if frames.shape[1] == 0:
-        raise AudioDecodeError(name, "holds no samples")
+        raise AudioDecodeError(name, "contains no samples")
     blocks = iter([frames] if len(frames) else [])
     return AudioStream(int(source.sample_rate_hz), frames.shape[1], len(frames), "waveform", blocks)
 
@@ -204,7 +209,7 @@ def _check_source(source: Path | str | bytes, name: str) -> None:
     try:
         if not path.exists():
             raise AudioDecodeError(name, "no such file")
-        if not path.is_file():  # a pipe would block, a folder is no sound
+        if not path.is_file():  # a pipe would block
             raise AudioDecodeError(name, "not a regular file")
         if path.stat().st_size == 0:
             raise AudioDecodeError(name, "the file is empty (0 bytes)")
@@ -215,10 +220,10 @@ def _check_source(source: Path | str | bytes, name: str) -> None:
 
 
 class _Forward(soundfile.SoundFile):
-    """A sound file that is read once from start to end: without this, soundfile seeks after each block."""
+    """A sound file that is read once from start to end. soundfile seeks after each block of a seekable file."""
 
     def seekable(self) -> bool:
-        """Never: nothing here goes back."""
+        """False, so that soundfile does not seek."""
         return False
 
 
@@ -249,7 +254,7 @@ def _soundfile_blocks(file: soundfile.SoundFile, name: str) -> Iterator[FloatArr
 
 @contextlib.contextmanager
 def _open_codec(source: Path | str | bytes, name: str, first: AudioDecodeError) -> Iterator[AudioStream]:
-    """What libsndfile refused, by PyAV; without the extra, the first error with the way out."""
+    """Open with PyAV what libsndfile refused; without the extra, raise libsndfile's error with the pip command."""
     try:
         opened = codec.open_stream(source, name)
     except MissingExtraError as missing:

@@ -1,7 +1,7 @@
-"""Everything between decoded samples and a tower, in one object that is stored with the model.
+"""All settings between decoded samples and an audio tower, in one object that is stored with the model.
 
-Rate, log-mel settings, window and hop for long recordings, and what is done with short sounds: a model that was
-trained on one front end and searched with another gives silently worse hits.
+They are the rate, the log-mel settings, window and hop for long recordings, and the rule for short sounds. A model that
+is used with another front end than the one it was trained with gives worse hits without any error.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ ShortRule = Literal["keep", "zeros", "repeat", "tile"]
 
 @dataclass(frozen=True, slots=True)
 class FrontEnd:
-    """Settings from waveform to log-mel; call it with samples (S,) to get (F, T) float32.
+    """Settings from waveform to log-mel; called with samples (S,) it returns (F, T) float32.
 
     Attributes:
         log_mel: Spectrogram settings; its rate is the rate of the waveforms.
-        window_s: Longest sound that the tower hears at once, in seconds.
+        window_s: Longest input of the tower, in seconds.
         hop_s: Step between the windows of a long recording, in seconds.
-        short: What happens to a sound below ``short_s``: ``"keep"`` as it is, ``"zeros"`` appended, ``"repeat"``
-            it from its start, ``"tile"`` it as often as it fits whole, then zeros.
-        short_s: Length in seconds that a short sound is brought to; at most ``window_s`` counts.
+        short: Rule for a sound shorter than ``short_s``: ``"keep"`` leaves it unchanged, ``"zeros"`` appends zeros,
+            ``"repeat"`` repeats it cyclically, ``"tile"`` repeats it as often as it fits whole and appends zeros.
+        short_s: Length in seconds to which a short sound is extended; values above ``window_s`` count as ``window_s``.
     """
 
     log_mel: LogMel | SlaneyMel = field(default_factory=LogMel)
@@ -62,15 +62,15 @@ class FrontEnd:
         return self.log_mel(self.lengthen(samples))
 
     def lengthen(self, samples: FloatArray) -> FloatArray:
-        """Bring a short sound (S,) to ``short_s`` by the rule; longer ones pass as they are."""
-        wanted = round(min(self.short_s, self.window_s) * self.sample_rate_hz)
-        if self.short == "keep" or len(samples) >= wanted:
+        """Extend a short sound (S,) to ``short_s`` by the rule ``short``; longer sounds are returned unchanged."""
+        target = round(min(self.short_s, self.window_s) * self.sample_rate_hz)
+        if self.short == "keep" or len(samples) >= target:
             return samples
         if self.short == "repeat":
-            return np.resize(samples, wanted)
+            return np.resize(samples, target)
         if self.short == "tile":
-            samples = np.tile(samples, wanted // len(samples))
-        return np.pad(samples, (0, wanted - len(samples)))
+            samples = np.tile(samples, target // len(samples))
+        return np.pad(samples, (0, target - len(samples)))
 
     def to_json(self) -> Json:
         """Settings as a JSON object."""

@@ -1,8 +1,10 @@
-"""Log-mel spectrograms in numpy: settings as data, so that training, indexing and search hear the same.
+"""Log-mel spectrograms in numpy, with settings that are stored with the model.
 
+Training, indexing and search use the same settings and therefore compute the same features.
 Cost: 16 ms of one core for 10 s at 32 kHz and 128 bins, 600 x real time; half of it is the Fourier transform.
-Frames are centred with reflected edges; each frame is windowed, zero-padded to ``n_fft``, squared, summed by
-triangles that are equally wide on the mel scale (Kaldi's formula 1127 ln(1 + f / 700)), and put through a log.
+Frames are centred with reflected edges. Each frame is windowed, zero-padded to ``n_fft`` and transformed; its power is
+summed by triangular filters that are equally wide on the mel scale (Kaldi's formula 1127 ln(1 + f / 700)), and the
+logarithm is taken.
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ import numpy.typing as npt
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Json
 
-_FRAMES_AT_ONCE = 64  # a block of spectra stays in the cache
+_FRAMES_AT_ONCE = 64  # one block of spectra fits into the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class LogMel:
-    """Settings of a log-mel front end; call it with samples (S,) to get (F, T) float32.
+    """Log-mel settings; called with samples (S,) it returns a spectrogram (F, T) float32.
 
     The result is ``(ln(mel + floor) + shift) / scale``. The defaults are those of EfficientAT, so that its
-    pretrained towers can be used as they are.
+    pretrained towers can be used without change.
 
     Attributes:
         sample_rate_hz: Rate of the samples.
@@ -57,7 +59,7 @@ class LogMel:
 
     @property
     def min_samples(self) -> int:
-        """Fewest samples that can be reflected at the edges; shorter sounds are padded with zeros to this."""
+        """Smallest number of samples that can be reflected at the edges; shorter sounds are padded with zeros to it."""
         return self.n_fft // 2 + 2
 
     def __call__(self, samples: FloatArray) -> FloatArray:

@@ -1,7 +1,8 @@
-"""The log-mel of LAION-CLAP in numpy: decibels of triangles that are equally wide on Slaney's mel scale.
+"""The log-mel spectrogram of LAION-CLAP in numpy: Slaney's mel scale, in decibels.
 
-Frames are as long as the transform, centred with reflected edges, under a periodic Hann window; each triangle has the
-area 1 in Hz. Arithmetic is in float64 up to the last step, as in the extractor that these models were trained with.
+Frames are as long as the transform, centred with reflected edges, under a periodic Hann window. The triangular filters
+are equally wide on Slaney's mel scale and have area 1 in Hz. Arithmetic is in float64 up to the last step, as in the
+feature extractor that these models were trained with.
 Cost: 16 ms of one core for 10 s at 48 kHz.
 
 Source: Slaney, "Auditory Toolbox", 1998 (the scale); Wu et al., "Large-scale Contrastive Language-Audio Pretraining
@@ -26,7 +27,7 @@ _LOG_STEP = np.log(6.4) / 27.0
 
 @dataclass(frozen=True, slots=True)
 class SlaneyMel:
-    """Settings; call it with samples (S,) to get decibels (F, T) float32, T = S // hop + 1.
+    """Log-mel settings; called with samples (S,) it returns decibels (F, T) float32, T = S // hop + 1.
 
     Attributes:
         sample_rate_hz: Rate of the samples.
@@ -35,7 +36,7 @@ class SlaneyMel:
         hop: Samples between frames.
         f_min_hz: Lower edge of the first triangle.
         f_max_hz: Upper edge of the last triangle.
-        floor: Energies below it count as it: 1e-10 is -100 dB.
+        floor: Smallest energy; lower ones are raised to it. 1e-10 is -100 dB.
     """
 
     sample_rate_hz: int = 48000
@@ -62,7 +63,7 @@ class SlaneyMel:
         return np.ascontiguousarray(out.T)
 
     def to_json(self) -> Json:
-        """Settings as a JSON object; ``kind`` tells it from the other log-mel's."""
+        """Settings as a JSON object; ``kind`` distinguishes them from those of ``LogMel``."""
         return {"kind": "slaney", **asdict(self)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What every reader hands over: the header's facts and the blocks of samples as they are in the file."""
+"""The common result of all audio readers: header fields and an iterator over blocks of samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AudioStream:
     Attributes:
         sample_rate_hz: Rate in the file.
         channels: C.
-        frames: Samples per channel by the header, or None where it does not say.
+        frames: Samples per channel according to the header, or None where it has no length.
         format: Container, for example ``"wav"``.
         blocks: Consecutive (n, C) float32 pieces.
     """

@@ -1,10 +1,10 @@
-"""Fixed windows over long audio: the same recording is always cut at the same places.
+"""Fixed windows over long audio, always at the same positions for the same recording.
 
-The rule: windows of ``window_s`` start at 0, hop, 2 hop ... while they lie inside the recording. If sound is left
-after the last of them, one more window is moved back so that it ends with the recording (full length, overlapping
-its neighbour). A rest shorter than ``REST`` of the hop makes no window of its own: codecs pad files by some
-hundredths of a second. A recording shorter than the window is one window, as long as the recording.
-Memory: one window and one block, however long the recording is.
+Windows of ``window_s`` start at 0, hop, 2 hop ... as long as they fit into the recording. If samples remain after the
+last of them, one more full window is added that ends with the recording and overlaps the window before. A remainder
+shorter than ``REST`` of the hop adds no window, because codecs pad files by some hundredths of a second. A recording
+shorter than the window is one window, as long as the recording.
+Memory: one window and one block, whatever the length of the recording.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def fixed_windows(samples: FloatArray, sample_rate_hz: int, window_s: float, hop
         samples: Mono waveform (S,).
         sample_rate_hz: Its rate.
         window_s: Length of a window in seconds.
-        hop_s: Step between window starts in seconds, at most ``window_s`` (so that every sample is heard).
+        hop_s: Step between window starts in seconds, at most ``window_s`` (so that every sample is in a window).
 
     Returns:
         At least one window for a waveform that has samples; none for an empty one.
@@ -65,10 +65,11 @@ def cut(blocks: Iterable[FloatArray], sample_rate_hz: int, window_s: float, hop_
     size, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)
     if not 0 < hop <= size:
         raise ConfigError(
-            f"windows of {window_s} s with a hop of {hop_s} s: needed is 0 < hop <= window, so that no sound is skipped"
+            f"windows of {window_s} s with a hop of {hop_s} s: expected 0 < hop <= window, so that no sound is skipped"
         )
     kept: FloatArray = np.zeros(0, dtype=np.float32)  # the samples from ``origin`` on
-    origin = start = covered = 0  # sample numbers: first one kept, next window, first one in no window yet
+    # sample numbers: the first sample in ``kept``, the start of the next window, the end of the last window so far
+    origin = start = covered = 0
 
     def window(first: int, last: int) -> Window:
         return Window(first / sample_rate_hz, last / sample_rate_hz, kept[first - origin : last - origin].copy())

@@ -1,4 +1,4 @@
-"""Checks of the audio of one set: durations from the headers, or every file decoded and heard."""
+"""Checks of the audio files of one data set, by their headers or by decoding them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,16 @@ _LEVEL_RATE_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What one audio file is: its length, its bytes' hash, its peak if it was decoded, or why it cannot be."""
+class AudioFacts:
+    """Facts of one audio file.
+
+    Args:
+        clip: The clip of the file.
+        duration_s: Length in seconds; None where unknown.
+        digest: SHA-256 of the bytes.
+        peak: Largest absolute sample; None where the file was not decoded.
+        fault: Why the file cannot be decoded, or "".
+    """
 
     clip: Clip
     duration_s: float | None = None
@@ -33,46 +41,46 @@ class Heard:
     fault: str = ""
 
 
-def hear(clips: Sequence[Clip], decoded: bool, progress: Progress = silent) -> list[Heard]:
-    """Read the header of every file and hash its bytes; decode it too if asked.
+def read_audio(clips: Sequence[Clip], decoded: bool, progress: Progress = silent) -> list[AudioFacts]:
+    """Read the header of every file, hash its bytes, and optionally decode it.
 
     Args:
-        clips: Clips whose audio is there.
-        decoded: Decode every file whole, which finds broken middles and silence (about 300 times real time a core).
-        progress: Told of every clip.
+        clips: Clips whose audio exists.
+        decoded: Decode every file to find damaged and silent ones (about 300 times real time a core).
+        progress: Called after every clip.
 
     Returns:
         One result a clip, in order.
     """
 
-    def one(clip: Clip) -> Heard:
+    def one(clip: Clip) -> AudioFacts:
         try:
             info = probe(clip.path)
-            heard = Heard(clip, info.duration_s, sha256_file(clip.path))
+            facts = AudioFacts(clip, info.duration_s, sha256_file(clip.path))
             if not decoded:
-                return heard
+                return facts
             samples = decode(clip.path, _LEVEL_RATE_HZ)  # (S,)
-            return replace(heard, duration_s=len(samples) / _LEVEL_RATE_HZ, peak=float(np.abs(samples).max()))
+            return replace(facts, duration_s=len(samples) / _LEVEL_RATE_HZ, peak=float(np.abs(samples).max()))
         except AudioDecodeError as error:
-            return Heard(clip, fault=error.reason)
+            return AudioFacts(clip, fault=error.reason)
 
     results = []
-    with ThreadPoolExecutor() as pool:  # decoding works outside the interpreter's lock
-        for heard in pool.map(one, clips):
-            results.append(heard)
-            progress(len(results), len(clips), "listening")
+    with ThreadPoolExecutor() as pool:  # decoding releases the interpreter's lock
+        for facts in pool.map(one, clips):
+            results.append(facts)
+            progress(len(results), len(clips), "reading audio")
     return results
 
 
-def check_audio(heard: Iterable[Heard], where: str) -> Iterator[Finding]:
+def check_audio(facts: Iterable[AudioFacts], where: str) -> Iterator[Finding]:
     """Findings in the audio files of one set."""
-    heard = list(heard)
-    broken = [f"{one.clip.path}: {one.fault}" for one in heard if one.fault]
+    facts = list(facts)
+    broken = [f"{one.clip.path}: {one.fault}" for one in facts if one.fault]
     yield from findings_of("error", "broken audio", where, "files cannot be decoded", broken)
-    timed = [one for one in heard if one.duration_s is not None]
+    timed = [one for one in facts if one.duration_s is not None]
     short = [f"{one.clip.clip_id}: {one.duration_s:.3f} s" for one in timed if (one.duration_s or 0) < SHORTEST_S]
     yield from findings_of("warning", "short audio", where, f"clips are shorter than {SHORTEST_S} s", short)
-    mute = [one.clip.clip_id for one in heard if one.peak is not None and one.peak < SILENT_PEAK]
+    mute = [one.clip.clip_id for one in facts if one.peak is not None and one.peak < SILENT_PEAK]
     yield from findings_of("warning", "silent audio", where, "clips are silent (peak under -80 dB)", mute)
     wrong = [
         f"{one.clip.clip_id}: listed {one.clip.duration_s:.2f} s, found {one.duration_s:.2f} s"
@@ -80,13 +88,13 @@ def check_audio(heard: Iterable[Heard], where: str) -> Iterator[Finding]:
         if one.clip.duration_s is not None and abs(one.clip.duration_s - (one.duration_s or 0)) > TOLERANCE_S
     ]
     yield from findings_of("warning", "wrong duration", where, "clips are not as long as listed", wrong)
-    yield from _equal_files(heard, where)
+    yield from _equal_files(facts, where)
 
 
-def _equal_files(heard: list[Heard], where: str) -> Iterator[Finding]:
-    """Files with the same bytes; a pair in two splits is a leak, any other a duplicate."""
+def _equal_files(facts: list[AudioFacts], where: str) -> Iterator[Finding]:
+    """Files with the same bytes: a leak where they are in two splits, else duplicates."""
     same: dict[str, list[Clip]] = defaultdict(list)
-    for one in heard:
+    for one in facts:
         if one.digest:
             same[one.digest].append(one.clip)
     sets = [clips for clips in same.values() if len(clips) > 1]

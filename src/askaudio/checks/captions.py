@@ -1,4 +1,4 @@
-"""Checks of captions alone: empty, odd and repeated texts, texts shared by clips, and whether captions are shifted."""
+"""Checks of captions: empty, odd and repeated texts, texts shared by clips, captions shifted by one row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_WORDS = 60
 _BLANKS = re.compile(r"\s+")
 # UTF-8 read as Latin-1: a capital A with tilde or circumflex before a sign of the upper half, or the replacement mark
 _MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\ufffd")
-# what makes a caption odd, in the order in which it is said
+# kinds of odd captions, in the order of the report
 _ODD: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("no letter", lambda text: not any(char.isalpha() for char in text)),
     ("wrongly decoded letters", lambda text: bool(_MOJIBAKE.search(text))),
@@ -26,12 +26,12 @@ _ODD: tuple[tuple[str, Callable[[str], bool]], ...] = (
 
 
 def caption_key(text: str) -> str:
-    """A caption as it is compared: lower case, single blanks, no full stop at its end."""
+    """Normal form of a caption for comparison: lower case, single blanks, no full stop at the end."""
     return _BLANKS.sub(" ", text.strip().lower()).rstrip(" .")
 
 
 def alignment_checksum(clips: Iterable[Clip]) -> str:
-    """16 hex digits over which caption belongs to which clip, whatever the order of either.
+    """16 hex digits that identify the pairs of clips and captions, independent of their order.
 
     Two copies of a corpus with the same checksum have the same pairs; captions shifted by one row change it.
     """
@@ -55,7 +55,16 @@ OFFICIAL: dict[tuple[str, str, Split], str] = {
 
 
 def official_state(manifest: Manifest, split: Split | None, checksum: str) -> str:
-    """One of "as published", "not as published", or "" where no published checksum is known."""
+    """Compare a checksum with that of the official caption files.
+
+    Args:
+        manifest: Data set; its name and version select the published checksum.
+        split: Split that the checksum belongs to.
+        checksum: ``alignment_checksum`` of its clips.
+
+    Returns:
+        "as published", "not as published", or "" where no published checksum is known.
+    """
     known = OFFICIAL.get((manifest.name.split(":")[0], manifest.about.version.split(",")[0], split)) if split else None
     if known is None or "list" in manifest.about.version:
         return ""
@@ -63,7 +72,7 @@ def official_state(manifest: Manifest, split: Split | None, checksum: str) -> st
 
 
 def shared_captions(clips: Iterable[Clip]) -> dict[str, tuple[set[str], int]]:
-    """Texts that several clips have: text -> (ids of the clips, number of captions with this text)."""
+    """Texts that belong to several clips: text -> (ids of the clips, number of captions with this text)."""
     owners: dict[str, set[str]] = defaultdict(set)
     count: Counter[str] = Counter()
     for clip in clips:
@@ -75,7 +84,13 @@ def shared_captions(clips: Iterable[Clip]) -> dict[str, tuple[set[str], int]]:
 
 
 def check_captions(clips: Sequence[Clip], where: str, split: Split | None) -> Iterator[Finding]:
-    """Findings in the captions of one split (or of a whole set without splits)."""
+    """Check the captions of one split, or of a whole set without splits.
+
+    Args:
+        clips: Clips of the split.
+        where: Name of the place in the findings.
+        split: The split; a shared caption has other consequences in training than in a test.
+    """
     n_captions = sum(len(clip.captions) for clip in clips)
     bare = [clip.clip_id for clip in clips if not clip.captions]
     yield from findings_of("warning", "no caption", where, "clips without any caption are never a query", bare)
@@ -96,7 +111,10 @@ def check_captions(clips: Sequence[Clip], where: str, split: Split | None) -> It
 
 
 def check_alignment(first: Manifest, second: Manifest) -> Iterator[Finding]:
-    """Whether two sets that have clips in common give them the same captions, and if not, whether one is shifted."""
+    """Compare the captions of the clips that two sets have in common.
+
+    Captions that are shifted by one row are an error; clips without a common caption are otherwise a warning.
+    """
     ours = {clip.clip_id: _texts(clip) for clip in first.listed}
     theirs = [(clip.clip_id, _texts(clip)) for clip in second.listed if clip.clip_id in ours]
     differ = [clip_id for clip_id, texts in theirs if not texts & ours[clip_id]]

@@ -1,4 +1,4 @@
-"""Check captioned sets before a number is computed on them: rows, audio, captions, leaks within and between sets."""
+"""Checks of captioned data sets: rows, audio, captions, and recordings shared within and between sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from askaudio.checks.audio import Heard, check_audio, hear
+from askaudio.checks.audio import AudioFacts, check_audio, read_audio
 from askaudio.checks.captions import alignment_checksum, check_alignment, check_captions, official_state
 from askaudio.checks.findings import CheckedSet, CheckReport, Finding, Level, findings_of, in_order
 from askaudio.checks.fingerprints import make_fingerprints
@@ -26,14 +26,14 @@ def check_datasets(
     cache: Path | str | None = None,
     progress: Progress = silent,
 ) -> CheckReport:
-    """Check sets, each alone and every two against each other.
+    """Check data sets, each by itself and every pair against each other.
 
     Args:
-        manifests: Sets as ``read_dataset`` gives them; captions of clips without audio are checked too.
-        audio: none: captions and ids only. headers: every file's length and bytes. full: every file decoded, and
-            compared by sound with every other file of all sets.
-        cache: Where fingerprints of "full" are kept; None: nowhere.
-        progress: Told of every file.
+        manifests: Sets from ``read_dataset``; captions of clips without audio are checked too.
+        audio: "none": captions and ids only. "headers": also the length and the bytes of every file. "full": also
+            decode every file and compare its sound with every other file of all sets.
+        cache: Folder for the fingerprints of "full"; None to keep none.
+        progress: Called after every file.
 
     Returns:
         Sizes, checksums and findings.
@@ -41,10 +41,10 @@ def check_datasets(
     findings: list[Finding] = []
     summaries: list[CheckedSet] = []
     for manifest in manifests:
-        heard = [] if audio == "none" else hear(manifest.clips, audio == "full", progress)
-        summaries += _summaries(manifest, heard)
+        facts = [] if audio == "none" else read_audio(manifest.clips, audio == "full", progress)
+        summaries += _summaries(manifest, facts)
         findings += _check_rows(manifest, audio)
-        findings += check_audio(heard, manifest.name)
+        findings += check_audio(facts, manifest.name)
         for split, clips in _parts(manifest):
             findings += check_captions(clips, _place(manifest, split), split)
         findings += report_shared(_between_splits(manifest), manifest.name)
@@ -70,9 +70,9 @@ def _place(manifest: Manifest, split: Split | None) -> str:
     return f"{manifest.name}:{split}" if split and f":{split}" not in manifest.name else manifest.name
 
 
-def _summaries(manifest: Manifest, heard: Sequence[Heard]) -> Iterator[CheckedSet]:
+def _summaries(manifest: Manifest, facts: Sequence[AudioFacts]) -> Iterator[CheckedSet]:
     for split, clips in _parts(manifest):
-        durations = [one.duration_s for one in heard if one.clip.split == split and one.duration_s is not None]
+        durations = [one.duration_s for one in facts if one.clip.split == split and one.duration_s is not None]
         checksum = alignment_checksum(clips)
         yield CheckedSet(
             (manifest.split(split) if split else manifest).summary,

@@ -1,4 +1,4 @@
-"""What a check of data sets has found: counted findings with a few examples each, and the report that holds them."""
+"""Results of a check of data sets: counted findings with a few examples each, and the report of all of them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ N_EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing found in one place.
+    """One kind of problem in one place.
 
     Args:
-        level: error: a number computed on this set would be wrong or unfair; warning: look at it; note: know it.
+        level: "error": a number computed on this set would be wrong or unfair; "warning": to be looked at; "note":
+            for information.
         kind: Short name, stable for machines, for example "shared recording".
         where: Data set, split, or two of them.
-        count: How often.
-        text: The sentence for people, with the mend where there is one.
+        count: Number of occurrences.
+        text: The sentence that follows the number, with the fix where there is one.
         examples: A few of them.
     """
 
@@ -66,11 +67,11 @@ class CheckReport:
 
     @property
     def n_errors(self) -> int:
-        """Findings of level error."""
+        """Number of findings of level error."""
         return sum(finding.level == "error" for finding in self.findings)
 
     def to_json(self) -> Json:
-        """The report as plain values."""
+        """The report as JSON-able values."""
         return {
             "sets": [_renamed(asdict(one)) for one in self.sets],
             "findings": [asdict(finding) for finding in self.findings],

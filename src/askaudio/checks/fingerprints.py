@@ -1,4 +1,4 @@
-"""Which clips hold the same sound: audio fingerprints that survive mp3, opus, gain, resampling and cutting.
+"""Audio fingerprints that are robust to mp3, opus, gain, resampling and cutting.
 
 A clip becomes one 32-bit word every 16 ms. Each bit says whether the energy difference of two neighbouring bands grew
 or shrank over 64 ms. ``same_sound.py`` compares the words of clips.
@@ -35,19 +35,19 @@ HOP_S = HOP / RATE_HZ
 LAG = 4  # frames between which energies are compared
 N_BANDS = 33
 LOW_HZ, HIGH_HZ = 200.0, 5500.0
-FLOOR = 1e-3  # energies below this share of the loudest are one
-WEAK = 4  # unsure bits of a word that the search also tries the other way
-NO_WORD = 0  # word of a frame that says nothing (silence)
+FLOOR = 1e-3  # share of the largest energy that is added to all, so that quiet noise has no bits
+WEAK = 4  # least certain bits of a word, which the search also flips
+NO_WORD = 0  # word of a frame without information (silence)
 SETTINGS = {"fingerprint": 1, "rate": RATE_HZ, "frame": FRAME, "hop": HOP, "lag": LAG, "bands": N_BANDS, "weak": WEAK}
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Words of one clip and which bits of each are least sure.
+    """Words of one clip and the least certain bits of each.
 
     Args:
-        words: (T,) uint32, one a hop; ``NO_WORD`` where nothing sounds.
-        weak: (T, WEAK) uint8, positions of the least sure bits, the least sure first.
+        words: (T,) uint32, one a hop; ``NO_WORD`` in silence.
+        weak: (T, WEAK) uint8, positions of the least certain bits, the least certain first.
     """
 
     words: Words
@@ -95,12 +95,12 @@ def fingerprint_of(samples: FloatArray) -> Fingerprint:
 def make_fingerprints(
     paths: Sequence[Path | str], cache: Path | str | None = None, progress: Progress = silent
 ) -> list[Fingerprint | None]:
-    """Fingerprints of audio files, kept on disk by the hash of their bytes.
+    """Fingerprints of audio files, cached on disk by the hash of their bytes.
 
     Args:
         paths: The files.
-        cache: Folder of all feature caches; None: nothing is kept.
-        progress: Told of every file.
+        cache: Folder of all feature caches; None to keep none.
+        progress: Called after every file.
 
     Returns:
         One fingerprint a path; None for a file that cannot be decoded.
@@ -109,12 +109,12 @@ def make_fingerprints(
     def compute(positions: list[int]) -> list[npt.NDArray[np.uint32]]:
         return list(pool.map(lambda k: _packed(paths[k]), positions))
 
-    with ThreadPoolExecutor() as pool:  # decoding and FFT work outside the interpreter's lock
+    with ThreadPoolExecutor() as pool:  # decoding and FFT release the interpreter's lock
         if cache is None:
             packed = []
             for k, one in enumerate(pool.map(_packed, paths), start=1):
                 packed.append(one)
-                progress(k, len(paths), "listening")
+                progress(k, len(paths), "fingerprinting")
         else:
             keys = list(pool.map(_content_key, paths))
             packed = FeatureCache(cache, SETTINGS).collect(keys, compute, progress=progress)
@@ -129,7 +129,7 @@ def _content_key(path: Path | str) -> str:
 
 
 def _packed(path: Path | str) -> npt.NDArray[np.uint32]:
-    """Row 0 the words, row 1 the weak bits (a byte each); (1, 0) for a file that cannot be decoded."""
+    """Row 0: the words; row 1: the weak bits, a byte each. Shape (1, 0) for a file that cannot be decoded."""
     try:
         fingerprint = fingerprint_of(decode(path, RATE_HZ))
     except AudioDecodeError:

@@ -1,6 +1,6 @@
-"""The same recording on both sides of a test: found by recording id, by file name, by sound; and taken out by name.
+"""Recordings that occur on both sides of a split: found by recording id, by file name or by sound, and removed.
 
-Training data includes the knowledge base: run the same filter on it.
+The knowledge base counts as training data: run the same filter on it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.readers.identity import named_in, read_id_list
 
 Reason = Literal["recording", "name", "sound"]
-SHORTEST_NAME = 8  # letters; "1.wav" or "rain.wav" in two corpora says nothing
+SHORTEST_NAME = 8  # characters; equal short names such as "1.wav" or "rain.wav" in two corpora are no evidence
 
-# filter -> (corpus, the splits whose recordings are taken out)
+# filter -> (corpus, the splits whose recordings are removed)
 LEAK_FILTERS: dict[str, tuple[str, tuple[Split, ...]]] = {
     "no_clotho": ("clotho", ("train", "val", "test")),
     "no_clotho_val_test": ("clotho", ("val", "test")),
@@ -35,12 +35,12 @@ LEAK_FILTERS: dict[str, tuple[str, tuple[Split, ...]]] = {
 
 
 def recording(clip: Clip) -> str:
-    """The recording that a clip was cut from ("freesound:181625"), or "" where nobody says."""
+    """The recording that a clip was cut from ("freesound:181625"), or "" where unknown."""
     return clip.group if ":" in clip.group else ""
 
 
 def long_name(clip: Clip) -> str:
-    """The file name without suffix, letter by letter ("Ambience birds" is not "Ambience Birds"); "" if too short."""
+    """The file name without suffix, case kept ("Ambience birds" is not "Ambience Birds"); "" if too short."""
     file_name = clip.extra.get("file_name")
     name = Path(file_name if isinstance(file_name, str) else clip.path).stem
     name = unicodedata.normalize("NFC", name)
@@ -49,7 +49,7 @@ def long_name(clip: Clip) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Two clips that are, or may be, one recording."""
+    """Two clips that are, or may be, the same recording."""
 
     first: Clip
     second: Clip
@@ -58,7 +58,7 @@ class Shared:
 
 
 def _pairs(first: Sequence[Clip], second: Sequence[Clip]) -> Iterator[Shared]:
-    """Pairs with one recording id, or one long file name."""
+    """Pairs with the same recording id, or the same long file name."""
     by_recording: dict[str, list[Clip]] = defaultdict(list)
     by_name: dict[str, list[Clip]] = defaultdict(list)
     for clip in first:
@@ -79,20 +79,26 @@ def shared_recordings(first: Sequence[Clip], second: Sequence[Clip]) -> list[Sha
         second: Clips of another.
 
     Returns:
-        The pairs; a recording id that is the same hides the name.
+        The pairs. A pair with the same recording id is not reported for its name too.
     """
     return list(_pairs(first, second))
 
 
 _SENTENCES = {
     "recording": "recordings are on both sides",
-    "name": "file names are on both sides; listen whether they are the same sound",
+    "name": "file names are on both sides; listen to check whether they are the same sound",
     "sound": "sounds are on both sides (audio fingerprints)",
 }
 
 
 def level_of(first: Split | None, second: Split | None, reason: Reason) -> Level:
-    """A recording in training and in test is an error, the same name a warning; elsewhere it is a note."""
+    """Level of a shared recording: error between training and test, warning if only the name is equal, else note.
+
+    Args:
+        first: Split of one clip.
+        second: Split of the other.
+        reason: How the pair was found.
+    """
     sides = {first, second}
     trained_and_tested = "test" in sides or "val" in sides
     if first == second or not trained_and_tested:
@@ -101,7 +107,7 @@ def level_of(first: Split | None, second: Split | None, reason: Reason) -> Level
 
 
 def report_shared(pairs: Iterable[Shared], where: str) -> Iterator[Finding]:
-    """Findings of the pairs of two sides, one a reason and a pair of splits."""
+    """One finding for each reason and pair of splits."""
     sorted_out: dict[tuple[Reason, str, str], list[Shared]] = defaultdict(list)
     for pair in pairs:
         key = (pair.reason, str(pair.first.split or "all"), str(pair.second.split or "all"))
@@ -111,7 +117,7 @@ def report_shared(pairs: Iterable[Shared], where: str) -> Iterator[Finding]:
         place = f"{where}: {left}" if left == right else f"{where}: {left} and {right}"
         text = _SENTENCES[reason]
         if level != "note":
-            text += "; take them out with: askaudio data convert --without"
+            text += "; remove them with: askaudio data convert --without"
         examples = [f"{pair.first.clip_id} = {pair.second.clip_id} ({pair.detail})" for pair in found]
         n = len({pair.detail for pair in found}) if reason != "sound" else len(found)
         yield from findings_of(level, f"shared {reason}", place, text, examples, count=n)
@@ -120,12 +126,12 @@ def report_shared(pairs: Iterable[Shared], where: str) -> Iterator[Finding]:
 def shared_sounds(
     clips: Sequence[Clip], prints: Sequence[Fingerprint | None], progress: Progress = silent
 ) -> list[Shared]:
-    """Pairs of clips that sound alike somewhere; clips of one recording in one split are left out.
+    """Pairs of clips that contain the same sound; clips of one recording in one split are left out.
 
     Args:
         clips: Clips of any sets.
-        prints: Their fingerprints; None where the audio is broken.
-        progress: Told of every clip.
+        prints: Their fingerprints; None where the audio cannot be decoded.
+        progress: Called after every clip.
     """
     pairs = [(clips[o.first], clips[o.second], o) for o in find_overlaps(prints, progress)]
     return [
@@ -141,7 +147,7 @@ def _describe(overlap: Overlap) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """What a filter left, and how many clips it took out for which reason."""
+    """The remaining clips of a filter, and the number of removed clips for each reason."""
 
     manifest: Manifest
     dropped: dict[Reason, int]
@@ -155,17 +161,17 @@ def without_recordings_of(
     cache: Path | str | None = None,
     progress: Progress = silent,
 ) -> Filtered:
-    """Take out every clip whose recording is in ``reference``.
+    """Remove every clip whose recording is in ``reference``.
 
     Args:
-        manifest: What to train on, or to put into the knowledge base.
-        reference: What it must not contain, for example the test split; its audio is needed only for ``by_sound``.
+        manifest: Training data or contents of a knowledge base.
+        reference: Clips that it must not contain, for example the test split; audio is needed only for ``by_sound``.
         by_sound: Compare the audio too.
-        cache: Where fingerprints are kept; None: nowhere.
-        progress: Told of every file.
+        cache: Folder for the fingerprints; None to keep none.
+        progress: Called after every file.
 
     Returns:
-        The clips that are left. A shared file name counts as shared: a filter errs on the safe side.
+        The remaining clips. An equal file name is enough to remove a clip: too many are better than too few.
     """
     why: dict[str, Reason] = {}
     for pair in _pairs(reference.listed, manifest.clips):
@@ -184,7 +190,7 @@ def without_recordings_of(
 
 
 def without_listed(manifest: Manifest, path: Path | str) -> Filtered:
-    """Take out the clips that a list file names, for example a blacklist of WavCaps.
+    """Remove the clips that a list file names, for example a blacklist of WavCaps.
 
     Raises:
         DataError: As ``read_id_list``.
@@ -195,18 +201,18 @@ def without_listed(manifest: Manifest, path: Path | str) -> Filtered:
 
 
 def reference_of(name: str, corpus: Manifest) -> Manifest:
-    """The part of a corpus whose recordings a named filter takes out.
+    """The part of a corpus whose recordings a named filter removes.
 
     Args:
         name: One of ``LEAK_FILTERS``.
-        corpus: The corpus that the filter speaks of, read with ``need_audio=False`` or with audio.
+        corpus: The corpus that the filter names; its audio is not needed.
 
     Raises:
-        DataError: An unknown filter, or another corpus.
+        DataError: Unknown filter, or another corpus.
     """
     if name not in LEAK_FILTERS:
-        raise DataError(f"no leak filter {name!r}; there are {', '.join(LEAK_FILTERS)}")
-    wanted, splits = LEAK_FILTERS[name]
-    if corpus.name.split(":")[0] != wanted:
-        raise DataError(f"the filter {name} needs {wanted}, got {corpus.name}; give {name}={wanted}:ROOT")
+        raise DataError(f"no leak filter {name!r}; expected one of {', '.join(LEAK_FILTERS)}")
+    expected, splits = LEAK_FILTERS[name]
+    if corpus.name.split(":")[0] != expected:
+        raise DataError(f"the filter {name} needs {expected}, got {corpus.name}; pass {name}={expected}:ROOT")
     return corpus.filter(lambda clip: clip.split in splits)

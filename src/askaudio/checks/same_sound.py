@@ -1,7 +1,8 @@
-"""Pairs of fingerprints that hold the same sound, at any offset: words propose, the bits of the overlap decide.
+"""Search for pairs of fingerprints that contain the same sound, at any offset.
 
-Every word is looked up as it is and with each combination of its ``WEAK`` least sure bits turned; two hits at one
-offset make a candidate, and a candidate is a match when fewer bits differ than chance and likeness explain.
+Equal words propose candidates: every word is looked up unchanged and with each combination of its ``WEAK`` least
+certain bits flipped, and two hits at one offset make a candidate. All bits of the overlap decide: a candidate is a
+match if fewer of them differ than in unrelated sounds.
 Cost: 7,738 clips (7.9 hours) against each other in 17 s on one core; memory about 12 bytes a word.
 """
 
@@ -18,20 +19,20 @@ from askaudio.core.types import IntArray, Progress, silent
 
 MIN_VOTES = 2  # hits at one offset; one is enough for a clip of less than SHORT words
 SHORT = 64
-MAX_OWNERS = 256  # a word that occurs more often (hum, near silence) proposes nothing
-TRIES = 3  # offsets that are tried for one pair
+MAX_OWNERS = 256  # a word that occurs more often (hum, near silence) proposes no candidate
+TRIES = 3  # offsets that are compared for one pair
 _SPAN = 1 << 19  # frames; offsets lie within +- half of it (70 minutes)
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two clips with the same sound.
+    """Two clips that contain the same sound.
 
     Args:
         first: Position of one clip.
         second: Position of the other, larger.
-        offset_s: Where the second clip begins in the first.
-        overlap_s: How long they sound together.
+        offset_s: Start of the second clip within the first, in seconds.
+        overlap_s: Length of the overlap in seconds.
         bit_error: Share of differing bits; 0 is identical, 0.5 is chance.
     """
 
@@ -46,13 +47,13 @@ def largest_bit_error(n_words: int) -> float:
     """Largest share of differing bits that still means the same sound, for an overlap of ``n_words`` words.
 
     Bits of unrelated sounds differ with mean 0.5 and a standard deviation of 0.17 / sqrt(n_words) (measured; words
-    overlap, so it is larger than for independent bits). Seven of these are asked for, and never more than 0.35.
+    overlap, so it is larger than for independent bits). The limit is seven deviations below 0.5, at most 0.35.
     """
     return min(0.35, 0.5 - 7 * 0.17 / math.sqrt(n_words))
 
 
 class _Table:
-    """All words, sorted, with their clips and frames."""
+    """All words in sorted order, with their clips and frames; a lookup is a binary search."""
 
     def __init__(self, prints: Sequence[Fingerprint]) -> None:
         lengths = np.array([len(p.words) for p in prints], dtype=np.int64)
@@ -68,6 +69,7 @@ class _Table:
         left, right = np.searchsorted(self.words, words, "left"), np.searchsorted(self.words, words, "right")
         count = right - left
         count[count > MAX_OWNERS] = 0
+        # expand the ranges left[i] ... left[i] + count[i] of all words to one array of table positions
         query = np.repeat(np.arange(len(words)), count)
         start = np.repeat(left - (np.cumsum(count) - count), count)
         place = start + np.arange(len(query))
@@ -75,7 +77,7 @@ class _Table:
 
 
 def _variants(fingerprint: Fingerprint) -> tuple[Words, IntArray]:
-    """Every word with all combinations of its weak bits turned, and the frame of each."""
+    """Every word with all combinations of its weak bits flipped, and the frame of each."""
     used = np.flatnonzero(fingerprint.words != NO_WORD)
     words = fingerprint.words[used][:, None]  # (T, 1)
     for k in range(WEAK):
@@ -85,9 +87,10 @@ def _variants(fingerprint: Fingerprint) -> tuple[Words, IntArray]:
 
 
 def _candidates(table: _Table, fingerprint: Fingerprint, me: int) -> Iterator[tuple[int, int]]:
-    """(other clip, offset) with enough hits, at most ``TRIES`` offsets a clip."""
+    """(other clip, offset in frames) with enough hits, most hits first, at most ``TRIES`` offsets a clip."""
     owner, offset = table.hits(*_variants(fingerprint))
     other = owner != me
+    # clip and offset in one number, so that one call of unique counts the votes; two neighbouring offsets share a vote
     pair = owner[other] * _SPAN + (offset[other] + _SPAN // 2) // 2
     keys, votes = np.unique(pair, return_counts=True)
     enough = votes >= (MIN_VOTES if len(fingerprint.words) >= SHORT else 1)
@@ -137,7 +140,7 @@ def _overlaps(prints: list[Fingerprint], progress: Progress) -> list[Overlap]:
     best: dict[tuple[int, int], Overlap] = {}
     for me, fingerprint in enumerate(prints):
         for other, offset in _candidates(table, fingerprint, me):
-            for shift in range(offset - 1, offset + 3):
+            for shift in range(offset - 1, offset + 3):  # the vote covers two offsets; one more on each side
                 error, n = _compare(prints[other].words, fingerprint.words, shift)
                 if n and error <= largest_bit_error(n):
                     pair = (min(me, other), max(me, other))

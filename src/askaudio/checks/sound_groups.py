@@ -1,7 +1,7 @@
-"""Splits that cut neither a recording nor a sound: groups whose clips sound the same are dealt out together.
+"""Splits that separate neither a recording nor a sound: groups whose clips share a sound are put into one split.
 
-Game and effect libraries reuse a sound under many names; by names alone 71 of 1,020 test clips of a library of free
-games had their sound in the training split too.
+Libraries of game sounds and effects reuse a sound under many names. With groups by name only, 71 of 1,020 test clips of
+a library of free games had their sound in the training split too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from askaudio.data.manifest import Manifest, split_by_group
 
 
 def joined(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Name -> the smallest name that it is connected with through pairs."""
+    """Connected components: name -> the smallest name that it is connected with through pairs."""
     root = {name: name for name in names}
 
     def find(name: str) -> str:
@@ -39,17 +39,17 @@ def split_by_sound(
     cache: Path | str | None = None,
     progress: Progress = silent,
 ) -> Manifest:
-    """``split_by_group``, where groups that share a sound anywhere count as one group.
+    """Like ``split_by_group``, with groups that share a sound merged into one.
 
     Args:
         manifest: Clips with audio.
-        shares: Share of the joined groups in each split.
+        shares: Share of the merged groups in each split; default as ``split_by_group``.
         seed: Another seed gives another division.
-        cache: Where fingerprints are kept; None: nowhere.
-        progress: Told of every file.
+        cache: Folder for the fingerprints; None to keep none.
+        progress: Called after every file.
 
     Returns:
-        The same clips in the same order, each with a split; their ``group`` is as it was.
+        The same clips in the same order, each with a split; their ``group`` is unchanged.
     """
     prints = make_fingerprints([clip.path for clip in manifest], cache, progress)
     groups = [clip.group or clip.clip_id for clip in manifest]

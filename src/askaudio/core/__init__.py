@@ -1,1 +1,1 @@
-"""Ground floor: ids and array types, the error family, optional extras, small numpy functions, safe file writes."""
+"""Lowest layer: array types, error classes, optional packages, small numpy functions, atomic file writes."""

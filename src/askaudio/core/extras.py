@@ -1,4 +1,4 @@
-"""Optional packages are checked at the door of the room that needs them; the message gives the pip line."""
+"""Import of optional packages, with an error that gives the pip command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from askaudio.core.errors import MissingExtraError
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional module or say which extra brings it.
+    """Import an optional module; where it is missing, the error names the extra that installs it.
 
     Args:
         module: Dotted module name, for example ``"torch"``.

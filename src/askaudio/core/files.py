@@ -1,7 +1,7 @@
-"""Files that are never half written, and hashes that name their content.
+"""Atomic file writes, JSON files and content hashes.
 
-A file is written to a temporary name beside its target, flushed to disk and renamed, so a reader sees the old
-file or the new one, whatever moment the process is killed at.
+A file is written to a temporary name beside its target, flushed to disk and renamed. A reader therefore sees the old
+file or the new one, never a part of it, whenever the process is killed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        umask = os.umask(0)
+        umask = os.umask(0)  # the only way to read it; mkstemp ignores it and makes files that only the owner can read
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
@@ -74,6 +74,6 @@ def sha256_file(path: Path | str) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """First 16 hex digits of the sha256 of a JSON-able value: a short stable name for settings."""
+    """First 16 hex digits of the sha256 of a JSON-able value: a short stable id of settings."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Names for ids and arrays, and the one callback by which long work reports progress."""
+"""Array types, split names, and the callback by which long work reports progress."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ class Progress(Protocol):
 
 
 def silent(done: int, total: int | None, note: str = "") -> None:
-    """Progress that goes nowhere: the library's default, since a library never prints."""
+    """Ignore progress: the default everywhere, because the library never prints."""

@@ -1,1 +1,1 @@
-"""Captioned sound libraries: the manifest, readers of official layouts, generated scenes, caches, leak checks."""
+"""Captioned data sets: the manifest, readers of the usual layouts, and the cache of computed features."""

@@ -1,14 +1,14 @@
-"""Computed features on disk, keyed by content and settings, shared by all runs.
+"""Cache of computed features on disk, keyed by content and settings, shared by all runs.
 
-What a frozen tower (or a log-mel) gives for a file depends on the file's bytes and on the front end's settings, and
-on nothing else; so it is computed once. Layout::
+The output of a frozen tower (or of a log-mel front end) depends only on the bytes of the file and on the settings, so
+it is computed once. Layout::
 
     ROOT/<fingerprint of the settings>/settings.json
     ROOT/<fingerprint of the settings>/pack-<fingerprint of its keys>.safetensors    up to some hundred arrays each
 
-A pack is written to a temporary name and renamed, so a killed run loses at most the pack in work; two runs may write
-the same array twice, which costs space and nothing else. Price: 384 floats a window are 1.5 KB; reading back 5,000
-clips takes 0.1 s.
+A pack is written to a temporary name and renamed, so a killed run loses at most the pack that it was computing. Two
+concurrent runs may write the same array twice; this costs space only. Cost: 384 floats a window are 1.5 KB; reading
+back 5,000 clips takes 0.1 s.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ Compute = Callable[[list[int]], Sequence[Array]]
 
 
 def default_root() -> Path:
-    """Where features are kept when a recipe names no folder."""
+    """Folder of cached features where a recipe names none."""
     return Path.home() / ".cache" / "askaudio" / "features"
 
 
 class FeatureCache:
-    """A folder of arrays made under one set of settings.
+    """A folder of arrays that were computed with one set of settings.
 
     Args:
-        root: Folder of all caches; made when first written.
+        root: Folder of all caches; created at the first write.
         settings: JSON-able description of everything that the arrays depend on, besides the content.
     """
 
@@ -55,14 +55,14 @@ class FeatureCache:
         chunk: int = 16,
         progress: Progress = silent,
     ) -> list[Array]:
-        """The arrays of ``keys``, from disk where they are, computed and kept where they are not.
+        """Return the arrays of ``keys``: from disk where available, else computed and written to disk.
 
         Args:
             keys: Content hash of each item; equal keys share one array.
             compute: Positions in ``keys`` -> their arrays in order; called with at most ``chunk`` positions.
-            pack: Arrays in one file; a killed run loses at most so many.
-            chunk: Items that are computed at once.
-            progress: Told how many of the keys are there.
+            pack: Arrays in one file; the most that a killed run loses.
+            chunk: Largest number of items computed in one call.
+            progress: Called after each chunk with the number of keys that are available.
 
         Returns:
             One array a key, in the order of ``keys``.
@@ -86,12 +86,12 @@ class FeatureCache:
             found.update(fresh)
         return [found[key] for key in keys]
 
-    def _read(self, wanted: set[str]) -> dict[str, Array]:
+    def _read(self, keys: set[str]) -> dict[str, Array]:
         found: dict[str, Array] = {}
         for path in sorted(self.folder.glob("pack-*.safetensors")):
             try:
                 with safe_open(path, framework="numpy") as file:
-                    found.update({key: file.get_tensor(key) for key in wanted.intersection(file.keys()) - found.keys()})
+                    found.update({key: file.get_tensor(key) for key in keys.intersection(file.keys()) - found.keys()})
             except (SafetensorError, OSError) as error:
                 raise DataError(
                     f"{path} cannot be read ({error}); delete that file and start again: it is only a cache"

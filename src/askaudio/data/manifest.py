@@ -1,12 +1,12 @@
-"""The manifest: a captioned sound library as JSON lines, one clip a line, of frozen dataclasses.
+"""The manifest of a captioned data set: frozen dataclasses in memory, JSON lines on disk, one clip a line.
 
 A line looks like::
 
     {"clip_id": "kitchen/0", "path": "kitchen/0.opus", "captions": ["a blender whirs"], "split": "train",
      "group": "freesound:181625", "label": "blender", "duration_s": 4.1, "licence": "CC0", "source": "..."}
 
-Paths are relative to the manifest's folder. A recording that was cut into several clips has one ``group``, and a
-split never cuts a group. The short forms ``id`` for ``clip_id`` and ``text`` for one caption are read too.
+Paths are relative to the manifest's folder. Clips cut from one recording share one ``group``, and all clips of a group
+are in one split. The short forms ``id`` for ``clip_id`` and ``text`` for one caption are read too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,26 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One audio file with its captions. ``path`` is absolute, or relative to the working folder."""
+    """One audio file with its captions.
+
+    Args:
+        clip_id: Unique id within the data set.
+        path: Audio file, absolute or relative to the working directory.
+        captions: Texts that describe the clip.
+        split: Part of the data set, or None where it is not divided.
+        group: Recording that the clip was cut from, for example "freesound:181625"; "" where unknown.
+        label: Class of the sound, or "".
+        duration_s: Length in seconds, or None where it is not listed.
+        licence: Licence of the audio, or "".
+        source: Address of the recording, or "".
+        extra: Other fields of the row, by name.
+    """
 
     clip_id: str
     path: str
     captions: tuple[Caption, ...] = ()
     split: Split | None = None
+    _: KW_ONLY
     group: str = ""
     label: str = ""
     duration_s: float | None = None
@@ -52,14 +66,27 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An ordered set of clips with unique ids, and what its reader knows about it.
+    """An ordered set of clips with unique ids, its origin, and the clips and rows that cannot be used.
 
     Args:
         name: Name of the set, for example "audiocaps" or "clotho:test".
         clips: The clips that can be used.
         about: Version, language, licence note, home page.
         missing: Clips that the caption files list and whose audio was not found; counted, never used.
-        faults: Rows that could not be read as they stand.
+        faults: Rows of the caption files that were left out or corrected.
+
+    Raises:
+        DataError: Two clips have the same id.
+
+    Example:
+        >>> from askaudio.data.manifest import Caption, Clip, Manifest
+        >>> rain = Clip("rain/0", "rain/0.wav", (Caption("rain/0#0", "rain on a roof"),), "train")
+        >>> bell = Clip("bell/0", "bell/0.wav", (Caption("bell/0#0", "a bell rings"),), "test")
+        >>> manifest = Manifest("sounds", (rain, bell))
+        >>> [clip.clip_id for clip in manifest.split("test")]
+        ['bell/0']
+        >>> print(manifest.summary)
+        sounds: 2 clips, 2 captions
     """
 
     name: str
@@ -97,7 +124,7 @@ class Manifest:
         return replace(self, clips=tuple(filter(keep, self.clips)), missing=tuple(filter(keep, self.missing)))
 
     def where(self, keep: Iterable[bool]) -> Manifest:
-        """The clips for which ``keep`` (one truth value a clip) holds."""
+        """The clips whose entry in ``keep`` (one truth value a clip, in order) is true; missing clips stay."""
         return replace(self, clips=tuple(c for c, k in zip(self.clips, keep, strict=True) if k))
 
     @property
@@ -120,9 +147,10 @@ class Manifest:
 
 
 def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = None, seed: int = 0) -> Manifest:
-    """Give every clip a split so that no group is cut; deterministic in the group name and the seed.
+    """Assign a split to every clip, with all clips of a group in one split.
 
-    Groups are ordered by a hash of (seed, group) and dealt out until each share of the GROUPS is filled.
+    Groups are ordered by a hash of (seed, group); the first share of the groups becomes train, the next val, the rest
+    test. The result depends on the group names and the seed only, not on the order of the clips.
 
     Args:
         manifest: Clips; one without a group is a group of its own.
@@ -131,6 +159,9 @@ def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = No
 
     Returns:
         A manifest of the same clips in the same order, each with a split.
+
+    Raises:
+        DataError: The shares do not sum to 1.
     """
     shares = shares or {"train": 0.7, "val": 0.1, "test": 0.2}
     if abs(sum(shares.values()) - 1.0) > 1e-6:
@@ -193,7 +224,7 @@ def _clip_from_row(row: Any, where: str, folder: Path) -> Clip:
 
 
 def read_manifest(path: Path | str) -> Manifest:
-    """Read a JSON-lines manifest; paths become relative to its folder.
+    """Read a JSON-lines manifest. Its paths are relative to its folder; those of the clips then include the folder.
 
     Raises:
         DataError: File missing, a line that is not JSON or lacks a field (with the line number), an id twice.
@@ -202,7 +233,7 @@ def read_manifest(path: Path | str) -> Manifest:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; make one with: askaudio data scenes OUT") from error
+        raise DataError(f"{path} does not exist; create one with: askaudio data scenes OUT") from error
     clips = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -216,7 +247,7 @@ def read_manifest(path: Path | str) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, path: Path | str) -> None:
-    """Write a manifest as JSON lines in one atomic step; paths become relative to its folder where they can."""
+    """Write a manifest as JSON lines in one atomic step; paths of files below its folder are written relative to it."""
     path = Path(path)
     folder = path.parent.resolve()
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:

@@ -1,1 +1,1 @@
-"""Retrieval evaluation on arrays: relevance, ranks, metrics, significance, reports. Knows no model, needs no torch."""
+"""Retrieval evaluation on arrays: relevance, ranks, metrics, significance, reports. Needs no model and no torch."""

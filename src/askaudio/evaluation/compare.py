@@ -1,7 +1,7 @@
 """Compare systems: mean over seeds, paired difference with interval, p, and p after Holm's correction.
 
-Systems are compared on one pool: the same queries, gallery and judgements. Other pools are refused unless forced, and
-then only the common queries count: a smaller gallery still gives higher recall, and the table says so.
+Systems must be scored on the same queries, gallery and judgements. Others are refused unless forced; then only the
+common queries are compared, and the table warns that a smaller gallery gives higher recall.
 """
 
 from __future__ import annotations
@@ -47,7 +47,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outcome of a comparison on one metric."""
+    """Result of a comparison on one metric.
+
+    Attributes:
+        metric: Name with direction, ``t2a/R@1``.
+        over: What was resampled.
+        resamples: Number of bootstrap resamples.
+        n_queries: Queries that were compared.
+        n_units: Clips (or recordings) that they belong to.
+        counts_line: Counts of the first report.
+        systems: Mean of each system.
+        differences: Each pair of systems.
+        warnings: Problems that a reader must know before using the numbers.
+    """
 
     metric: str
     over: Over
@@ -115,15 +127,28 @@ def compare(
     Args:
         systems: Name -> report, or the reports of several seeds. The first system is the baseline.
         metric: For example ``t2a/R@1``, ``a2t/mAP@10``, ``t2a/MedR``.
-        over: Resample ``clips``, ``seeds`` or ``both``; default both where every system has two seeds, else clips.
+        over: Resample ``clips``, ``seeds`` or ``both``; default both if every system has two seeds or more, else clips.
         resamples: Number of bootstrap resamples.
-        all_pairs: Every pair instead of every system against the first.
-        force_pools: Compare although the pools differ, on the common queries.
+        all_pairs: Compare every pair instead of every system with the first.
+        force_pools: Compare the common queries of systems that were scored on different queries or galleries.
         seed: Seed of the resampling.
 
     Raises:
-        DataError: The pools differ (unless forced), or no query is common.
+        DataError: Queries, galleries or judgements differ (unless forced), or no query is common.
         ConfigError: Fewer than two systems, or a metric that a report lacks.
+
+    Example:
+        >>> from askaudio.evaluation.compare import compare
+        >>> from askaudio.evaluation.evaluate import evaluate
+        >>> from askaudio.evaluation.relevance import Relevance
+        >>> from askaudio.evaluation.run import Run
+        >>> relevance = Relevance.from_dict({"a dog barks": ["dog.wav"], "rain": ["rain.wav"]})
+        >>> good = {"a dog barks": {"dog.wav": 0.9, "rain.wav": 0.1}, "rain": {"dog.wav": 0.2, "rain.wav": 0.8}}
+        >>> bad = {"a dog barks": {"dog.wav": 0.1, "rain.wav": 0.9}, "rain": {"dog.wav": 0.2, "rain.wav": 0.8}}
+        >>> reports = {n: evaluate(Run.from_dict(lists), relevance) for n, lists in (("bad", bad), ("good", good))}
+        >>> difference = compare(reports, "t2a/R@1", resamples=1000).differences[0]
+        >>> difference.second, difference.value
+        ('good', 0.5)
     """
     groups = {name: [r] if isinstance(r, Report) else list(r) for name, r in systems.items()}
     if len(groups) < 2 or not all(groups.values()):
@@ -170,7 +195,7 @@ def _differences(
 def _common(
     groups: Mapping[str, list[Report]], direction: str, force: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
-    """Query ids that all reports share, in the first one's order, with their units; warnings when pools differ."""
+    """Query ids of all reports, in the order of the first, with their units; a warning if reports differ."""
     reports = [(name, r) for name, group in groups.items() for r in group]
     for name, report in reports:
         if direction not in report.directions:
@@ -181,18 +206,19 @@ def _common(
     if not odd:
         return first.query_ids, first.query_units, []
     name, other = odd[0]
-    said = f"{base_name} has {base.counts_line()} and {name} has {other.counts_line()}"
+    counts = f"{base_name} has {base.counts_line()} and {name} has {other.counts_line()}"
     if not force:
         raise DataError(
-            f"the systems were scored on different pools: {said}. A smaller pool gives higher recall; score them on "
-            "the same clips and captions, or compare the common queries anyway with --force-pools"
+            f"the systems were scored on different pools: {counts}. A smaller gallery gives higher recall; score them "
+            "on the same clips and captions, or compare the common queries anyway with --force-pools"
         )
     shared = set(first.query_ids).intersection(*(r.directions[direction].query_ids for _, r in reports))
     keep = [i for i, q in enumerate(first.query_ids) if q in shared]
     if not keep:
-        raise DataError(f"the systems have no query in common: {said}")
+        raise DataError(f"the systems have no query in common: {counts}")
     ids, units = (tuple(column[i] for i in keep) for column in (first.query_ids, first.query_units))
-    return ids, units, [f"pools differ ({said}); only {len(keep):,} common queries are compared"]
+    warning = f"pools differ ({counts}); only {len(keep):,} common queries are compared"
+    return ids, units, [warning]
 
 
 def _values(report: Report, metric: str, queries: tuple[str, ...]) -> npt.NDArray[np.float64]:

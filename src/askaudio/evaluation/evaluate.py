@@ -1,4 +1,4 @@
-"""Score a system: from a run, or from embeddings in both directions at once."""
+"""Score a system, from a run or from embeddings."""
 
 from __future__ import annotations
 
@@ -36,20 +36,23 @@ def evaluate(
         relevance: Text-to-audio relevance (captions are queries, clips the gallery), for every direction.
         directions: ``t2a``, ``a2t`` or both; both needs a full score matrix or embeddings.
         ties: ``pessimistic``: equal scores count against the system; ``expected``: mean over their random order.
-        metrics: Names that are printed; any other metric can be asked of the report later.
+        metrics: Names that are printed; ``report[...]`` computes any other metric.
         n_missing_clips: Clips that could not be scored and are not in the gallery.
-        protocol: More words for the protocol line, by name.
-        checks: Further figures for the sanity checks, by name (``sanity.check_embeddings``).
-        progress: Called with the queries done.
+        protocol: More entries of the protocol line, by name.
+        checks: More values of sanity checks, by name (``sanity.check_embeddings``).
+        progress: Called with the number of ranked queries.
 
     Returns:
         The report; ``report["t2a/R@10"]``, ``report.table()``, ``report.save(folder)``.
 
     Raises:
-        DataError: Ids that the relevance does not know, NaN scores, a full matrix with holes.
+        DataError: Ids that the relevance lacks, NaN scores, a full matrix with holes.
         ConfigError: Unknown direction, tie rule or metric.
 
     Example:
+        >>> from askaudio.evaluation.evaluate import evaluate
+        >>> from askaudio.evaluation.relevance import Relevance
+        >>> from askaudio.evaluation.run import Run
         >>> relevance = Relevance.from_dict({"a dog barks": ["dog.wav"]}, gallery_ids=["dog.wav", "cat.wav"])
         >>> evaluate(Run.from_dict({"a dog barks": {"dog.wav": 0.9, "cat.wav": 0.1}}), relevance)["t2a/R@1"]
         1.0
@@ -63,7 +66,7 @@ def evaluate(
     for d in directions:
         judged = relevance if d == "t2a" else relevance.transposed()
         system = run
-        if d == "a2t" and not (run.is_sparse and len(directions) == 1):  # clips without a caption ask nothing
+        if d == "a2t" and not (run.is_sparse and len(directions) == 1):  # clips without a caption are no queries
             system = run.aligned(relevance).transposed().of_queries(judged.query_ids)
         missing = system.missing_queries(judged)
         if missing:
@@ -112,13 +115,19 @@ def evaluate_embeddings(
         ties: Tie rule.
         metrics: Names that are printed.
         n_missing_clips: Clips that could not be encoded.
-        protocol: More words for the protocol line.
-        progress: Called with the queries done.
+        protocol: More entries of the protocol line.
+        progress: Called with the number of ranked queries.
+
+    Raises:
+        DataError: Shapes that differ, or a value that is not finite.
+        ConfigError: Unknown tie rule or metric.
     """
     audio, text = np.asarray(audio, dtype=np.float32), np.asarray(text, dtype=np.float32)
     judged = relevance if isinstance(relevance, Relevance) else Relevance.from_owner(relevance, len(audio))
     run = Run.from_embeddings(text, audio, judged.query_ids, judged.gallery_ids, name)
-    if judged.n_queries * judged.n_gallery <= BLOCK_SCORES:  # small enough: one product serves both directions
+    if (
+        judged.n_queries * judged.n_gallery <= BLOCK_SCORES
+    ):  # if they fit into memory, compute the scores once for both directions
         run = Run.from_matrix(run.scores.block(0, judged.n_queries), judged.query_ids, judged.gallery_ids, name)
     return evaluate(
         run,

@@ -1,4 +1,4 @@
-"""Figures that people look at; matplotlib (extra ``figures``) is loaded only when one is drawn."""
+"""Figures of reports and comparisons; matplotlib (extra ``figures``) is imported only when one is drawn."""
 
 from __future__ import annotations
 
@@ -17,12 +17,22 @@ from askaudio.evaluation.long_tail import BucketReport
 from askaudio.evaluation.report import NAMES, Report
 
 SUFFIXES = (".png", ".svg", ".pdf")
-# A palette that colour-blind readers can tell apart (Okabe and Ito).
+# A palette for colour-blind readers (Okabe and Ito).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
 
 def recall_figure(reports: Sequence[Report], path: Path | str, metrics: Sequence[str] = ("R@1", "R@5", "R@10")) -> None:
-    """R@k of one or more systems with 95 % intervals, one panel a direction."""
+    """Draw R@k of one or more systems with 95 % intervals, one panel a direction.
+
+    Args:
+        reports: Reports of the same clips and captions.
+        path: File to write; .png, .svg or .pdf.
+        metrics: Names without direction.
+
+    Raises:
+        ConfigError: Unknown suffix.
+        MissingExtraError: matplotlib is not installed.
+    """
     directions = [d for d in NAMES if all(d in r.directions for r in reports)]
     width = max(4.2, 0.9 * len(metrics)) * len(directions)
     figure, panels = _figure(1, len(directions), width=width, height=3.4)
@@ -39,7 +49,7 @@ def recall_figure(reports: Sequence[Report], path: Path | str, metrics: Sequence
 
 
 def rank_figure(report: Report, path: Path | str) -> None:
-    """Where the best relevant item stands: histogram of ranks on a logarithmic axis, with the median."""
+    """Draw the ranks of the best relevant items as a histogram on a logarithmic axis, with the median."""
     figure, panels = _figure(1, len(report.directions), width=4.2 * len(report.directions), height=3.2)
     for panel, (d, direction) in zip(panels, report.directions.items(), strict=True):
         first = direction.ranks.first(report.ties)
@@ -53,7 +63,13 @@ def rank_figure(report: Report, path: Path | str) -> None:
 
 
 def bucket_figure(buckets: BucketReport, path: Path | str, note: str = "") -> None:
-    """Bars of head, mid and tail with 95 % intervals, one group a metric."""
+    """Draw bars of head, mid and tail with 95 % intervals, one group a metric.
+
+    Args:
+        buckets: Metrics of the buckets.
+        path: File to write; .png, .svg or .pdf.
+        note: Line below the figure.
+    """
     metrics = list(buckets.macro_buckets)
     figure, (panel,) = _figure(1, 1, width=5.0, height=3.4)
     for i, bucket in enumerate(buckets.buckets):
@@ -68,7 +84,7 @@ def bucket_figure(buckets: BucketReport, path: Path | str, note: str = "") -> No
 
 
 def comparison_figure(comparison: Comparison, path: Path | str) -> None:
-    """Systems with their intervals, and the paired differences with theirs."""
+    """Draw systems and their paired differences with 95 % intervals."""
     scale = 1 if comparison.metric.endswith(("MedR", "MeanR")) else 100
     differences = [(f"{d.second} - {d.first}", d.value, d.low, d.high) for d in comparison.differences]
     systems = [(s.name, s.value, s.low, s.high) for s in comparison.systems]
@@ -85,7 +101,7 @@ def comparison_figure(comparison: Comparison, path: Path | str) -> None:
 
 
 def worst_queries(report: Report, n: int = 6) -> list[tuple[str, float]]:
-    """The n queries whose best relevant item stands lowest, worst first: (query_id, rank)."""
+    """The n text queries whose best relevant item has the largest rank, worst first: (query_id, rank)."""
     found = report.directions["t2a"]
     first = found.ranks.first(report.ties)
     order = np.lexsort((np.array(found.query_ids), -first))[:n]
@@ -95,16 +111,16 @@ def worst_queries(report: Report, n: int = 6) -> list[tuple[str, float]]:
 def worst_queries_figure(
     rows: Sequence[tuple[str, str, str]], spectrogram: Callable[[str], FloatArray], path: Path | str
 ) -> None:
-    """Text, wanted clip and the clip that was put first, side by side as spectrograms.
+    """Draw the spectrograms of the relevant clip and of the clip ranked first, side by side for each query.
 
     Args:
-        rows: (title, wanted clip_id, first clip_id) of each query.
+        rows: (title, relevant clip_id, first clip_id) of each query.
         spectrogram: clip_id -> (F, T) log-mel, low frequencies first.
-        path: Where the figure goes.
+        path: File to write; .png, .svg or .pdf.
     """
     figure, panels = _figure(len(rows), 2, width=8.0, height=1.5 * len(rows))
-    for i, (title, wanted, first) in enumerate(rows):
-        for panel, clip, role in ((panels[2 * i], wanted, "wanted"), (panels[2 * i + 1], first, "ranked first")):
+    for i, (title, relevant, first) in enumerate(rows):
+        for panel, clip, role in ((panels[2 * i], relevant, "relevant"), (panels[2 * i + 1], first, "ranked first")):
             panel.imshow(spectrogram(clip), origin="lower", aspect="auto", cmap="magma")
             panel.set(xticks=[], yticks=[])
             panel.set_xlabel(f"{role}: {clip[-60:]}", fontsize=6)

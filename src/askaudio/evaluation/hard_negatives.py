@@ -1,6 +1,6 @@
-"""Is the system fooled by what is almost right? Hard-negative success rate, delta rank, near-miss galleries.
+"""Metrics for hard negatives: hard-negative success rate, delta rank, near-miss galleries.
 
-HNSR@k asks for two things at once: a right item among the first k AND every hard negative outside them. A system that
+HNSR@k is 1 for a query if a relevant item is among the first k AND every hard negative is outside them. A system that
 ranks "a dog barks, then a bell" and "a bell, then a dog barks" side by side has a high R@10 and a low HNSR@10.
 
 Source: HNSR and delta rank are measures of UIQ (Omni-Embed-Audio, 2604.18360). Differs: ties count against the system
@@ -27,13 +27,16 @@ from askaudio.evaluation.tables import render
 
 
 def hard_negative_success(run: Run, relevance: Relevance, negatives: Relevance, k: int) -> Values:
-    """(Q',) 1 where a right item is among the first k and no hard negative is; for the queries that have negatives.
+    """(Q',) 1 where a relevant item and no hard negative is among the first k, for the queries with negatives.
 
     Args:
         run: Scores.
-        relevance: Right answers.
+        relevance: Relevant items.
         negatives: Hard negatives of some of the queries, against the same gallery.
         k: Depth.
+
+    Raises:
+        DataError: Negatives of unknown queries, or of another gallery.
     """
     judged = _judged_queries(relevance, negatives)
     hit = hit_rate(ranks_of(run, relevance), k)[judged]
@@ -42,7 +45,16 @@ def hard_negative_success(run: Run, relevance: Relevance, negatives: Relevance, 
 
 
 def delta_rank(run: Run, relevance: Relevance, negatives: Relevance) -> Values:
-    """(Q',) places between the first right item and the first hard negative; negative when the system is fooled."""
+    """(Q',) ranks between the first relevant item and the first hard negative; negative if the latter is ahead.
+
+    Args:
+        run: Scores.
+        relevance: Relevant items.
+        negatives: Hard negatives of some of the queries, against the same gallery.
+
+    Raises:
+        DataError: Negatives of unknown queries, or of another gallery.
+    """
     judged = _judged_queries(relevance, negatives)
     right = ranks_of(run, relevance).first()[judged]
     return ranks_of(run.of_queries(negatives.query_ids), negatives).optimistic_first() - right
@@ -52,21 +64,23 @@ def _judged_queries(relevance: Relevance, negatives: Relevance) -> IntArray:
     place = {q: i for i, q in enumerate(relevance.query_ids)}
     unknown = [q for q in negatives.query_ids if q not in place]
     if unknown or relevance.gallery_ids != negatives.gallery_ids:
-        raise DataError(f"hard negatives must belong to the same queries and gallery; first stranger: {unknown[:1]}")
+        raise DataError(
+            f"hard negatives must belong to the same queries and gallery; first unknown query: {unknown[:1]}"
+        )
     return np.array([place[q] for q in negatives.query_ids], dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class NearMissScore:
-    """What near misses of one kind did.
+    """Scores of the near misses of one kind.
 
     Attributes:
-        n: Near-miss texts.
+        n: Number of near-miss texts.
         preferred: Share for which the clip scores its own caption above the near miss (chance: one half).
         hit_rate: a2t R@k in the gallery of all captions and all near misses of this kind.
         success: HNSR@k there: own caption among the first k, own near misses outside.
-        delta_rank: Mean number of places there between own caption and near miss; negative: the near miss is ahead.
-        rank_loss: Mean number of places that the clip loses when the near miss is asked instead of the caption (t2a).
+        delta_rank: Mean number of ranks there between own caption and near miss; negative if the near miss is ahead.
+        rank_loss: Mean number of ranks that the clip loses if the query is the near miss instead of the caption (t2a).
     """
 
     n: int
@@ -101,12 +115,12 @@ class NearMissReport:
 
 @dataclass(frozen=True)
 class NearMissTexts:
-    """Near-miss texts of a set of captions, ready to be encoded.
+    """Near-miss texts of a set of captions.
 
     Attributes:
         texts: M texts.
         kinds: M kinds.
-        query: (M,) caption row that each was made from.
+        query: (M,) row of the caption that each was made from.
     """
 
     texts: tuple[str, ...]
@@ -115,7 +129,7 @@ class NearMissTexts:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[NearMiss]]) -> NearMissTexts:
-        """From one list of (kind, text) for each caption, by rule (``near_misses``) or exact (generated scenes)."""
+        """From one list of (kind, text) a caption: by rule (``near_misses``), or exact (generated scenes)."""
         flat = [(q, kind, text) for q, found in enumerate(lists) for kind, text in found]
         return cls(
             tuple(t for _, _, t in flat),
@@ -139,12 +153,12 @@ def score_near_misses(
         audio: (N, D) clips, in the order of the relevance's gallery.
         text: (Q, D) captions, in the order of its queries.
         near: (M, D) near-miss texts, in the order of ``made``.
-        made: Where each near miss came from.
+        made: Kind and caption of each near miss.
         relevance: Text-to-audio relevance; a caption's clip is its first relevant one.
         k: Depth.
 
     Raises:
-        DataError: Lengths that differ, or no near miss at all.
+        DataError: Lengths that differ, or no near misses.
     """
     both = EmbeddingScores.of(text, audio)
     captions, clips = both.queries, both.gallery
@@ -178,7 +192,7 @@ def _score_kind(
     rows = clips[[place[q] for q in right.query_ids]]
     run = Run(right.query_ids, texts, EmbeddingScores(rows, np.concatenate([captions, nears])))
 
-    # text-to-audio: the clip should fall when the near miss is asked
+    # text-to-audio: with the near miss as query the clip should lose ranks
     target = Relevance.from_owner(clip, len(clips))
     lost = ranks_from_embeddings(nears, clips, target).first()
     kept = ranks_from_embeddings(captions[query], clips, target).first()

@@ -1,11 +1,11 @@
-"""Head, mid and tail: does a system only know what it has often heard?
+"""Metrics of queries with frequent, medium and rare words in training: head, mid and tail.
 
-A query's frequency is that of its rarest content word (or its label) in the training captions. Queries are cut into
-three buckets, by thirds or by given frequencies, and every bucket gets its own numbers, with macro averages: over the
-buckets, and over the words (or labels), so that a word asked a hundred times does not hide ninety-nine others.
+The frequency of a query is that of its rarest content word (or of its label) in the training captions. Queries are
+divided into three buckets, by thirds or by given frequencies. Each bucket has its own metrics; macro averages over the
+buckets and over the words (or labels) give a word of a hundred queries the same weight as a word of one.
 
 Source: no standard split exists for captions; buckets by training frequency follow Liu et al., "Large-scale long-tailed
-recognition in an open world" (CVPR 2019), whose cuts, many above 100 and few below 20, can be given as ``cuts``.
+recognition in an open world" (CVPR 2019), whose cuts (many: above 100, few: below 20) can be passed as ``cuts``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def word_frequencies(train_texts: Iterable[str]) -> Counter[str]:
 
 
 def rarest_word(text: str, frequencies: Mapping[str, int]) -> tuple[str, int]:
-    """The content word of a text that training saw least, with its frequency; ties by the alphabet, ("", 0) if none."""
+    """The content word that is rarest in training, with its frequency; ties alphabetically; ("", 0) without words."""
     return min(
         ((w, frequencies.get(w, 0)) for w in set(content_words(text))), key=lambda p: (p[1], p[0]), default=("", 0)
     )
@@ -43,7 +43,7 @@ def rarest_word(text: str, frequencies: Mapping[str, int]) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Rarity:
-    """How rare each query is in training.
+    """Training frequency of each query.
 
     Attributes:
         keys: Q rarest words or labels.
@@ -55,13 +55,13 @@ class Rarity:
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], frequencies: Mapping[str, int]) -> Rarity:
-        """By the rarest content word of each query's text."""
+        """Frequencies of the rarest content word of each query's text."""
         pairs = [rarest_word(text, frequencies) for text in texts]
         return cls(tuple(w for w, _ in pairs), np.array([n for _, n in pairs], dtype=np.int64))
 
     @classmethod
     def of_labels(cls, labels: Iterable[str], train_labels: Iterable[str]) -> Rarity:
-        """By the label of each query's clip and its number of training clips."""
+        """Frequencies of the label of each query's clip: its number of training clips."""
         counts = Counter(train_labels)
         keys = tuple(labels)
         return cls(keys, np.array([counts[k] for k in keys], dtype=np.int64))
@@ -70,7 +70,7 @@ class Rarity:
         """(Q,) ``head``, ``mid`` or ``tail``.
 
         Args:
-            cuts: (low, high): tail is below ``low``, head is ``high`` and above; default the thirds of the queries.
+            cuts: (low, high): tail is below ``low``, head is ``high`` and above; default thirds of the queries.
 
         Raises:
             ConfigError: ``low`` is above ``high``.
@@ -78,7 +78,7 @@ class Rarity:
         low, high = cuts if cuts is not None else (float(x) for x in np.quantile(self.frequency, [1 / 3, 2 / 3]))
         if low > high:
             raise ConfigError(f"bucket cuts must rise, got {low:g} and {high:g}")
-        # thirds: a frequency that stands at both cuts must not empty the middle, so the lower cut itself is tail
+        # by thirds, many queries may have exactly the frequency of both cuts: the lower cut then belongs to the tail
         tail = self.frequency <= low if cuts is None else self.frequency < low
         head = self.frequency > high if cuts is None else self.frequency >= high
         return np.where(tail, "tail", np.where(head, "head", "mid"))
@@ -86,7 +86,7 @@ class Rarity:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Numbers of one bucket: value and 95 % interval of each metric."""
+    """Metrics of one bucket: (value, low, high) of each, with a 95 % interval."""
 
     name: str
     n_queries: int
@@ -142,7 +142,8 @@ def by_bucket(
         cuts: Training frequencies that separate the buckets; default thirds of the queries.
 
     Raises:
-        DataError: The rarity does not fit the report's queries.
+        DataError: The rarity has another number of queries than the report.
+        ConfigError: The report has no text-to-audio direction, or an unknown metric.
     """
     values = {m: report.per_query(f"t2a/{m}") for m in metrics}
     units = np.array(report.directions["t2a"].query_units)

@@ -1,5 +1,8 @@
 """Metrics per query from ranks: R@k in both definitions, mAP@k, MRR, nDCG@k, MedR, MeanR.
 
+The functions take ``k``, the number of first items that count (None: all), and ``ties``: ``pessimistic`` counts equal
+scores against the system, ``expected`` is the mean over their random order.
+
 Names are ``R@10`` (any-of-n: hit if ANY relevant item is in the first k, what ML-ACT, LAION, WavCaps, GLAP and MTEB's
 hit rate print), ``R@10-fraction`` (fraction: the share of the relevant items found, trec_eval's recall; with five
 captions a clip R@1-fraction is at most 20 %), ``mAP@10``, ``mAP``, ``MRR``, ``MRR@10``, ``nDCG@10``, ``MedR`` and
@@ -32,7 +35,7 @@ _NAME = re.compile(r"(R|mAP|MRR|nDCG)(?:@([1-9][0-9]*))?(-fraction)?")
 
 
 def hit_rate(ranks: Ranks, k: int, ties: Ties = "pessimistic") -> Values:
-    """(Q,) 1 where any relevant item is within the first k, else 0 (a chance when ties are taken in expectation)."""
+    """(Q,) 1 where any relevant item is within the first k, else 0; a probability with ``ties="expected"``."""
     values = (ranks.pessimistic()[ranks.indptr[:-1]] <= min(k, ranks.n_gallery)).astype(np.float64)
     return _with_ties(ranks, values, ties, lambda groups: tie_values.hit_rate(groups, k))
 
@@ -72,7 +75,12 @@ def ndcg(ranks: Ranks, k: int | None = None, ties: Ties = "pessimistic") -> Valu
 
 
 def per_query(ranks: Ranks, metric: str, ties: Ties = "pessimistic") -> Values:
-    """(Q,) values of a metric by name; MedR and MeanR give the rank of the best relevant item.
+    """(Q,) values of a metric by name; for MedR and MeanR the rank of the best relevant item.
+
+    Args:
+        ranks: Ranks of the relevant items.
+        metric: Name, for example ``R@10``.
+        ties: Tie rule.
 
     Raises:
         ConfigError: Unknown metric or tie rule.
@@ -121,7 +129,7 @@ def _with_ties(
 ) -> Values:
     """Replace the values of queries whose order depends on a tie by their expectation.
 
-    Equal patterns are computed once: a constant model has one pattern for all queries.
+    Queries with equal tie groups share one computation: a constant model has the same groups for all queries.
     """
     check_ties(ties)
     if ties == "pessimistic":

@@ -1,7 +1,7 @@
-"""Texts that are almost right: order swapped, attribute swapped, count changed, an event denied.
+"""Near-miss texts of captions: order swapped, attribute swapped, count changed, an event negated.
 
-Rules on the words of an English caption, for any captioned set; where no rule fits, a caption has no near miss of that
-kind. For generated scenes the exact near misses are known and are given instead, in the same (kind, text) form.
+They are made by rules on the words of an English caption; where no rule applies, a caption has no near miss of that
+kind. For generated scenes the exact near misses are known and are used instead, in the same (kind, text) form.
 The kinds follow CompA (2310.08753: order and attribute), T-CLAP (2404.17806: time) and UIQ (2604.18360: negation).
 """
 
@@ -64,7 +64,7 @@ def _order(text: str) -> str | None:
 
 
 def _attribute(text: str) -> str | None:
-    """Every attribute that has an opposite is exchanged for it; of two opposite ones the bindings are swapped so."""
+    """Replace every attribute by its opposite; if both of a pair occur, they thereby exchange places."""
     changed = False
 
     def exchange(match: re.Match[str]) -> str:
@@ -83,7 +83,7 @@ def _attribute(text: str) -> str | None:
 
 
 def _count(text: str) -> str | None:
-    """The first count becomes another one: two more up to five, else two fewer."""
+    """Change the first count: two more up to five, else two fewer."""
     found = _COUNT.search(text)
     if not found:
         return None
@@ -97,7 +97,7 @@ def _count(text: str) -> str | None:
 
 
 def _negation(text: str) -> str | None:
-    """The last event is denied: "X and Y" -> "X but no Y"; a caption of one event becomes "no X"."""
+    """Negate the last event: "X and Y" -> "X but no Y"; a caption of one event becomes "no X"."""
     parts = _JOINED.split(text)
     last = _ARTICLE.sub("", parts[-1]).strip()
     if not last or _PRONOUN.match(last):

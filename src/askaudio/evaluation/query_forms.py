@@ -1,7 +1,7 @@
-"""The ways in which people ask: key words, a question, a command, made from a caption by rule.
+"""Forms of a query made from a caption by rule: key words, a question, a command.
 
-Captions are sentences, but real queries are not (Freesound queries have 1.8 words on average), so a system is asked in
-every form and the loss against the plain caption is reported.
+Captions are sentences, but real queries are not (Freesound queries have 1.8 words on average), so a system is scored
+with every form and compared with the plain caption.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _inner(text: str) -> str:
 
 @dataclass(frozen=True)
 class FormReport:
-    """Text-to-audio numbers of each form: ``{form: {metric: value}}``, the plain caption first."""
+    """Text-to-audio metrics of each form: ``{form: {metric: value}}``, the plain caption first."""
 
     forms: Mapping[str, Mapping[str, float]]
 
@@ -68,7 +68,7 @@ def score_forms(
     relevance: Relevance,
     ties: Ties = "pessimistic",
 ) -> FormReport:
-    """Score the same queries asked in several forms.
+    """Score the same queries in several forms.
 
     Args:
         audio: (N, D) clips, in the order of the relevance's gallery.

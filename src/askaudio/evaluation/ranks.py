@@ -1,8 +1,8 @@
 """Ranks of the relevant items, tie-safe and in bounded memory.
 
-For every relevant item two counts are kept: how many gallery items score higher (``above``) and how many score the
+For every relevant item two counts are stored: how many gallery items score higher (``above``) and how many score the
 same (``tied``, itself included). All metrics under both tie rules follow from these, so no (Q, N) matrix is kept: a
-block of rows is scored, sorted and dropped. A block holds at most ``BLOCK_SCORES`` scores (16 M: 64 MB, twice
+block of rows is scored, sorted and discarded. A block holds at most ``BLOCK_SCORES`` scores (16 M: 64 MB, twice
 while sorting). Measured on one core: 5,225 x 1,045 in 0.07 s plus the product, see benchmarks/evaluation.
 """
 
@@ -29,7 +29,7 @@ HUB_DEPTH = 10
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the relevant items of every query stand; relevant items best first, of equal scores the lower grade first.
+    """Ranks of the relevant items of every query, best first; of equal scores the lower grade is first.
 
     Attributes:
         indptr: (Q + 1,) start of each query.
@@ -37,7 +37,7 @@ class Ranks:
         tied: (R,) gallery items with the same score, itself included.
         grades: (R,) grade of the item.
         n_gallery: N.
-        occurrences: (N,) how many queries have each gallery item among their first ``HUB_DEPTH`` (hubness).
+        occurrences: (N,) number of queries with this gallery item among their first ``HUB_DEPTH`` (hubness).
         n_constant: Queries whose scores are all equal.
     """
 
@@ -86,10 +86,10 @@ class Ranks:
         return np.where(first >= self.n_gallery, self.n_gallery + 1, first + 1)
 
     def first(self, ties: Ties = "pessimistic") -> npt.NDArray[np.float64]:
-        """(Q,) rank of the best relevant item; not retrieved counts as last place.
+        """(Q,) rank of the best relevant item; an item that was not retrieved counts as last.
 
         In expectation over a random order of a tie of t items with r relevant ones after b better items, the first
-        relevant one stands at b + (t + 1) / (r + 1).
+        relevant one has rank b + (t + 1) / (r + 1).
         """
         start = self.indptr[:-1]
         if ties == "expected":
@@ -110,7 +110,7 @@ class Ranks:
 
 
 def check_ties(ties: str) -> None:
-    """Refuse an unknown tie rule.
+    """Check the name of a tie rule.
 
     Raises:
         ConfigError: Neither ``pessimistic`` nor ``expected``.
@@ -120,7 +120,16 @@ def check_ties(ties: str) -> None:
 
 
 def ranks_of(run: Run, relevance: Relevance, progress: Progress = silent) -> Ranks:
-    """Ranks of every query's relevant items in a run (aligned to the relevance first)."""
+    """Ranks of every query's relevant items in a run.
+
+    Args:
+        run: Scores; they are brought into the order of the relevance first.
+        relevance: Q queries, N gallery items.
+        progress: Called after each block with the number of ranked queries.
+
+    Raises:
+        DataError: Ids that the relevance lacks, or a score that is NaN or infinite.
+    """
     return ranks_from_scores(run.aligned(relevance).scores, relevance, progress)
 
 
@@ -144,7 +153,7 @@ def ranks_from_scores(scores: Scores, relevance: Relevance, progress: Progress =
     Args:
         scores: (Q, N) scores; -inf marks an item that was not retrieved.
         relevance: Q queries, N gallery items.
-        progress: Called after each block with the queries done.
+        progress: Called after each block with the number of ranked queries.
 
     Raises:
         DataError: The shapes differ, or a score is NaN or +inf.
@@ -179,7 +188,7 @@ def _refuse_no_numbers(ordered: FloatArray, query_ids: tuple[str, ...]) -> None:
 
 
 def _occurrences(block: FloatArray, ordered: FloatArray) -> IntArray:
-    """(N,) how many of the block's queries have each item among their first; items of a tie at the edge all count."""
+    """(N,) number of the block's queries with each item among their first; all items tied at the last place count."""
     n_gallery = block.shape[1]
     edge = ordered[:, max(n_gallery - HUB_DEPTH, 0), None]  # (b, 1)
     return np.count_nonzero((block >= edge) & (block > -np.inf), axis=0)
@@ -188,6 +197,7 @@ def _occurrences(block: FloatArray, ordered: FloatArray) -> IntArray:
 def _rank_block(
     block: FloatArray, ordered: FloatArray, first: int, relevance: Relevance, above: IntArray, tied: IntArray
 ) -> None:
+    """Write the counts of the relevant items of a block's queries into ``above`` and ``tied``."""
     n_gallery, n_rows = block.shape[1], len(block)
     starts = relevance.indptr[first : first + n_rows + 1]
     span = slice(starts[0], starts[-1])
@@ -197,6 +207,6 @@ def _rank_block(
     for row, (a, b) in enumerate(pairwise(ends)):
         right[a:b] = ordered[row].searchsorted(own[a:b], side="right")
         left[a:b] = ordered[row].searchsorted(own[a:b], side="left")
-    lost = np.isneginf(own)
+    lost = np.isneginf(own)  # not retrieved
     above[span] = np.where(lost, n_gallery, n_gallery - right)
     tied[span] = np.where(lost, 1, right - left)

@@ -1,7 +1,7 @@
-"""Relevance: which gallery item answers which query, binary or graded, as one sparse table.
+"""Relevance: which gallery items answer which query, binary or graded, as a sparse table.
 
-Text-to-audio has captions as queries and clips as gallery; audio-to-text is the same table turned round
-(``transposed``). Kept as compressed rows, so a million clips with five captions each cost 60 MB.
+Text-to-audio has captions as queries and clips as gallery; audio-to-text is the transposed table. It is stored as
+compressed rows, so a million clips with five captions each take 60 MB.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Caption(Protocol):
 
 
 class CaptionedClip(Protocol):
-    """What evaluation needs of a clip; ``data.manifest.Clip`` has it."""
+    """Attributes of a clip that evaluation needs; ``data.manifest.Clip`` has them."""
 
     @property
     def clip_id(self) -> str:
@@ -43,12 +43,12 @@ class CaptionedClip(Protocol):
 
     @property
     def group(self) -> str:
-        """Recording that the clip was cut from; empty when it is a recording of its own."""
+        """Recording that the clip was cut from; "" for a recording of its own."""
         ...
 
     @property
     def label(self) -> str:
-        """Class label; may be empty."""
+        """Class label, or ""."""
         ...
 
 
@@ -62,11 +62,19 @@ class Relevance:
         indptr: (Q + 1,) start of each query's items in ``items``.
         items: (R,) gallery rows, ascending within a query.
         grades: (R,) grades in (0, 100]; binary relevance is grade 1 everywhere.
-        query_units: Q names of what is resampled in the bootstrap: a caption's unit is its clip, or the recording
-            that the clip was cut from.
-        gallery_units: N names, used when the table is turned round.
+        query_units: Q names of the units that the bootstrap resamples: the clip of a caption, or the recording that
+            the clip was cut from.
+        gallery_units: N names, used by the transposed table.
         texts: Text of each caption or text query, by id.
-        kind: ``caption``, ``text``, ``label``, ``given`` or ``graded``; goes into the protocol line.
+        kind: ``caption``, ``text``, ``label``, ``given`` or ``graded``; printed in the protocol line.
+
+    Example:
+        >>> from askaudio.evaluation.relevance import Relevance
+        >>> relevance = Relevance.from_dict({"a dog barks": ["dog.wav"], "an animal": ["dog.wav", "cat.wav"]})
+        >>> relevance.gallery_ids
+        ('cat.wav', 'dog.wav')
+        >>> relevance.transposed().relevant("dog.wav")
+        {'a dog barks': 1.0, 'an animal': 1.0}
     """
 
     query_ids: tuple[str, ...]
@@ -126,7 +134,7 @@ class Relevance:
         return {self.gallery_ids[i]: float(g) for i, g in zip(self.items[span], self.grades[span], strict=True)}
 
     def transposed(self) -> Relevance:
-        """The other direction: gallery items become queries. Items that answer no query stay out of the queries."""
+        """The other direction: gallery items become queries. Items that answer no query are left out."""
         rows = np.repeat(np.arange(self.n_queries), self.counts)
         order = np.lexsort((rows, self.items))
         counts = np.bincount(self.items, minlength=self.n_gallery)
@@ -144,7 +152,7 @@ class Relevance:
         )
 
     def at_least(self, grade: float) -> Relevance:
-        """Binary relevance of the items of this grade or more; queries without one are left out."""
+        """Binary relevance of the items of at least this grade; queries without such an item are left out."""
         keep = self.grades >= grade
         counts = np.bincount(np.repeat(np.arange(self.n_queries), self.counts)[keep], minlength=self.n_queries)
         rows = np.flatnonzero(counts)
@@ -165,9 +173,9 @@ class Relevance:
         """Text-to-audio relevance of captioned clips.
 
         Args:
-            clips: The gallery, in order; clips without a caption (or label) stay in it as distractors.
-            by: ``caption``: every caption is a query and its own clip the one answer (the field's protocol);
-                ``text``: every distinct text is a query and all clips that carry it are answers;
+            clips: The gallery, in order; clips without a caption (or label) remain in it as distractors.
+            by: ``caption``: every caption is a query and its own clip the only answer (the usual protocol);
+                ``text``: every distinct text is a query, answered by all clips that have it;
                 ``label``: every distinct label is a query (underscores read as spaces), answered by its clips.
         """
         clips = list(clips)
@@ -246,7 +254,7 @@ class Relevance:
         Args:
             judged: Judgements; a grade of 0 is the same as no entry.
             gallery_ids: The gallery; default every judged id, sorted. Pass it whenever the gallery has other items too.
-            kind: Word for the protocol line.
+            kind: Word in the protocol line.
 
         Raises:
             DataError: An id that is not in the gallery, a grade outside 0..100, a query without an answer.

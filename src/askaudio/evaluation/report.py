@@ -1,7 +1,7 @@
-"""Report: what one system scored, with counts, intervals and protocol, kept per query so that it can be compared.
+"""Report: the metrics of one system with counts, intervals and protocol; per query, so that systems can be compared.
 
 ``report["t2a/R@10"]`` is a share between 0 and 1; tables print percent. On disk a report is ``report.json`` (numbers
-for people and machines) and ``ranks.npz`` (where each relevant item stood: every metric follows from it).
+for people and machines) and ``ranks.npz`` (the rank of each relevant item, from which every metric follows).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.core.types import Json
-from askaudio.evaluation import metrics as metric_room
+from askaudio.evaluation import metrics as metric_functions
 from askaudio.evaluation.metrics import DEFAULT_METRICS, Values
 from askaudio.evaluation.ranks import Ranks, Ties
 from askaudio.evaluation.significance import bootstrap, interval, unit_rows
@@ -30,10 +30,10 @@ _RANK_PARTS = ("indptr", "above", "tied", "grades", "occurrences")
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction's outcome.
+    """Result of one direction.
 
     Attributes:
-        ranks: Where the relevant items stood.
+        ranks: Ranks of the relevant items.
         query_ids: Q ids.
         query_units: Q names of the resampled unit (clip or recording).
         relevance: ``Relevance.fingerprint``: two reports are comparable where it is the same.
@@ -47,7 +47,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of an evaluation.
+    """Result of an evaluation.
 
     Attributes:
         name: Name of the system.
@@ -57,9 +57,9 @@ class Report:
         n_clips: Clips in the gallery.
         n_captions: Captions (or text queries).
         n_missing_clips: Clips of the data that could not be scored, and so are not in the gallery.
-        protocol: How it was measured, in words, by name.
-        checks: Collapse and sanity figures by name, see ``sanity``.
-        warnings: What a reader must know before trusting the numbers.
+        protocol: Descriptions of the measurement, by name.
+        checks: Values of the sanity checks by name, see ``sanity``.
+        warnings: Problems that a reader must know before using the numbers.
     """
 
     name: str
@@ -75,24 +75,28 @@ class Report:
 
     @property
     def primary_metric(self) -> str:
-        """The number by which checkpoints are chosen."""
+        """The metric by which checkpoints are chosen."""
         return PRIMARY if "t2a" in self.directions else "a2t/mAP@10"
 
     @property
     def greater_is_better(self) -> bool:
         """Direction of the primary metric."""
-        return metric_room.greater_is_better(self.primary_metric)
+        return metric_functions.greater_is_better(self.primary_metric)
 
     def per_query(self, metric: str) -> Values:
-        """(Q,) values of a metric such as ``t2a/R@10``, in the order of ``directions[...].query_ids``."""
+        """(Q,) values of a metric such as ``t2a/R@10``, in the order of ``directions[...].query_ids``.
+
+        Raises:
+            ConfigError: Unknown metric, or a direction that was not evaluated.
+        """
         direction, name = split_metric(metric)
         if direction not in self.directions:
             raise ConfigError(f"{self.name} was not scored {NAMES[direction]}; it has {', '.join(self.directions)}")
-        return metric_room.per_query(self.directions[direction].ranks, name, self.ties)
+        return metric_functions.per_query(self.directions[direction].ranks, name, self.ties)
 
     def __getitem__(self, metric: str) -> float:
-        """One number, for example ``report["a2t/R@1"]``."""
-        return metric_room.aggregate(self.per_query(metric), metric)
+        """Value of a metric over all queries, for example ``report["a2t/R@1"]``."""
+        return metric_functions.aggregate(self.per_query(metric), metric)
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -113,7 +117,7 @@ class Report:
         return found
 
     def counts_line(self) -> str:
-        """Counts that belong beside every number."""
+        """Counts of clips and captions, to be printed beside every number."""
         missing = f", missing clips: {self.n_missing_clips:,}" if self.n_missing_clips else ""
         return f"{self.n_clips:,} clips, {self.n_captions:,} captions{missing}"
 
@@ -169,7 +173,7 @@ class Report:
         """Read a saved report.
 
         Raises:
-            DataError: A file is missing or is not what ``save`` writes.
+            DataError: A file is missing or was not written by ``save``.
         """
         folder = Path(folder)
         about = read_json(folder / "report.json")
@@ -190,7 +194,7 @@ class Report:
             )
         except (KeyError, ValueError, OSError) as error:
             raise DataError(
-                f"{folder} is not a complete report ({error}); make it again with: askaudio evaluate ... --out {folder}"
+                f"{folder} is not a complete report ({error}); repeat: askaudio evaluate ... --out {folder}"
             ) from error
 
 
@@ -215,7 +219,7 @@ def split_metric(metric: str) -> tuple[str, str]:
 
 
 def show(value: float, metric: str) -> str:
-    """A value as it is printed: percent with one decimal; ranks as they are."""
+    """Format a value: percent with one decimal; ranks with one decimal."""
     if metric.endswith(("MedR", "MeanR")):
         return f"{value:.1f}"
     return f"{100 * value:.1f}"

@@ -1,4 +1,4 @@
-"""Run: what a system answered, query_id -> gallery_id -> score, from a matrix, embeddings or ranked lists."""
+"""Run: the scores of a system, query_id -> gallery_id -> score, from a matrix, embeddings or ranked lists."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from askaudio.evaluation.scores import DenseScores, EmbeddingScores, Scores, Spa
 
 @dataclass(frozen=True)
 class Run:
-    """Scores with ids. Make one by ``from_matrix``, ``from_embeddings`` or ``from_dict``.
+    """Scores with ids. Created by ``from_matrix``, ``from_embeddings`` or ``from_dict``.
 
     Attributes:
         query_ids: Q ids.
         gallery_ids: N ids.
-        scores: Where the (Q, N) scores come from.
+        scores: Source of the (Q, N) scores.
         name: Name of the system.
+
+    Example:
+        >>> from askaudio.evaluation.run import Run
+        >>> run = Run.from_dict({"a dog barks": {"dog.wav": 0.9, "cat.wav": 0.1}}, name="mine")
+        >>> run.top(1)["a dog barks"].keys()
+        dict_keys(['dog.wav'])
+        >>> Run.from_embeddings([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], ["q"], ["a", "b"]).top(2)
+        {'q': {'a': 1.0, 'b': 0.0}}
     """
 
     query_ids: tuple[str, ...]
@@ -41,7 +49,17 @@ class Run:
     def from_matrix(
         cls, scores: npt.ArrayLike, query_ids: Iterable[str], gallery_ids: Iterable[str], name: str = "run"
     ) -> Run:
-        """Run from a full (Q, N) score matrix, higher is better."""
+        """Run from a full score matrix.
+
+        Args:
+            scores: (Q, N) scores; higher is better.
+            query_ids: Q ids.
+            gallery_ids: N ids.
+            name: Name of the system.
+
+        Raises:
+            DataError: The numbers of ids do not fit the matrix.
+        """
         return cls(tuple(query_ids), tuple(gallery_ids), DenseScores(np.asarray(scores, dtype=np.float32)), name)
 
     @classmethod
@@ -53,13 +71,28 @@ class Run:
         gallery_ids: Iterable[str],
         name: str = "run",
     ) -> Run:
-        """Run from embeddings (Q, D) and (N, D): the score is the cosine."""
+        """Run from embeddings; the score is the cosine.
+
+        Args:
+            queries: (Q, D) embeddings.
+            gallery: (N, D) embeddings.
+            query_ids: Q ids.
+            gallery_ids: N ids.
+            name: Name of the system.
+
+        Raises:
+            DataError: Shapes that do not fit, or a value that is not finite.
+        """
         scores = EmbeddingScores.of(queries, gallery)
         return cls(tuple(query_ids), tuple(gallery_ids), scores, name)
 
     @classmethod
     def from_dict(cls, lists: Mapping[str, Mapping[str, float]], name: str = "run") -> Run:
-        """Run from ``{query_id: {gallery_id: score}}``; what is not listed counts as not retrieved."""
+        """Run from ranked lists ``{query_id: {gallery_id: score}}``; items that are not listed count as not retrieved.
+
+        Raises:
+            DataError: A score that is not finite.
+        """
         gallery = sorted({g for row in lists.values() for g in row})
         place = {g: i for i, g in enumerate(gallery)}
         counts = [len(row) for row in lists.values()]
@@ -72,7 +105,7 @@ class Run:
 
     @property
     def is_sparse(self) -> bool:
-        """True for ranked lists, which cannot be turned round."""
+        """True for ranked lists, which cannot be transposed."""
         return isinstance(self.scores, SparseScores)
 
     def transposed(self) -> Run:
@@ -86,10 +119,10 @@ class Run:
     def aligned(self, relevance: Relevance) -> Run:
         """The same scores in the order of ``relevance``.
 
-        A query without a row stays, with an empty list (it will count as a miss).
+        A query without a row is kept with an empty list (it then counts as a miss).
 
         Raises:
-            DataError: A query or gallery id that the relevance does not know; a full matrix with a hole.
+            DataError: A query or gallery id that the relevance lacks; a full matrix without a column for every item.
         """
         if self.query_ids == relevance.query_ids and self.gallery_ids == relevance.gallery_ids:
             return self
@@ -101,18 +134,18 @@ class Run:
             missing = relevance.gallery_ids[int(np.flatnonzero(columns < 0)[0])]
             raise DataError(
                 f"run {self.name}: {int((columns < 0).sum())} items of the gallery have no column (first: {missing}); "
-                "score the whole pool, or take these clips out of the data"
+                "score the whole gallery, or remove these clips from the data"
             )
         scores = self.scores.reordered(rows, columns)
         return Run(relevance.query_ids, relevance.gallery_ids, scores, self.name)
 
     def _refuse_unknown(self, ids: Sequence[str], known: Sequence[str], what: str) -> None:
-        strangers = set(ids).difference(known)
-        if strangers:
-            first = next(i for i in ids if i in strangers)
+        unknown = set(ids).difference(known)
+        if unknown:
+            first = next(i for i in ids if i in unknown)
             raise DataError(
-                f"run {self.name}: {what} {first!r} is not in the data ({len(strangers)} such ids); "
-                "is it a run of another split or another pool?"
+                f"run {self.name}: {what} {first!r} is not in the data ({len(unknown)} such ids); "
+                "is it a run of another split or another gallery?"
             )
 
     def of_queries(self, query_ids: Sequence[str]) -> Run:
@@ -137,6 +170,6 @@ class Run:
         return lists
 
 
-def _places(wanted: Sequence[str], have: Sequence[str]) -> npt.NDArray[np.int64]:
-    place = {x: i for i, x in enumerate(have)}
-    return np.array([place.get(x, -1) for x in wanted], dtype=np.int64)
+def _places(ids: Sequence[str], available: Sequence[str]) -> npt.NDArray[np.int64]:
+    place = {x: i for i, x in enumerate(available)}
+    return np.array([place.get(x, -1) for x in ids], dtype=np.int64)

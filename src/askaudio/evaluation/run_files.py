@@ -1,4 +1,4 @@
-"""Run, judgement and embedding files: other people's systems are scored without code.
+"""Run, judgement and embedding files, so that any system can be scored without code.
 
 | suffix | a run holds | judgements hold |
 |---|---|---|
@@ -6,7 +6,7 @@
 | .jsonl | ``{"query_id": "q", "scores": {"clip": 0.9}}`` | ``{"query_id": "q", "relevant": {"clip": 100}}`` or a list |
 | .csv .tsv .parquet | columns query_id, clip_id, score | columns query_id, clip_id, grade |
 
-Embeddings are an ``.npz`` with ``ids`` (N,) texts and ``embeddings`` (N, D) numbers.
+Embeddings are an ``.npz`` with ``ids`` (N,) strings and ``embeddings`` (N, D) numbers.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from askaudio.evaluation.scores import SparseScores
 
 
 def read_run(path: Path | str, relevance: Relevance | None = None, name: str | None = None) -> Run:
-    """Read a run file; the rank column of TREC is not used, the score decides.
+    """Read a run file. The rank column of TREC files is ignored; items are ranked by score.
 
     Args:
-        path: File; its suffix says the format.
-        relevance: Data that the ids must belong to; unknown ids are then refused with their line.
+        path: File; its suffix determines the format.
+        relevance: Relevance whose ids are allowed; unknown ids are refused with their line.
         name: Name of the system; default the file's name.
 
     Raises:
-        DataError: Wrong columns, a score that is no finite number, a pair twice, an unknown id: with file and line.
+        DataError: Wrong columns, a score that is not finite, a repeated pair, an unknown id; with file and line.
     """
     path = Path(path)
     rows = Rows.read(path, "score")
@@ -52,11 +52,11 @@ def read_run(path: Path | str, relevance: Relevance | None = None, name: str | N
 
 
 def read_qrels(path: Path | str, gallery_ids: Iterable[str] | None = None) -> Relevance:
-    """Read judgements: grades 0 and 1 are binary, anything up to 100 is graded; grade 0 is the same as no row.
+    """Read judgements. Grades of 0 and 1 only are binary relevance, else grades go up to 100; 0 equals no row.
 
     Args:
-        path: File; its suffix says the format.
-        gallery_ids: The pool; default the judged clips only.
+        path: File; its suffix determines the format.
+        gallery_ids: Ids of the gallery; default the judged clips only.
 
     Raises:
         DataError: As ``read_run``; a grade outside 0..100; a query without a relevant clip.
@@ -82,6 +82,11 @@ def read_qrels(path: Path | str, gallery_ids: Iterable[str] | None = None) -> Re
 
 def write_run(run: Run, path: Path | str, depth: int = 100) -> None:
     """Write the best ``depth`` items of every query in one atomic step; scores keep all float32 digits.
+
+    Args:
+        run: The run.
+        path: File; its suffix determines the format.
+        depth: Largest number of items a query.
 
     Raises:
         DataError: Unknown suffix; an id with a space in a TREC file.
@@ -110,7 +115,9 @@ def _write_trec(lists: dict[str, dict[str, float]], name: str, file: TextIO, pat
     for query, scores in lists.items():
         for rank, (clip, score) in enumerate(scores.items(), start=1):
             if len(f"{query} {clip}".split()) != 2:
-                raise DataError(f"{path}: ids with spaces ({query!r}, {clip!r}) do not fit TREC; write .jsonl or .csv")
+                raise DataError(
+                    f"{path}: ids with spaces ({query!r}, {clip!r}) cannot be written as TREC; use .jsonl or .csv"
+                )
             file.write(f"{query} Q0 {clip} {rank} {score:.9g} {tag}\n")
 
 
@@ -132,16 +139,16 @@ def read_embeddings(path: Path | str) -> tuple[tuple[str, ...], FloatArray]:
         DataError: Missing arrays, pickled objects, lengths that differ, an id twice, values that are not finite.
     """
     path = Path(path)
-    mend = "write it with numpy.savez(path, ids=array of N texts, embeddings=array (N, D))"
+    fix = "write it with numpy.savez(path, ids=array of N texts, embeddings=array (N, D))"
     try:
         with np.load(path, allow_pickle=False) as arrays:
             ids, table = arrays["ids"], arrays["embeddings"]
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (KeyError, ValueError, OSError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} does not hold plain 'ids' and 'embeddings' ({error}); {mend}") from error
+        raise DataError(f"{path} does not contain plain arrays 'ids' and 'embeddings' ({error}); {fix}") from error
     if ids.dtype.kind != "U" or ids.ndim != 1 or table.dtype.kind != "f" or table.shape[:-1] != ids.shape:
-        raise DataError(f"{path}: got ids {ids.dtype}{ids.shape}, embeddings {table.dtype}{table.shape}; {mend}")
+        raise DataError(f"{path}: got ids {ids.dtype}{ids.shape}, embeddings {table.dtype}{table.shape}; {fix}")
     names, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise DataError(f"{path}: id {str(names[counts > 1][0])!r} occurs twice; ids must be unique")
@@ -152,6 +159,12 @@ def read_embeddings(path: Path | str) -> tuple[tuple[str, ...], FloatArray]:
 
 
 def write_embeddings(path: Path | str, ids: Iterable[str], embeddings: npt.ArrayLike) -> None:
-    """Write ids and embeddings (N, D) as an ``.npz`` in one atomic step."""
+    """Write ids and embeddings as an ``.npz`` in one atomic step.
+
+    Args:
+        path: File to write.
+        ids: N ids.
+        embeddings: (N, D) numbers.
+    """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, ids=np.array(list(ids), dtype=str), embeddings=np.asarray(embeddings, dtype=np.float32))

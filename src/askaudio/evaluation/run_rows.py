@@ -1,7 +1,7 @@
 """Rows of run and judgement files: (line, query_id, clip_id, value) from TREC, JSON lines, CSV, TSV and parquet.
 
-Strict on purpose: a file that is half understood gives numbers that are half right. Whatever is wrong is refused with
-file and line and what to write instead.
+The readers are strict, because a file that is read only in part gives wrong numbers. Every error names file and line
+and the expected form.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from askaudio.core.errors import DataError
 from askaudio.core.extras import require
 from askaudio.core.types import IntArray
 
-# clip_id None: the query is there, with an empty list
+# clip_id None: a query with an empty list
 Row: TypeAlias = tuple[int, str, str | None, float]
 SUFFIXES = {
     ".trec": "trec", ".run": "trec", ".txt": "trec", ".qrels": "trec",
@@ -40,18 +40,18 @@ def file_format(path: Path) -> str:
     try:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
-        raise DataError(f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)}") from None
+        raise DataError(f"{path}: unknown format; the file name must end in one of {', '.join(SUFFIXES)}") from None
 
 
 def read_rows(path: Path, value: str) -> Iterator[Row]:
     """Rows of a file.
 
     Args:
-        path: File; its suffix says the format.
+        path: File; its suffix determines the format.
         value: Name of the number column: ``score`` in a run, ``grade`` in judgements.
 
     Raises:
-        DataError: The file is missing, or a row is not what it should be (with its line).
+        DataError: The file is missing, or a row is malformed (with its line).
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist (or is a folder)")
@@ -73,7 +73,7 @@ def _trec(path: Path, value: str) -> Iterator[Row]:
             if len(parts) != len(expected):
                 raise DataError(
                     f"{path}:{line}: expected {len(expected)} columns '{TREC[value]}', got {len(parts)}; "
-                    "ids with spaces cannot stand in a TREC file, write JSON lines or CSV instead"
+                    "ids with spaces cannot be written as TREC; use JSON lines or CSV"
                 )
             yield line, parts[0], parts[clip], _number(parts[number], value, path, line)
 
@@ -158,7 +158,7 @@ def _number(text: Any, value: str, path: Path, line: int) -> float:
         number = float("nan")
     if not np.isfinite(number):
         raise DataError(
-            f"{path}:{line}: {value} must be a finite number, got {text!r}; leave out what the system did not score"
+            f"{path}:{line}: {value} must be a finite number, got {text!r}; leave out pairs without a score"
         )
     return number
 
@@ -174,7 +174,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class Rows:
-    """Rows as arrays: 32 bytes a row, so a full 5,225 x 1,045 run needs 175 MB, not gigabytes of dicts."""
+    """Rows as arrays of 32 bytes a row: a full 5,225 x 1,045 run takes 175 MB instead of gigabytes of dicts."""
 
     path: Path
     query_of: dict[str, int] = field(default_factory=dict)
@@ -186,7 +186,11 @@ class Rows:
 
     @classmethod
     def read(cls, path: Path, value: str) -> Rows:
-        """Read a file and refuse an empty one, and a pair that occurs twice."""
+        """Read a file.
+
+        Raises:
+            DataError: The file has no rows, or a pair occurs twice.
+        """
         self = cls(path)
         for line, query, clip, number in read_rows(path, value):
             row = self.query_of.setdefault(query, len(self.query_of))
@@ -215,19 +219,23 @@ class Rows:
         )
 
     def refuse_unknown(self, known_queries: Iterable[str], known_clips: Iterable[str]) -> None:
-        """Refuse ids outside the data, naming the first line that has one."""
+        """Check that all ids belong to the data.
+
+        Raises:
+            DataError: An unknown id, with the first line that has one.
+        """
         for ids, column, known, what in (
             (self.query_of, self.queries, set(known_queries), "query"),
             (self.clip_of, self.clips, set(known_clips), "clip"),
         ):
-            strangers = {place: name for name, place in ids.items() if name not in known}
-            if strangers:
-                row = next((i for i, place in enumerate(column) if place in strangers), None)
+            unknown = {place: name for name, place in ids.items() if name not in known}
+            if unknown:
+                row = next((i for i, place in enumerate(column) if place in unknown), None)
                 where = f":{self.lines[row]}" if row is not None else ""
-                name = strangers[column[row]] if row is not None else next(iter(strangers.values()))
+                name = unknown[column[row]] if row is not None else next(iter(unknown.values()))
                 raise DataError(
-                    f"{self.path}{where}: {what} {name!r} is not in the data ({len(strangers)} such ids of "
-                    f"{len(ids)}); is it a run of another split, another version or another pool?"
+                    f"{self.path}{where}: {what} {name!r} is not in the data ({len(unknown)} such ids of "
+                    f"{len(ids)}); is it a run of another split, another version or another gallery?"
                 )
 
     def sorted(self) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:

@@ -1,7 +1,8 @@
-"""Collapse and sanity checks that run in every evaluation, with a warning in words for each finding.
+"""Sanity checks that run in every evaluation, with a warning in words for each finding.
 
-A text tower whose vectors are all alike (mean cosine .9993) and 905 empty queries have both passed unseen through a
-public benchmark; these figures cost a few milliseconds (the effective rank about 50 ms at D = 512).
+They detect collapsed embeddings, constant scores, ties, hubs and empty or shared texts. A public benchmark has
+published results of a text tower whose vectors are nearly equal (mean cosine .9993), and of 905 empty queries. The
+checks cost a few milliseconds (the effective rank about 50 ms at D = 512).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Checks = dict[str, float]
 
 
 def mean_pair_cosine(rows: npt.ArrayLike) -> float:
-    """Mean cosine of all pairs of different rows (N, D): near 1, all rows are one vector. Costs N D, not N N D."""
+    """Mean cosine of all pairs of different rows (N, D); near 1 all rows are nearly equal. Cost: O(N D)."""
     unit = normalise_rows(rows)
     if len(unit) < 2:
         return 0.0
@@ -32,9 +33,9 @@ def mean_pair_cosine(rows: npt.ArrayLike) -> float:
 
 
 def effective_rank(rows: npt.ArrayLike) -> float:
-    """exp(entropy of the normalised singular values) of rows (N, D) scaled to length 1: dimensions really in use.
+    """exp(entropy of the normalised singular values) of rows (N, D) scaled to length 1: dimensions in use.
 
-    Taken over at most 2,000 rows, evenly spaced.
+    Computed on at most 2,000 rows, evenly spaced.
 
     Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
     """
@@ -50,7 +51,7 @@ def effective_rank(rows: npt.ArrayLike) -> float:
 
 
 def hubness_skew(ranks: Ranks) -> float:
-    """Skewness of how often each gallery item is among the first ten: large when few items answer every query.
+    """Skewness of how often gallery items are among the first ten; large if few items fill all answers.
 
     Source: Radovanovic, Nanopoulos and Ivanovic, "Hubs in space", JMLR 11, 2010.
     """
@@ -67,7 +68,7 @@ def check_embeddings(audio: npt.ArrayLike, text: npt.ArrayLike) -> Checks:
 
 
 def check_ranks(ranks: Mapping[str, Ranks]) -> Checks:
-    """For each direction: constant and tied queries, hubness skewness, share of queries with the largest hub."""
+    """For each direction: constant and tied queries, hubness skewness, share of the largest hub."""
     found: Checks = {}
     for d, r in ranks.items():
         found[f"{d} queries with constant scores"] = r.n_constant
@@ -78,7 +79,7 @@ def check_ranks(ranks: Mapping[str, Ranks]) -> Checks:
 
 
 def check_texts(relevance: Relevance) -> Checks:
-    """Empty texts, and texts that several queries with different answers share; nothing when no text is known."""
+    """Empty texts, and texts that several queries with different answers share; {} where no texts are known."""
     if not relevance.texts:
         return {}
     answers: dict[str, set[tuple[int, ...]]] = {}
@@ -96,7 +97,7 @@ def check_texts(relevance: Relevance) -> Checks:
 
 
 def warnings_of(checks: Mapping[str, float], relevance: Relevance) -> list[str]:
-    """One sentence for each finding that a reader must know before trusting the numbers."""
+    """One sentence for each check value that is out of range."""
     found: list[str] = []
     for side in ("audio", "text"):
         cosine, rank = checks.get(f"{side} mean pair cosine", 0.0), checks.get(f"{side} effective rank", np.inf)
@@ -120,7 +121,7 @@ def warnings_of(checks: Mapping[str, float], relevance: Relevance) -> list[str]:
             found.append(f"{d} has hubs: one item is among the first {HUB_DEPTH} of {share:.0%} of all queries")
     if checks.get("empty texts"):
         found.append(
-            f"{checks['empty texts']:.0f} of {relevance.n_queries:,} query texts are empty; they can only miss"
+            f"{checks['empty texts']:.0f} of {relevance.n_queries:,} query texts are empty; they can only be misses"
         )
     if checks.get("texts shared by clips"):
         found.append(

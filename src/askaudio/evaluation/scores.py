@@ -1,4 +1,4 @@
-"""Where scores come from: a full matrix, two embedding tables, or sparse rows; all give blocks of rows on demand.
+"""Sources of scores: a full matrix, two embedding tables, or ranked lists; all return blocks of rows on demand.
 
 Embedding scores are summed in float64 and rounded to float32: a row's score then does not depend on the block it was
 computed in, and equal clips get equal scores (in plain float32 they differ in the last bit, which breaks ties at
@@ -35,7 +35,7 @@ class Scores(Protocol):
         ...
 
     def reordered(self, rows: IntArray, columns: IntArray) -> Scores:
-        """Rows and columns in another order; row -1 stands for a query with an empty list."""
+        """Rows and columns in another order; row -1 is a query with an empty list."""
         ...
 
 
@@ -119,7 +119,11 @@ class EmbeddingScores:
         return EmbeddingScores(self.gallery, self.queries)
 
     def reordered(self, rows: IntArray, columns: IntArray) -> EmbeddingScores:
-        """Rows and columns in another order."""
+        """Rows and columns in another order.
+
+        Raises:
+            DataError: A query without a row.
+        """
         if (rows < 0).any():
             raise DataError("embedding scores have a value for every pair: a query cannot be missing")
         return EmbeddingScores(self.queries[rows], self.gallery[columns])
@@ -127,7 +131,7 @@ class EmbeddingScores:
 
 @dataclass(frozen=True)
 class SparseScores:
-    """Ranked lists: for each query some gallery rows with scores; what is not listed was not retrieved.
+    """Ranked lists: for each query some gallery rows with scores; items that are not listed were not retrieved.
 
     Attributes:
         n_gallery: N.
@@ -155,14 +159,19 @@ class SparseScores:
         return out
 
     def transposed(self) -> SparseScores:
-        """Refused: the best clips of a text are not the best texts of a clip."""
+        """Not possible: the best clips of a text are not the best texts of a clip.
+
+        Raises:
+            DataError: Always.
+        """
         raise DataError(
-            "ranked lists of clips for texts do not tell the ranking of texts for clips; "
+            "ranked lists of clips for texts do not determine the ranking of texts for clips; "
             "score audio-to-text from its own run file, or from a full score matrix or embeddings"
         )
 
     def reordered(self, rows: IntArray, columns: IntArray) -> SparseScores:
         """Rows in another order; ``columns[new] = old``, -1 where the new gallery item was never retrieved."""
+        # compressed rows: ``take`` lists the positions in ``items`` of the new rows one after the other
         new_of_old = np.full(self.n_gallery, -1)
         new_of_old[columns[columns >= 0]] = np.flatnonzero(columns >= 0)
         counts = np.where(rows < 0, 0, np.diff(self.indptr)[rows])

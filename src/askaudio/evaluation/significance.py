@@ -1,7 +1,7 @@
-"""How sure a number is: paired bootstrap over clips, over seeds, or both; Holm correction.
+"""Confidence intervals and tests: paired bootstrap over clips, over seeds, or both; Holm correction.
 
-Captions of one clip rise and fall together, so what is resampled is the clip (the unit), never the caption: treating
-5,225 captions as independent makes intervals up to half too narrow. All systems and metrics share the drawn clips, so
+Captions of one clip are correlated, so the resampled unit is the clip, never the caption: intervals of 5,225 captions
+that are treated as independent are up to half too narrow. All systems and metrics share the drawn clips, so that
 differences are paired. 10,000 resamples of 5,225 captions in 1,045 clips take about 0.3 s on one core, MedR 0.6 s.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 16; Holm, Scand. J. Stat. 6, 1979;
@@ -24,7 +24,7 @@ Over = Literal["clips", "seeds", "both"]
 OVER: tuple[Over, ...] = ("clips", "seeds", "both")
 RESAMPLES = 10_000
 _LEVEL = 0.95  # of intervals
-_CHUNK = 1 << 21  # drawn units held at once
+_CHUNK = 1 << 21  # drawn units in memory at once
 
 
 def unit_rows(units: Sequence[str]) -> IntArray:
@@ -87,7 +87,7 @@ def _check(tables: list[Floats], units: IntArray, over: str, resamples: int) -> 
 
 
 def _draws(n_units: int, resamples: int, rng: np.random.Generator, step: int) -> Iterator[tuple[slice, IntArray]]:
-    """Chunks of (step, units) counts: how often each unit was drawn."""
+    """Chunks of counts (step, units): how often each unit was drawn."""
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         drawn = rng.integers(0, n_units, size=(rows, n_units))

@@ -1,4 +1,4 @@
-"""Expected metric values of one query when tied items stand in random order, in closed form.
+"""Expected metric values of one query with tied items in random order, in closed form.
 
 A query is a list of tie groups of its relevant items, best first. A group has b better items, t tied ones and the
 grades of its r relevant ones. A constant model is one group of all N items and so scores exactly chance.
@@ -32,11 +32,11 @@ class TieGroup:
 
     @property
     def n_relevant(self) -> int:
-        """The number r."""
+        """Number r of relevant items."""
         return len(self.grades)
 
     def slots(self, k: int | None) -> int:
-        """How many of the tied items stand within the first k."""
+        """Number of tied items within the first k."""
         return self.tied if k is None else min(max(k - self.above, 0), self.tied)
 
     def ranks(self, k: int | None) -> np.ndarray:

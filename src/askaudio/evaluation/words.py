@@ -1,10 +1,10 @@
-"""Content words of captions: lower-case words without the small grammatical ones. No language model, no downloads."""
+"""Content words of captions: lower-case words without stop words. No language model, no downloads."""
 
 from __future__ import annotations
 
 import re
 
-# Articles, pronouns, prepositions, auxiliaries, and the words that captions use for "there is a sound of ..." and time.
+# Articles, pronouns, prepositions, auxiliaries, and words of captions that refer to sound as such or to time.
 _STOP = (
     "a about above after again all along also am an and another any are around as at away back be because been before "
     "behind being below beneath between beyond both but by can could did do does doing done down during each either "
@@ -29,6 +29,6 @@ def words(text: str) -> list[str]:
 
 
 def content_words(text: str) -> list[str]:
-    """Words that are not grammatical, in order and with repeats; a possessive 's is cut off."""
+    """Words that are not stop words, in order and with repeats; a possessive 's is removed."""
     plain = (w.removesuffix("'s") for w in words(text))
     return [w for w in plain if w not in STOP_WORDS and len(w) > 1]

@@ -131,7 +131,7 @@ def test_errors_say_what_was_looked_for(tmp_path):
         read_audiocaps(tmp_path)
     make_audiocaps(tmp_path)
     shutil.rmtree(tmp_path / "audio")
-    with pytest.raises(DataError, match=r"24 listed without audio; the first file expected: -id_0000000_0.wav"):
+    with pytest.raises(DataError, match=r"24 listed without audio; the first expected file: -id_0000000_0.wav"):
         open_dataset(f"audiocaps:{tmp_path}")
 
 

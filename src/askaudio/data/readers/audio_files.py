@@ -1,6 +1,6 @@
-"""The audio files under a folder, found by the many names that one clip has in different copies of a corpus.
+"""Index of the audio files under a folder, to find a clip by any of the names that copies of a corpus use for it.
 
-The folder is walked once; looking a clip up is a dictionary access, so 50,000 clips take well under a second.
+The folder is walked once; each lookup is a dictionary access, so 50,000 clips take well under a second.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ AUDIO_SUFFIXES = frozenset(
 
 
 def is_audio(path: Path | str) -> bool:
-    """Whether the file name ends like an audio file."""
+    """Whether the suffix of a file name is one of ``AUDIO_SUFFIXES``."""
     return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
 
 
 def name_key(name: str) -> str:
-    """A file name as it is compared: composed Unicode (macOS decomposes), no blanks at its ends."""
+    """Normal form of a file name for comparison: composed Unicode (macOS decomposes), stripped of blanks."""
     return unicodedata.normalize("NFC", name).strip()
 
 
 def stem(name: str) -> str:
-    """The last part of a path without its audio suffix; other suffixes are kept ("rain 1.5" has none)."""
+    """The last part of a path without its audio suffix; other suffixes are kept ("rain 1.5" has no suffix)."""
     name = name.replace("\\", "/").rsplit("/", 1)[-1]
     return name_key(os.path.splitext(name)[0] if is_audio(name) else name)
 
 
 class AudioFiles:
-    """Index of the audio files below ``root``, hidden files and folders left out.
+    """Index of the audio files below ``root``, without hidden files and folders.
 
     Args:
         root: Folder; links to folders are followed, each real folder once.
@@ -75,12 +75,12 @@ class AudioFiles:
         return table
 
     def find(self, stems: Iterable[str], split: Split | None = None, strict: bool = False) -> Path | None:
-        """The file of the first stem that exists; of several, the one in a folder named like ``split``.
+        """Find the file of the first stem that exists; of several, the one in a folder named like ``split``.
 
         Args:
-            stems: Names without folder and suffix, the surest first.
+            stems: Names without folder and suffix, in order of preference.
             split: Split of the clip.
-            strict: Never take a file from a folder named like another split (names are not unique over splits).
+            strict: Ignore files in folders named like another split (for corpora whose names repeat across splits).
 
         Returns:
             The path, or None.
@@ -94,7 +94,7 @@ class AudioFiles:
         return None
 
     def only(self, name: str) -> Path | None:
-        """The one file with this stem; None where there is none, or several (which of them would be a guess)."""
+        """The file with this stem; None where no file or several files have it, because a choice would be a guess."""
         paths = self._by_stem.get(name_key(name), [])
         return paths[0] if len(paths) == 1 else None
 

@@ -1,4 +1,4 @@
-"""AudioCaps (Kim et al., NAACL 2019) from a folder that the user has: official CSVs, audio under its usual names.
+"""AudioCaps (Kim et al., NAACL 2019) from a local folder: official CSVs, audio under its usual names.
 
     ROOT/dataset/{train,val,test}.csv      version v1 (also ROOT/v1/, or the CSVs in ROOT itself)
     ROOT/dataset2.0/{train,val,test}.csv   version v2 (also ROOT/v2/)
@@ -6,7 +6,7 @@
     ROOT/**/*.wav (flac, opus, mp3, ...)   <youtube_id>_<start>, Y<youtube_id>, <youtube_id>_<start>_<end>,
                                            <youtube_id>, <audiocap_id>; start and end in seconds or milliseconds
 
-Clips of YouTube disappear; those without audio are counted as missing. Nothing is downloaded.
+Videos are removed from YouTube over time; clips without audio are recorded as missing. Nothing is downloaded.
 
 Source: https://github.com/cdjkim/audiocaps (columns audiocap_id, youtube_id, start_time, caption).
 """
@@ -42,12 +42,12 @@ _LICENCE = "captions MIT; audio belongs to the uploaders of YouTube"
 
 
 def find_tables(root: Path, version: str | None) -> tuple[str, dict[Split, Path]]:
-    """Which version lies under ``root``, and its CSV of each split.
+    """The version that is found under ``root``, and its CSV of each split.
 
-    CSVs in ``root`` itself are v2 where no caption has a capital letter (v2.0 is in lower case throughout).
+    CSVs in ``root`` itself count as v2 if no caption has a capital letter (v2.0 is in lower case throughout).
 
     Raises:
-        DataError: No CSV of the version (of any version, if none is asked for) is there.
+        DataError: No CSV of the version (or of any version, if it is None) was found.
     """
     if version is not None and version not in VERSIONS:
         raise DataError(f"AudioCaps version {version!r} is none of {', '.join(VERSIONS)}")
@@ -81,10 +81,10 @@ def read_audiocaps(
 
     Args:
         root: Folder of the CSVs and, below it in any folders, of the audio.
-        version: "v1", "v2" or "mei"; default: the first of them that is there.
-        splits: Splits to read; one whose CSV is not there is left out.
+        version: "v1", "v2" or "mei"; default: the first of them that is found.
+        splits: Splits to read; one without a CSV is left out.
         audio: Folder of the audio, if it is not under ``root``.
-        need_audio: False: captions only, no audio is looked for.
+        need_audio: False to read captions only.
 
     Returns:
         Clips with ``clip_id`` = the YouTube id (with ``_start`` where one video gives several clips), ``group`` =
@@ -109,7 +109,7 @@ def read_audiocaps(
 
 
 def _finder(files: AudioFiles, alone: set[str]) -> Callable[[Clip], Path | None]:
-    """Looks for exact names first; a video with one clip is also found by its id and any start."""
+    """Search for exact names first; a video with one clip is also found by its id with any start."""
     of_video: dict[str, list[str]] = defaultdict(list)
     for path in files.paths:
         if match := _VIDEO_FILE.fullmatch(stem(path.name)):
@@ -124,11 +124,11 @@ def _finder(files: AudioFiles, alone: set[str]) -> Callable[[Clip], Path | None]
 
 
 def file_stems(clip: Clip, alone: bool = True) -> list[str]:
-    """File names (without suffix) that a clip of AudioCaps has in copies of the corpus, the surest first.
+    """File names (without suffix) of a clip of AudioCaps in copies of the corpus, the most specific first.
 
     Args:
         clip: Clip of this reader.
-        alone: The video gives one clip only, so a name without the start is enough.
+        alone: The video has only this clip, so that a name without the start identifies it.
     """
     video, start = clip.group.removeprefix("youtube:"), clip.extra.get("start_time")
     names: list[str] = []
@@ -150,7 +150,7 @@ def _alone(clips: list[Clip]) -> set[str]:
 
 
 def _unique_ids(clips: list[Clip]) -> list[Clip]:
-    """A video with several clips: the start joins the id; the same clip in two splits: the split too."""
+    """Add the start to the id where a video has several clips, and the split where a clip is in two splits."""
     alone = _alone(clips)
     result: dict[str, Clip] = {}
     for clip in clips:
@@ -202,7 +202,7 @@ def _clip(video: str, start: int, rows: list[Row], split: Split) -> Clip:
 
 
 def _wide_clips(table: Table, split: Split, faults: list[Fault]) -> list[Clip]:
-    """Rows ``Y<youtube_id>.wav, caption_1 ... caption_5``: the lists of Mei et al.; they do not give the start."""
+    """Rows ``Y<youtube_id>.wav, caption_1 ... caption_5``: the lists of Mei et al.; they have no start times."""
     columns = text_columns(table.columns)
     clips = []
     for row in table.rows:

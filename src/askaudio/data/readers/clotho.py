@@ -1,12 +1,12 @@
-"""Clotho v2.1 (Drossos et al., ICASSP 2020) from a folder that the user has, in its official layout.
+"""Clotho v2.1 (Drossos et al., ICASSP 2020) from a local folder in its official layout.
 
     ROOT/clotho_csv_files/clotho_captions_{development,validation,evaluation}.csv    (or in ROOT itself)
     ROOT/clotho_csv_files/clotho_metadata_{development,validation,evaluation}.csv    optional, ISO-8859-1
     ROOT/clotho_audio_files/{development,validation,evaluation}/*.wav                (or in any folders below ROOT)
 
-development is train, validation is val, evaluation is test. With the metadata a clip's ``group`` is its Freesound
-sound, so that the same recording is found in other corpora. Four file names occur in two splits, therefore
-``clip_id`` is ``<subset>/<file_name>``. Nothing is downloaded.
+development is train, validation is val, evaluation is test. Where the metadata exists, ``group`` is the Freesound id,
+so that the same recording is found in other corpora. Four file names occur in two splits, therefore ``clip_id`` is
+``<subset>/<file_name>``. Nothing is downloaded.
 
 Source: https://zenodo.org/records/4783391 and https://github.com/audio-captioning/clotho-dataset.
 """
@@ -30,7 +30,16 @@ _LICENCE = "captions: Tampere University licence, academic use; audio: Creative 
 
 
 def find_table(root: Path, kind: str, subset: str) -> Path | None:
-    """The CSV of captions or metadata of a subset, under its official name."""
+    """Find a CSV under its official name.
+
+    Args:
+        root: Folder of the data set.
+        kind: "captions" or "metadata".
+        subset: "development", "validation" or "evaluation".
+
+    Returns:
+        The path, or None where the file does not exist.
+    """
     name = f"clotho_{kind}_{subset}.csv"
     return next((p for p in (root / "clotho_csv_files" / name, root / name) if p.is_file()), None)
 
@@ -46,15 +55,15 @@ def read_clotho(
 
     Args:
         root: Folder of the official layout.
-        splits: Splits to read; one whose CSV is not there is left out.
+        splits: Splits to read; one without a CSV is left out.
         audio: Folder of the audio, if it is not under ``root``.
-        need_audio: False: captions only, no audio is looked for.
+        need_audio: False to read captions only.
 
     Returns:
-        Clips with five captions each; with the metadata also group, licence and source.
+        Clips with five captions each; group, licence and source are set where the metadata exists.
 
     Raises:
-        DataError: No caption CSV is there, or one has not the official columns.
+        DataError: No caption CSV was found, or one lacks the official columns.
     """
     root = Path(root)
     tables = {split: path for split in splits if (path := find_table(root, "captions", SUBSETS[split]))}
@@ -73,7 +82,7 @@ def read_clotho(
 
 
 def _metadata(root: Path, split: Split, faults: list[Fault]) -> dict[str, Row]:
-    """File name to metadata row; empty where there is no metadata."""
+    """File name -> metadata row; empty where the metadata file does not exist."""
     path = find_table(root, "metadata", SUBSETS[split])
     if path is None:
         return {}
@@ -124,7 +133,7 @@ def _clip(clip_id: str, name: str, texts: list[str], split: Split, sound: Row | 
 
 
 def _finder(root: Path, audio: Path | str | None) -> Callable[[Clip], Path | None]:
-    """Official place first, then the folder of that subset, then a name that occurs in no other subset's folder."""
+    """Search the official folder first, then the folder of the subset, then all folders but those of other subsets."""
     files = AudioFiles(audio or root)
 
     def find(clip: Clip) -> Path | None:

@@ -21,20 +21,21 @@ def read_csv_file(
     """Read a caption table, one row a caption (rows of one file are joined) or one row a clip (``caption_1`` ...).
 
     Columns: a path (``path``, ``file_name``, ``audio`` ...), captions (``caption``, ``text``, ``caption_1`` ...), and
-    where wanted ``clip_id``, ``split``, ``group``, ``label``, ``duration_s``, ``licence``, ``source``; others are kept.
+    optionally ``clip_id``, ``split``, ``group``, ``label``, ``duration_s``, ``licence``, ``source``; others are kept
+    in ``extra``.
 
     Args:
         path: CSV or TSV file.
         audio: Folder of the audio; default: the folder of the file.
         path_column: Another column for the path.
         text_column: Another column for the caption.
-        need_audio: False: do not look for audio.
+        need_audio: False to read captions only.
 
     Returns:
-        The manifest, faulty rows and missing clips counted.
+        The manifest, with faulty rows and missing clips.
 
     Raises:
-        DataError: Not a CSV, or without the columns.
+        DataError: Not a CSV, or a column is missing.
     """
     path = Path(path)
     table = read_csv(path)
@@ -52,7 +53,12 @@ def read_csv_file(
 
 
 def read_jsonl_file(path: Path | str, *, audio: Path | str | None = None, need_audio: bool = True) -> Manifest:
-    """Read JSON lines: our manifest, or any objects with a path and a caption (see ``read_csv_file``).
+    """Read JSON lines: a manifest of this project, or any objects with a path and a caption (see ``read_csv_file``).
+
+    Args:
+        path: JSON lines file.
+        audio: Folder of the audio; default: the folder of the file.
+        need_audio: False to read captions only.
 
     Raises:
         DataError: No line is an object, or no line has a path and a caption.

@@ -1,9 +1,9 @@
-"""Sounds that lie inside tar shards or data-set files, written once as plain audio files that everything can read.
+"""Extraction of sounds from tar shards and data-set files into plain audio files.
 
-Files are named by the hash of their bytes, never by a name found in an archive, so no archive can write outside its
-cache folder; rows with the same audio (one row a caption) share one file and become one clip. The list of rows is
-written last: an interrupted extraction starts again, a finished one is reused as long as the sources do not change.
-Cost: the disk space of the sounds once more; about 300 MB/s on one core, hashing included.
+Files are named by the hash of their bytes, never by a name found in an archive, so that no archive can write outside
+the cache folder. Rows with the same audio (one row a caption) share one file and become one clip. The list of rows is
+written last: an interrupted extraction is repeated, a finished one is reused as long as the sources do not change.
+Cost: the disk space of the sounds a second time; about 300 MB/s on one core, hashing included.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ _MAGIC = ((b"RIFF", ".wav"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".m
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of a container: where it stood, its columns, and the bytes of its audio or the path of a file."""
+    """One row of a container.
+
+    Args:
+        where: Position for messages, for example "file:key".
+        values: Column to value.
+        audio: Bytes of the audio, the path of an existing file, or None where the row has no audio.
+        name: File name of the audio in the container.
+    """
 
     where: str
     values: Json
@@ -38,12 +45,12 @@ class Sample:
 
 
 def default_cache() -> Path:
-    """Where extracted sounds are kept unless a folder is named."""
+    """Folder of extracted sounds where none is named."""
     return Path.home() / ".cache" / "askaudio" / "sounds"
 
 
 def split_in_name(path: Path | str) -> Split | None:
-    """The split that a shard's path names (``train/``, ``clotho-test-0003.tar``); None where it names none, or two."""
+    """The split that occurs in a shard's path (``train/``, ``clotho-test-0003.tar``); None for no split, or several."""
     found = {SPLIT_NAMES[word] for word in re.split(r"[^a-z]+", str(path).lower()) if word in SPLIT_NAMES}
     return found.pop() if len(found) == 1 else None
 
@@ -55,14 +62,14 @@ def extract(
     cache: Path | str | None = None,
     progress: Progress = silent,
 ) -> tuple[Table, Path]:
-    """Write the audio of all samples below the cache and list their rows.
+    """Write the audio of all samples below the cache and return their rows.
 
     Args:
-        sources: Files that the samples come from; a change of size or time makes a new extraction.
-        settings: Everything else that the rows depend on.
-        samples: The samples; read only where there is no finished extraction.
+        sources: Files that contain the samples; a changed size or modification time causes a new extraction.
+        settings: All else that the rows depend on.
+        samples: The samples; consumed only where no finished extraction exists.
         cache: Folder of all extractions; default ``default_cache()``.
-        progress: Told of every sample.
+        progress: Called after every sample.
 
     Returns:
         The rows, with ``path`` relative to the returned folder (absolute for files that lie outside).
@@ -102,7 +109,7 @@ def _lines(samples: Iterable[Sample], folder: Path) -> Iterator[Json]:
 
 
 def _suffix(sample: Sample) -> str:
-    """By the first bytes, else by the name in the container."""
+    """Suffix of the audio format, from the first bytes, else from the name in the container; "" if neither is known."""
     data = sample.audio if isinstance(sample.audio, bytes) else b""
     known = next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), "")
     if known or not data:
@@ -113,7 +120,7 @@ def _suffix(sample: Sample) -> str:
 
 
 def _store(data: bytes, suffix: str, folder: Path, split: str) -> str:
-    """Write once; the split is a folder of its own, so that the same audio in two splits stays two clips."""
+    """Write the audio once. Each split has its own folder, so that the same audio in two splits remains two clips."""
     digest = hashlib.sha256(data).hexdigest()[:32]
     place = SPLIT_NAMES.get(split.strip().lower(), "all")
     path = f"{place}/{digest[:2]}/{digest}{suffix}"
@@ -139,7 +146,7 @@ def _table(rows: Path) -> Table:
 
 
 def _unique_ids(rows: list[Row]) -> list[Row]:
-    """Two sounds under one id: the split and a piece of the audio's hash join the id."""
+    """Add the split and a part of the audio's hash to the id where two sounds have the same one."""
     paths: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         paths[str(row.values.get("clip_id"))].add(row.values["path"])

@@ -1,9 +1,9 @@
 """A folder of sounds with captions beside them, or in their names.
 
-For each audio file, the first of these gives the captions: ``rain.json`` (a text, a list, or an object with caption,
-captions or text; its split, group, label and licence are taken too), ``rain.txt`` (one caption a line), the file name
-("Rain_on-roof_03.wav": "rain on roof"). Folders named train, val or test (or development, evaluation ...) give the
-split, the folder above a file its label.
+The captions of an audio file come from the first of these that exists: ``rain.json`` (a text, a list, or an object
+with caption, captions or text; its split, group, label and licence are read too), ``rain.txt`` (one caption a line),
+the file name ("Rain_on-roof_03.wav" becomes "rain on roof"). A folder named train, val or test (or development,
+evaluation ...) sets the split; the folder that contains a file sets its label.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 def caption_from_name(name: str) -> str:
-    """Words of a file name: separators, camel case and pure numbers removed; "" where no word is left.
+    """Words of a file name without separators and pure numbers, camel case split; "" where no word remains.
 
     Example:
         >>> caption_from_name("DoorSlam_metal-03.wav")
@@ -41,7 +41,7 @@ def read_folder(root: Path | str, *, names: bool = True) -> Manifest:
     """Read a folder of sounds.
 
     Args:
-        root: Folder; all audio below it is taken.
+        root: Folder; all audio files below it are clips.
         names: Use file names as captions where there is no sidecar file.
 
     Returns:
@@ -85,7 +85,7 @@ def _clip(path: Path, below: Path, clip_id: str, names: bool, faults: list[Fault
 
 
 def _sidecar(path: Path) -> Json:
-    """What stands beside the audio, as an object with captions."""
+    """The .json or .txt file beside the audio, as an object with captions; {} where neither exists."""
     for side in (path.with_suffix(".json"), Path(f"{path}.json")):
         if side.is_file():
             value = read_json(side)

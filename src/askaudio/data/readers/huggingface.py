@@ -1,7 +1,8 @@
-"""Data sets in the files of Hugging Face `datasets`: a folder of ``save_to_disk``, or parquet; nothing is downloaded.
+"""Data sets saved by Hugging Face `datasets`: a folder of ``save_to_disk``, or parquet files. Nothing is downloaded.
 
-To use one of the Hub, fetch it yourself (``datasets.load_dataset(NAME).save_to_disk(FOLDER)``) and open
-``hf:FOLDER``. Audio inside the files is written out once (see extract.py); files that only hold paths are not copied.
+To use a data set of the Hub, download it first (``datasets.load_dataset(NAME).save_to_disk(FOLDER)``) and open
+``hf:FOLDER``. Audio inside the files is extracted once (see extract.py); audio files that rows refer to by path are not
+copied.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ def read_huggingface(
     Args:
         place: Folder of ``save_to_disk`` (needs the package ``datasets``), a parquet file, or a folder of them
             (needs ``pyarrow``; ``train-00000-of-00002.parquet`` or ``train/`` give the split).
-        cache: Where sounds inside the files are extracted to; default ``~/.cache/askaudio/sounds``.
-        path_column: Column of the audio; default: the first usual name that is there.
-        text_column: Column of the caption; default as ``data/readers/rows.py``.
-        progress: Told of every row.
+        cache: Folder for sounds extracted from the files; default ``~/.cache/askaudio/sounds``.
+        path_column: Column of the audio; default: the first of ``rows.PATH_COLUMNS`` that exists.
+        text_column: Column of the caption; default as in ``rows.manifest_from_rows``.
+        progress: Called after every row.
 
     Returns:
         The manifest; rows with the same audio are one clip.
 
     Raises:
-        DataError: No data set there, or no column of audio.
+        DataError: No data set at that place, or no column of audio.
         MissingExtraError: ``datasets`` or ``pyarrow`` is not installed.
     """
     place = Path(place)
@@ -126,7 +127,7 @@ def _samples(rows: Iterable[tuple[str, Json]], path_column: str | None, place: P
 
 
 def _audio(value: Any, base: Path) -> tuple[bytes | Path | None, str]:
-    """Bytes or an existing file, and the name that the data set gives it."""
+    """The bytes or the existing file of the audio, and its name in the data set."""
     if isinstance(value, Mapping):
         data, name = value.get("bytes"), str(value.get("path") or "")
         if isinstance(data, bytes):

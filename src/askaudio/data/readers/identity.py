@@ -1,4 +1,4 @@
-"""Under which names one clip goes in different corpora, lists and run files."""
+"""The names of one clip in different corpora, lists and run files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def aliases(clip: Clip) -> frozenset[str]:
 
 
 def _values(value: Any) -> Iterator[str]:
-    """All texts and numbers in a JSON value: keys of objects are headings ("FreeSound"), not ids."""
+    """All texts and numbers in a JSON value: keys of objects are headings ("FreeSound"), not ids, and are skipped."""
     if isinstance(value, dict):
         for inner in value.values():
             yield from _values(inner)
@@ -45,7 +45,7 @@ def _values(value: Any) -> Iterator[str]:
 def read_id_list(path: Path | str) -> frozenset[str]:
     """Names of clips from a list file: one a line (.txt), a column of a CSV, or any texts of a JSON file.
 
-    Reads the 957-clip CSV, a list of 883 files, and the blacklists of WavCaps alike.
+    This reads the 957-clip CSV of AudioCaps, lists of file names, and the blacklists of WavCaps.
 
     Raises:
         DataError: The file is missing, empty, or a CSV without a column of names.
@@ -73,9 +73,9 @@ def read_id_list(path: Path | str) -> frozenset[str]:
 
 
 def named_in(clips: Iterable[Clip], names: frozenset[str]) -> set[str]:
-    """Ids of the clips that a list names: by clip_id where a name is one, else by any of the clip's names.
+    """Ids of the clips that a list contains: by clip_id where a name is one, else by any of the clip's names.
 
-    A list of "rain/01" does not name "wind/01"; a list of "01.wav" names both.
+    "rain/01" does not match the clip "wind/01"; "01.wav" matches both.
     """
     clips = list(clips)
     exact = names & {clip.clip_id for clip in clips}

@@ -1,4 +1,4 @@
-"""From listed clips to a manifest: clips whose audio is there are kept, the others are counted as missing."""
+"""From listed clips to a manifest: clips whose audio exists are kept, the others are recorded as missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from askaudio.data.summary import About, Fault
 
 
 def captions_of(clip_id: str, texts: Iterable[str]) -> tuple[Caption, ...]:
-    """Captions with the ids ``clip_id#0``, ``clip_id#1`` ..., blanks at their ends removed."""
+    """Captions with the ids ``clip_id#0``, ``clip_id#1`` ...; leading and trailing blanks are removed."""
     return tuple(Caption(f"{clip_id}#{k}", text.strip()) for k, text in enumerate(texts))
 
 
 def existing(clip: Clip) -> Path | None:
-    """The clip's own path if there is a file, else None."""
+    """The path of the clip if it is a file, else None."""
     path = Path(clip.path)
     return path if path.is_file() else None
 
@@ -28,14 +28,14 @@ def manifest_of(
     about: About,
     faults: Iterable[Fault] = (),
 ) -> Manifest:
-    """Look for the audio of each listed clip.
+    """Find the audio of each listed clip and build the manifest.
 
     Args:
         name: Name of the set.
         listed: Clips in the order of the caption file; ``path`` is where their audio is expected.
-        find: Gives the audio of a clip or None; None for a use of the captions alone (no clip is then missing).
-        about: What the set is.
-        faults: Rows that could not be read.
+        find: Function from a clip to its audio file or None; None to use captions only (no clip is then missing).
+        about: Origin of the set.
+        faults: Rows that were left out or corrected.
 
     Returns:
         The manifest, with ``missing`` filled.

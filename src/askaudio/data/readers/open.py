@@ -1,18 +1,18 @@
-"""One string names a data set: ``open_dataset("audiocaps:/data/AudioCaps?version=v2&split=test")``.
+"""Open a data set by one string: ``open_dataset("audiocaps:/data/AudioCaps?version=v2&split=test")``.
 
     library/manifest.jsonl        our manifest, or any JSON lines with a path and a caption
     captions.csv                  a table with a path and captions in every row (.tsv too)
-    folder                        sounds with .txt or .json beside them, or their names as captions; one that holds a
+    folder                        sounds with .txt or .json beside them, or their names as captions; one that contains a
                                   manifest.jsonl, a metadata.csv, a saved Hugging Face data set or tars is read as that
     audiocaps:ROOT                AudioCaps; options version=v1|v2|mei
     clotho:ROOT                   Clotho v2.1
     hf:FOLDER                     a data set saved with save_to_disk, or parquet files
     wds:FOLDER                    webdataset tars (a folder, a tar, or a glob pattern)
 
-Options after a question mark, joined by &: ``split=train,val`` and ``list=FILE`` (keep the clips that FILE names, for
-example the 957-clip CSV) work for every kind; ``audio=FOLDER`` says where the audio of a csv, jsonl, audiocaps or
-clotho is, if elsewhere; ``cache=FOLDER`` where the sounds of hf and wds are extracted to; ``caption=COLUMN`` and
-``path=COLUMN`` name unusual columns.
+Options follow a question mark and are joined by &. ``split=train,val`` and ``list=FILE`` (keep the clips that FILE
+lists, for example the 957-clip CSV) work for every kind. ``audio=FOLDER`` is the folder of the audio of a csv, jsonl,
+audiocaps or clotho data set, if it is another one. ``cache=FOLDER`` is the folder for the extracted sounds of hf and
+wds. ``caption=COLUMN`` and ``path=COLUMN`` name unusual columns.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Options = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A data set's string, taken apart."""
+    """The parts of a data set's string."""
 
     kind: str
     place: str
@@ -93,7 +93,7 @@ def _webdataset(place: str, options: Options, need_audio: bool, progress: Progre
     return read_webdataset(place, cache=options.get("cache"), text_column=options.get("caption"), progress=progress)
 
 
-# kind -> (reader, options that it knows beside split and list)
+# kind -> (reader, its options besides split and list)
 READERS: dict[str, tuple[Callable[[str, Options, bool, Progress], Manifest], frozenset[str]]] = {
     "audiocaps": (_audiocaps, frozenset({"version", "audio"})),
     "clotho": (_clotho, frozenset({"audio"})),
@@ -105,7 +105,7 @@ READERS: dict[str, tuple[Callable[[str, Options, bool, Progress], Manifest], fro
 }
 _COMMON = frozenset({"split", "list"})
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "hf", ".tar": "wds"}
-# what in a folder decides how it is read, the first that is there
+# pattern of a file in a folder -> kind of the data set; the first pattern that matches decides
 _IN_FOLDER = {
     "manifest.jsonl": "jsonl",
     "metadata.jsonl": "jsonl",
@@ -118,12 +118,12 @@ _IN_FOLDER = {
 
 
 def parse_spec(spec: str) -> Spec:
-    """Take a data set's string apart.
+    """Split a data set's string into kind, place and options.
 
     Raises:
-        DataError: An unknown kind or option, or nothing at that place.
+        DataError: Unknown kind or option, or the place does not exist.
     """
-    if (path := Path(spec).expanduser()).exists():  # a path may hold a colon or a question mark
+    if (path := Path(spec).expanduser()).exists():  # a path may contain a colon or a question mark
         return Spec(*_plain(path), {})
     head, _, query = spec.partition("?")
     options = _options(spec, query)
@@ -141,7 +141,7 @@ def parse_spec(spec: str) -> Spec:
 
 
 def _options(spec: str, query: str) -> Options:
-    """``a=1&b=2``; letters stand for themselves, so that paths need no quoting, and ~ is the home folder."""
+    """Parse ``a=1&b=2``. Nothing is unquoted, so that paths need no escapes; ~ is the home folder."""
     options: Options = {}
     for part in filter(None, query.split("&")):
         name, equals, value = part.partition("=")
@@ -169,55 +169,67 @@ def _plain(path: Path) -> tuple[str, str]:
 
 
 def read_dataset(spec: str, need_audio: bool = True, progress: Progress = silent) -> Manifest:
-    """Read a data set as it is, even if no audio is there (``missing`` then has all its clips).
+    """Read a data set, even if none of its audio exists (``missing`` then has all its clips).
 
     Args:
-        spec: See the head of this file.
-        need_audio: False: captions only; no audio is looked for and every listed clip is kept.
-        progress: Told while sounds are taken out of tars or data-set files.
+        spec: Data set, see the head of this file.
+        need_audio: False to read captions only: audio is not searched for and every listed clip is kept.
+        progress: Called while sounds are extracted from tars or data-set files.
 
     Returns:
         The manifest; ``manifest.summary`` has its counts.
 
     Raises:
-        DataError: See ``parse_spec`` and the readers.
+        DataError: As ``parse_spec`` and the readers.
     """
     parsed = parse_spec(spec)
     manifest = READERS[parsed.kind][0](parsed.place, parsed.options, need_audio, progress)
     if "split" in parsed.options:
-        wanted = _splits(parsed.options)
-        name = f"{manifest.name}:{'+'.join(wanted)}"
-        manifest = replace(manifest.filter(lambda clip: clip.split in wanted), name=name)
+        splits = _splits(parsed.options)
+        name = f"{manifest.name}:{'+'.join(splits)}"
+        manifest = replace(manifest.filter(lambda clip: clip.split in splits), name=name)
     if "list" in parsed.options:
         manifest = _keep_listed(manifest, Path(parsed.options["list"]))
     return manifest
 
 
 def open_dataset(spec: str, need_audio: bool = True, progress: Progress = silent) -> Manifest:
-    """Read a data set to work with.
+    """Read a data set; it must have at least one clip with audio.
 
     Args:
-        spec: See the head of this file.
-        need_audio: False: captions only.
-        progress: Told while sounds are taken out of tars or data-set files.
+        spec: A path, or ``KIND:PLACE?OPTIONS`` such as ``"clotho:/data/clotho?split=test"``; see the head of this file.
+        need_audio: False to read captions only.
+        progress: Called while sounds are extracted from tars or data-set files.
 
     Returns:
         The manifest; clips without audio are in ``missing`` and counted in ``summary``.
 
     Raises:
-        DataError: Nothing at that place, or not one clip whose audio is there.
+        DataError: The place does not exist, or no clip has audio.
 
     Example:
-        >>> manifest = open_dataset("clotho:/data/clotho?split=evaluation")  # doctest: +SKIP
-        >>> print(manifest.summary)  # doctest: +SKIP
-        clotho:test (v2.1): 1,045 clips, 5,225 captions
+        A folder of sounds, whose captions are the file names:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from askaudio.data.readers.open import open_dataset
+        >>> folder = Path(tempfile.mkdtemp()) / "sounds"
+        >>> folder.mkdir()
+        >>> soundfile.write(folder / "door_slam.wav", np.zeros(8000), 16000)
+        >>> manifest = open_dataset(str(folder))
+        >>> print(manifest.summary)
+        sounds: 1 clips, 1 captions
+        >>> manifest.clips[0].captions[0].text
+        'door slam'
     """
     manifest = read_dataset(spec, need_audio, progress)
     if not manifest.clips:
         missing = len(manifest.missing)
-        looked = f"; the first file expected: {Path(manifest.missing[0].path).name}" if missing else ""
+        expected = f"; the first expected file: {Path(manifest.missing[0].path).name}" if missing else ""
         raise DataError(
-            f"{spec}: no clip can be used: {missing} listed without audio{looked}. "
+            f"{spec}: no clip can be used: {missing} listed without audio{expected}. "
             f"See which with: askaudio data check '{spec}'"
         )
     return manifest
@@ -225,8 +237,8 @@ def open_dataset(spec: str, need_audio: bool = True, progress: Progress = silent
 
 def _keep_listed(manifest: Manifest, path: Path) -> Manifest:
     names = read_id_list(path)
-    wanted = named_in(manifest.listed, names)
-    kept = manifest.filter(lambda clip: clip.clip_id in wanted)
+    listed = named_in(manifest.listed, names)
+    kept = manifest.filter(lambda clip: clip.clip_id in listed)
     if not kept.clips and not kept.missing:
         raise DataError(f"{path}: none of its {len(names)} names is a clip of {manifest.name}")
     version = ", ".join(filter(None, (manifest.about.version, f"list {path.name}")))

@@ -1,7 +1,7 @@
-"""Rows with a file name and captions, under any of the usual column names, to a manifest.
+"""From rows with a file name and captions, under any of the usual column names, to a manifest.
 
-One reader serves CSV, JSON lines, Hugging Face data sets and tar shards. Rows of one file are joined to one clip with
-several captions; ``caption_1 ... caption_5`` columns (Clotho, the 957-clip list) are read as well.
+CSV, JSON lines, Hugging Face data sets and tar shards share this code. Rows with the same file become one clip with
+several captions; columns ``caption_1 ... caption_5`` (Clotho, the 957-clip list) are read as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMBERED = re.compile(r"(?:caption|text)_?(\d+)")
 
 
 def text_columns(columns: Iterable[str]) -> tuple[str, ...]:
-    """The columns that hold captions: ``caption_1, caption_2 ...`` in order, else the first usual name."""
+    """Names of the caption columns: ``caption_1, caption_2 ...`` in order, else the first usual name."""
     columns = tuple(columns)
     numbered = [(int(m[1]), name) for name in columns if (m := _NUMBERED.fullmatch(name.lower()))]
     if numbered:
@@ -43,7 +43,7 @@ def text_columns(columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def texts_in(values: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
-    """The captions of one row; a column may hold one text or a list of texts. Blank ones are left out."""
+    """The captions of one row; a column may have one text or a list of texts. Blank texts are left out."""
     texts: list[str] = []
     for name in columns:
         value = values.get(name)
@@ -52,19 +52,19 @@ def texts_in(values: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
-def _column(columns: tuple[str, ...], wanted: str | None, usual: tuple[str, ...], what: str, where: str) -> str:
-    names = (wanted,) if wanted else usual
-    for name in names:
-        if name in columns:
-            return name
-    expected = f"a column {wanted!r}" if wanted else f"one of {', '.join(usual)}"
+def _column(columns: tuple[str, ...], name: str | None, usual: tuple[str, ...], what: str, where: str) -> str:
+    candidates = (name,) if name else usual
+    for candidate in candidates:
+        if candidate in columns:
+            return candidate
+    expected = f"a column {name!r}" if name else f"one of {', '.join(usual)}"
     raise DataError(f"{where}: no column for the {what}: got {', '.join(columns)}; expected {expected}")
 
 
 def _clips(
     rows: Iterable[Row], path_column: str, texts: tuple[str, ...], folder: Path, faults: list[Fault]
 ) -> Iterator[Clip]:
-    """One clip a file, in the order of first mention."""
+    """One clip a file, in the order of the first row of each file."""
     merged: dict[str, tuple[Row, list[str]]] = {}
     for row in rows:
         name = row.values.get(path_column)
@@ -106,7 +106,7 @@ def _clip(row: Row, path: Path, default_id: str, captions: list[str], used: tupl
 
 
 def _recording(values: Mapping[str, Any]) -> str:
-    """The recording behind a row, where a column says so: what finds it again in other corpora."""
+    """The recording id of a row, "freesound:181625", by which the same recording is found in other corpora; or ""."""
     for column, corpus in RECORDING_COLUMNS.items():
         if values.get(column) not in (None, ""):
             return f"{corpus}:{str(values[column]).strip()}"
@@ -126,19 +126,19 @@ def manifest_from_rows(
     about: About | None = None,
     need_audio: bool = True,
 ) -> Manifest:
-    """Make a manifest of rows.
+    """Build a manifest from rows.
 
     Args:
         rows: The rows.
         columns: Their column names.
         name: Name of the set.
-        folder: Paths in rows are relative to it; a file that is not there is looked for by name below it.
-        where: The file, for messages.
+        folder: Paths in rows are relative to it; a file that does not exist there is searched for by name below it.
+        where: The source of the rows, for messages.
         path_column: Column of the audio path; default: the first of ``PATH_COLUMNS``.
         text_column: Column of the caption; default: numbered columns, else the first of ``TEXT_COLUMNS``.
-        faults: Faults met before.
-        about: What the set is.
-        need_audio: False: do not look for audio.
+        faults: Faults that were found while reading the rows.
+        about: Origin of the set.
+        need_audio: False to read captions only.
 
     Returns:
         The manifest.

@@ -1,7 +1,7 @@
 """Caption tables (CSV, TSV, JSON lines) as rows with line numbers; rows that do not fit their header become faults.
 
 Text is UTF-8, with or without a byte order mark; a file that is not falls back to ISO-8859-1, which Clotho's metadata
-needs. The whole table is held in memory: 50,000 rows of captions are about 20 MB.
+needs. The whole table is held in memory: 50,000 rows of captions take about 20 MB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from askaudio.core.errors import DataError
 from askaudio.core.types import Split
 from askaudio.data.summary import Fault
 
-# names by which corpora call the three splits
+# names of the three splits in different corpora
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train", "training": "train", "development": "train", "dev": "train",
     "val": "val", "valid": "val", "validation": "val",
@@ -43,10 +43,10 @@ class Table:
 
 
 def split_of(name: str, where: str) -> Split:
-    """Our name of a split that a corpus calls "development", "valid", "eval" ...
+    """Translate a corpus's name of a split ("development", "valid", "eval" ...) to train, val or test.
 
     Raises:
-        DataError: The name is not known.
+        DataError: Unknown name.
     """
     try:
         return SPLIT_NAMES[name.strip().lower()]
@@ -55,7 +55,7 @@ def split_of(name: str, where: str) -> Split:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, else in ISO-8859-1.
+    """Read a text file as UTF-8, else as ISO-8859-1.
 
     Raises:
         DataError: The file does not exist or cannot be opened.
@@ -79,13 +79,13 @@ def _delimiter(path: Path, header: str) -> str:
 def read_csv(path: Path | str, split: Split | None = None) -> Table:
     """Read a CSV or TSV file with a header.
 
-    A row with too few or too many fields is left out and becomes a fault. A row of one field is the rest of a
-    caption that was cut by an unquoted line break (three rows of the first AudioCaps 2.0 train.csv): it is joined to
-    the last field of the row before it, and counted as a "broken line".
+    A row with too few or too many fields is left out and becomes a fault. A row of one field is taken as the end of a
+    caption with an unquoted line break (three rows of the first AudioCaps 2.0 train.csv): it is appended to the last
+    field of the row before it, and counted as a "broken line".
 
     Args:
         path: The file; the separator (comma, semicolon, tab) is taken from its first line.
-        split: Noted in the faults.
+        split: Split of the rows, recorded in the faults.
 
     Returns:
         The table.
@@ -96,7 +96,7 @@ def read_csv(path: Path | str, split: Split | None = None) -> Table:
     path = Path(path)
     text = read_text(path)
     if "\0" in text:
-        raise DataError(f"{path} is not a text table: it holds NUL bytes; expected a CSV file in UTF-8")
+        raise DataError(f"{path} is not a text table: it contains NUL bytes; expected a CSV file in UTF-8")
     header = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, header))
     try:
@@ -131,7 +131,7 @@ def _fit_rows(path: Path, columns: tuple[str, ...], lines: list[tuple[int, list[
 
 
 def read_jsonl(path: Path | str) -> Table:
-    """Read JSON lines, one object a line; a line that is not one becomes a fault.
+    """Read JSON lines, one object a line; any other line becomes a fault.
 
     Raises:
         DataError: The file is missing or no line of it is a JSON object.

@@ -1,10 +1,10 @@
 """webdataset tars: consecutive members ``key.flac`` + ``key.json`` (or ``.txt``) are one sample.
 
-As written by the webdataset package and by the CLAP recipes: json holds text, caption or captions; a txt holds one
-caption a line. Links and special files in a tar are passed over.
+This is the layout of the webdataset package and of the CLAP recipes. The json has a field text, caption or captions; a
+txt has one caption a line. Links and special files in a tar are skipped.
 
-Differs: from webdataset, shards are read once into plain files instead of being streamed, because retrieval needs the
-whole gallery, random access and ids; for one pass over terabytes use that package.
+Differs: the webdataset package streams shards; here they are extracted once into plain files, because retrieval needs
+the whole gallery, random access and ids. For one pass over terabytes use that package.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from askaudio.data.readers.rows import manifest_from_rows, text_columns, texts_i
 from askaudio.data.summary import About
 
 _TARS = (".tar", ".tar.gz", ".tgz")
-_MAX_MEMBER = 1 << 31  # bytes; a longer member is no clip
+_MAX_MEMBER = 1 << 31  # bytes; longer members are skipped
 
 
 def find_shards(place: Path | str) -> list[Path]:
-    """The tars that a folder, a tar or a glob pattern names, sorted.
+    """Sorted paths of the tars in a folder, of one tar, or of those that match a glob pattern.
 
     Raises:
-        DataError: There is none.
+        DataError: No tar was found.
     """
     path = Path(place)
     if path.is_dir():
@@ -56,15 +56,15 @@ def read_webdataset(
 
     Args:
         place: Folder, tar or glob pattern.
-        cache: Where the sounds are extracted to; default ``~/.cache/askaudio/sounds``.
-        text_column: Field of the json that holds the caption, if it is not text, caption or captions.
-        progress: Told of every sample.
+        cache: Folder for the extracted sounds; default ``~/.cache/askaudio/sounds``.
+        text_column: Field of the json with the caption, if it is not text, caption or captions.
+        progress: Called after every sample.
 
     Returns:
-        Clips with ``clip_id`` = the key; split and a hash of the audio join it where two samples have one key.
+        Clips with ``clip_id`` = the key; where two samples have one key, split and a hash of the audio are added to it.
 
     Raises:
-        DataError: No tar, or one that is broken.
+        DataError: No tar was found, or one is damaged.
     """
     shards = find_shards(place)
     root = Path(place) if Path(place).is_dir() else shards[0].parent
@@ -126,14 +126,14 @@ def _group(
 
 
 def _text(suffix: str, data: bytes, text_column: str | None) -> Json:
-    """The captions under one name, and what else the json says."""
+    """The captions under the name "captions", and the other fields of the json."""
     text = data.decode("utf-8", errors="replace")
     if suffix == ".txt":
         return {"captions": [line.strip() for line in text.splitlines() if line.strip()]}
     try:
         value: Any = json.loads(text)
     except json.JSONDecodeError:
-        return {}  # the clip is then counted as one without a caption
+        return {}  # the clip then counts as one without a caption
     fields = value if isinstance(value, dict) else {"captions": value}
     texts = texts_in(fields, (text_column,) if text_column else text_columns(fields))
     others = {name: field for name, field in fields.items() if name not in ("clip_id", "shard", "split", "path")}
