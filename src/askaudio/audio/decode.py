@@ -150,7 +150,7 @@ def _mono_blocks(source: Source, sample_rate_hz: int) -> Iterator[FloatArray]:
                 produced += len(out)
                 yield np.clip(out, -1.0, 1.0)  # band-limiting overshoots at edges
         if not len(first):
-            raise AudioDecodeError(name, "contains no samples")
+            raise AudioDecodeError(name, "holds no samples")
         if resampler is not None:
             out = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
             if len(out) or not produced:
@@ -195,7 +195,7 @@ def _waveform_stream(source: Waveform, name: str) -> AudioStream:
         raise AudioDecodeError(name, "expected samples of shape (S,) or (C, S)")
     frames = samples.reshape(1, -1).T if samples.ndim == 1 else samples.T  # (S, C)
     if frames.shape[1] == 0:
-        raise AudioDecodeError(name, "contains no samples")
+        raise AudioDecodeError(name, "holds no samples")
     blocks = iter([frames] if len(frames) else [])
     return AudioStream(int(source.sample_rate_hz), frames.shape[1], len(frames), "waveform", blocks)
 
