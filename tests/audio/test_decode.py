@@ -85,11 +85,11 @@ def test_channels_are_averaged(tmp_path, suffix):
     parts = (1.0, 0.0, 0.5, -0.25, 0.25, 0.0)  # 5.1; the last is the bass channel, which Vorbis cuts above 120 Hz
     channels = np.stack([part * left for part in parts], axis=1)
     got = decode(write(tmp_path / f"surround.{suffix}", channels, 48000), 48000)
-    wanted = decode(write(tmp_path / f"mean.{suffix}", left * (1.5 / 6), 48000), 48000)
+    expected = decode(write(tmp_path / f"mean.{suffix}", left * (1.5 / 6), 48000), 48000)
     if suffix in LOSSLESS:
-        np.testing.assert_allclose(got, wanted, atol=1e-4)
+        np.testing.assert_allclose(got, expected, atol=1e-4)
     else:
-        assert np.linalg.norm(got) == pytest.approx(np.linalg.norm(wanted), rel=0.1)
+        assert np.linalg.norm(got) == pytest.approx(np.linalg.norm(expected), rel=0.1)
 
 
 def test_opposite_channels_cancel_and_no_gain_is_added(tmp_path):

@@ -65,19 +65,19 @@ def test_windows_own_their_samples():
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 900), st.integers(1, 120), st.data())
-def test_every_sample_is_heard_and_windows_are_what_they_say(n, size, data):
+def test_every_sample_is_covered_and_windows_are_what_they_say(n, size, data):
     hop = data.draw(st.integers(1, size))
     windows = fixed_windows(ramp(n), RATE, size / RATE, hop / RATE)
-    heard = np.zeros(n, dtype=bool)
+    covered = np.zeros(n, dtype=bool)
     for window in windows:
         first, last = round(window.start_s * RATE), round(window.end_s * RATE)
         assert window.samples.tolist() == list(range(first, last))
         assert len(window.samples) == min(size, n)
-        heard[first:last] = True
+        covered[first:last] = True
     starts = [w.start_s for w in windows]
     assert starts == sorted(set(starts))
-    assert np.count_nonzero(~heard) <= REST * hop
-    assert heard[: windows and round(windows[-1].end_s * RATE)].all()
+    assert np.count_nonzero(~covered) <= REST * hop
+    assert covered[: windows and round(windows[-1].end_s * RATE)].all()
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,4 +1,4 @@
-"""Shared recordings between splits and corpora, and the filters that take them out."""
+"""Shared recordings between splits and corpora, and the filters that remove them."""
 
 import pytest
 import soundfile

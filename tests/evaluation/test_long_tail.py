@@ -67,7 +67,7 @@ def test_each_bucket_has_its_own_numbers(scored):
 
 def test_the_macro_average_weighs_words_not_queries():
     audio = np.eye(4)
-    text = audio[[0, 0, 0, 1]]  # the word that is asked three times is right, the other one wrong
+    text = audio[[0, 0, 0, 1]]  # the word of three queries is right, the other one wrong
     report = evaluate_embeddings(audio, text, [0, 0, 0, 3])
     found = by_bucket(report, Rarity(("dog", "dog", "dog", "bee"), np.array([9, 9, 9, 1])), metrics=("R@1",))
     assert report["t2a/R@1"] == 0.75

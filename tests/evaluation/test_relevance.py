@@ -1,4 +1,4 @@
-"""Relevance: from clips, owners, dicts; turned round; refused when it makes no sense."""
+"""Relevance: from clips, owners, dicts; transposed; refused where it makes no sense."""
 
 from dataclasses import dataclass, field
 
@@ -56,7 +56,7 @@ def test_by_label_labels_are_asked_as_words():
     assert r.counts.tolist() == [2, 1]
 
 
-def test_turned_round_twice_is_the_same_without_distractors():
+def test_transposed_twice_is_the_same_without_distractors():
     r = Relevance.from_clips(CLIPS, by="text")
     back = r.transposed().transposed()
     assert r.transposed().query_ids == ("a", "b", "c")

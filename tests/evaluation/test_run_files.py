@@ -222,6 +222,6 @@ def test_a_run_of_other_ids_or_with_a_hole_does_not_fit():
         Run.from_matrix(np.ones((2, 2)), ["q0"], ["a", "b"])
 
 
-def test_ranked_lists_cannot_be_turned_round():
+def test_ranked_lists_cannot_be_transposed():
     with pytest.raises(DataError, match="do not determine the ranking of texts"):
         evaluate(Run.from_dict(LISTS), RELEVANCE, directions=("t2a", "a2t"))

@@ -82,9 +82,9 @@ def test_empty_and_shared_texts_are_counted():
     relevance = Relevance.from_owner(np.arange(5), texts=texts)
     checks = check_texts(relevance)
     assert checks == {"empty texts": 2, "texts shared by clips": 1, "queries with a shared text": 2}
-    told = " ".join(warnings_of(checks, relevance))
-    assert "2 of 5 query texts are empty" in told
-    assert "1 texts belong to several clips (2 queries): a perfect R@1 is impossible" in told
+    text = " ".join(warnings_of(checks, relevance))
+    assert "2 of 5 query texts are empty" in text
+    assert "1 texts belong to several clips (2 queries): a perfect R@1 is impossible" in text
 
 
 def test_by_text_a_shared_text_is_no_fault():

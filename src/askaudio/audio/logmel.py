@@ -10,7 +10,7 @@ logarithm is taken.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ class LogMel:
 
     sample_rate_hz: int = 32000
     n_mels: int = 128
+    _: KW_ONLY
     n_fft: int = 1024
     window: int = 800
     hop: int = 320

@@ -12,7 +12,7 @@ Source: Slaney, "Auditory Toolbox", 1998 (the scale); Wu et al., "Large-scale Co
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ class SlaneyMel:
 
     sample_rate_hz: int = 48000
     n_mels: int = 64
+    _: KW_ONLY
     n_fft: int = 1024
     hop: int = 480
     f_min_hz: float = 50.0

@@ -80,7 +80,7 @@ class CheckReport:
 
 
 def findings_of(
-    level: Level, kind: str, where: str, text: str, examples: Sequence[str], count: int | None = None
+    level: Level, kind: str, where: str, text: str, examples: Sequence[str], *, count: int | None = None
 ) -> tuple[Finding, ...]:
     """One finding that counts ``examples``, or none where there are no examples.
 

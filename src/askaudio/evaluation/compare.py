@@ -32,7 +32,7 @@ class SystemScore:
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """Second system minus first: value, 95 % interval, p, and p after Holm's correction over the table."""
 
@@ -45,7 +45,7 @@ class Difference:
     p_holm: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Result of a comparison on one metric.
 
@@ -186,10 +186,13 @@ def _differences(
 ) -> tuple[Difference, ...]:
     gaps = [(scores[b] - scores[a], drawn[:, b] - drawn[:, a]) for a, b in pairs]
     p = [p_value(value, samples) for value, samples in gaps]
-    return tuple(
-        Difference(names[a], names[b], value, *interval(samples), p_raw, p_holm)
-        for (a, b), (value, samples), p_raw, p_holm in zip(pairs, gaps, p, holm(p), strict=True)
-    )
+    differences = []
+    for (a, b), (value, samples), p_raw, p_holm in zip(pairs, gaps, p, holm(p), strict=True):
+        low, high = interval(samples)
+        differences.append(
+            Difference(first=names[a], second=names[b], value=value, low=low, high=high, p=p_raw, p_holm=p_holm)
+        )
+    return tuple(differences)
 
 
 def _common(

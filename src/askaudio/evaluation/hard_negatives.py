@@ -70,7 +70,7 @@ def _judged_queries(relevance: Relevance, negatives: Relevance) -> IntArray:
     return np.array([place[q] for q in negatives.query_ids], dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NearMissScore:
     """Scores of the near misses of one kind.
 
@@ -168,12 +168,12 @@ def score_near_misses(
     scores = {}
     for kind in dict.fromkeys(made.kinds):
         rows = np.flatnonzero(np.array(made.kinds) == kind)
-        scores[kind] = _score_kind(clips, captions, nears[rows], made.query[rows], relevance, k)
+        scores[kind] = _score_kind(clips, captions, nears[rows], made.query[rows], relevance=relevance, k=k)
     return NearMissReport(scores, k)
 
 
 def _score_kind(
-    clips: FloatArray, captions: FloatArray, nears: FloatArray, query: IntArray, relevance: Relevance, k: int
+    clips: FloatArray, captions: FloatArray, nears: FloatArray, query: IntArray, *, relevance: Relevance, k: int
 ) -> NearMissScore:
     clip = relevance.items[relevance.indptr[query]]  # (M,) clip of the caption that each near miss was made from
     own = np.einsum("md,md->m", captions[query].astype(np.float64), clips[clip])

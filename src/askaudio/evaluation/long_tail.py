@@ -84,9 +84,18 @@ class Rarity:
         return np.where(tail, "tail", np.where(head, "head", "mid"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """Metrics of one bucket: (value, low, high) of each, with a 95 % interval."""
+    """Metrics of one bucket.
+
+    Attributes:
+        name: ``head``, ``mid`` or ``tail``.
+        n_queries: Queries in the bucket.
+        n_keys: Distinct rarest words (or labels) of these queries.
+        least: Smallest training frequency in the bucket.
+        most: Largest training frequency in the bucket.
+        values: Metric -> (value, low, high) with a 95 % interval.
+    """
 
     name: str
     n_queries: int
@@ -157,7 +166,14 @@ def by_bucket(
             frequency = rarity.frequency[rows]
             numbers = {m: _number(v[rows], units[rows], m) for m, v in values.items()}
             buckets.append(
-                Bucket(name, len(rows), len(set(keys[rows])), int(frequency.min()), int(frequency.max()), numbers)
+                Bucket(
+                    name=name,
+                    n_queries=len(rows),
+                    n_keys=len(set(keys[rows])),
+                    least=int(frequency.min()),
+                    most=int(frequency.max()),
+                    values=numbers,
+                )
             )
     return BucketReport(
         tuple(buckets),

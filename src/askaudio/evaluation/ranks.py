@@ -170,7 +170,7 @@ def ranks_from_scores(scores: Scores, relevance: Relevance, progress: Progress =
         block = scores.block(start, stop)
         ordered = np.sort(block, axis=1)  # (b, N) ascending; NaN sorts last, so one look at the end finds it
         _refuse_no_numbers(ordered, relevance.query_ids[start:stop])
-        _rank_block(block, ordered, start, relevance, above, tied)
+        _rank_block(block, ordered, start, relevance, above=above, tied=tied)
         occurrences += _occurrences(block, ordered)
         if n_gallery > 1:  # a query with an empty list is no sign of a broken model
             n_constant += int(((ordered[:, 0] == ordered[:, -1]) & (ordered[:, 0] > -np.inf)).sum())
@@ -195,7 +195,7 @@ def _occurrences(block: FloatArray, ordered: FloatArray) -> IntArray:
 
 
 def _rank_block(
-    block: FloatArray, ordered: FloatArray, first: int, relevance: Relevance, above: IntArray, tied: IntArray
+    block: FloatArray, ordered: FloatArray, first: int, relevance: Relevance, *, above: IntArray, tied: IntArray
 ) -> None:
     """Write the counts of the relevant items of a block's queries into ``above`` and ``tied``."""
     n_gallery, n_rows = block.shape[1], len(block)

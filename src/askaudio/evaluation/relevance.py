@@ -7,7 +7,7 @@ compressed rows, so a million clips with five captions each take 60 MB.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -82,6 +82,7 @@ class Relevance:
     indptr: IntArray
     items: IntArray
     grades: FloatArray
+    _: KW_ONLY
     query_units: tuple[str, ...] = ()
     gallery_units: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -92,7 +93,7 @@ class Relevance:
         _refuse_repeated(self.gallery_ids, "gallery id")
         counts = np.diff(self.indptr)
         if not len(counts):
-            raise DataError("there is no query to score; is the split empty, or are there no captions?")
+            raise DataError("no query to score; is the split empty, or has it no captions?")
         if counts.min() == 0:
             empty = [self.query_ids[i] for i in np.flatnonzero(counts == 0)[:3]]
             raise DataError(

@@ -45,7 +45,7 @@ class Direction:
     relevance: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Result of an evaluation.
 
