@@ -67,7 +67,7 @@ def test_pull_from_a_folder(shared, capsys):
     report = told(capsys)
     assert report["missing"] == [] and len(report["fetched"]) == 1
     assert main(["models", "pull", "efficientat"]) == 0  # nothing is missing, so nothing is fetched
-    assert "is all there" in capsys.readouterr().out
+    assert "is complete" in capsys.readouterr().out
 
 
 def test_a_collection_keeps_to_its_encoder(sounds, capsys):

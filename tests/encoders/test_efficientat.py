@@ -1,4 +1,4 @@
-"""EfficientAT: hears what is in real sounds; its embedding is what its classifier reads."""
+"""EfficientAT: recognises real sounds; its embedding is the input of its classifier."""
 
 import dataclasses
 import json
@@ -82,7 +82,7 @@ def test_threads_and_batches_change_nothing(shared, efficientat, rng):
 def test_the_fingerprint_follows_the_front_end(shared, efficientat):
     other = EfficientATFeatures(shared / FILE, front_end=dataclasses.replace(FRONT_END, short="repeat"))
     assert other.fingerprint != efficientat.fingerprint
-    with pytest.raises(ModelError, match="EfficientAT hears"):
+    with pytest.raises(ModelError, match="EfficientAT takes"):
         EfficientATFeatures(shared / FILE, front_end=dataclasses.replace(FRONT_END, log_mel=LogMel(n_mels=64)))
 
 

@@ -1,4 +1,4 @@
-"""Getting models: whole or not at all, known by content, resumed, over https only; and opening what was pulled."""
+"""Getting models: written atomically, recognised by content, resumed, over https only; and opening what was pulled."""
 
 import hashlib
 import http.server
@@ -82,7 +82,7 @@ def test_a_broken_download_goes_on(model, server, ranges):
     files, state, asked = server
     model = replace(model, files=files[:1])
     state["limit"] = 100_000
-    with pytest.raises(ModelError, match=r"go on where it stopped.*--from FOLDER"):
+    with pytest.raises(ModelError, match=r"again to continue it.*--from FOLDER"):
         pull(model, open_url=plain)
     assert not model.is_installed()
     state["limit"], state["ranges"] = None, ranges
@@ -95,7 +95,7 @@ def test_other_content_is_not_kept(model, server):
     files, state, _ = server
     model = replace(model, files=files[:1])
     state["body"]["/one"] = CONTENT[:-1] + b"\0"
-    with pytest.raises(ModelError, match="pinned is"):
+    with pytest.raises(ModelError, match="returned a file with the checksum"):
         pull(model, open_url=plain)
     assert list(model.folder.iterdir()) == []
 

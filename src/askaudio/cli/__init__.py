@@ -27,7 +27,7 @@ COMMANDS = {
     "data": "make, check and clean captioned sound libraries",
     "collection": "look into, check, repair or snapshot a collection",
     "copy": "copy a collection to another store",
-    "models": "list models, show their cards, get the ones that are not shipped",
+    "models": "list models, show their cards, fetch the ones that are not shipped",
     "export": "write a checkpoint as ONNX for search without torch",
     "diagnose": "measure whether batch size limits training on your data",
     "bench": "measure speed on this machine",

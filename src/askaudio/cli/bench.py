@@ -1,7 +1,7 @@
-"""How fast is this machine? Decoding by format, encoding, text queries, search; some seconds in all.
+"""Measure decoding by format, encoding, text queries and search on this machine; takes some seconds.
 
-Nothing is read but files made on the spot, so that figures of two machines can be compared. "x real time" is seconds
-of sound done in a second, on one thread of work; each figure is the median of several runs.
+Only generated files are read, so that two machines can be compared. "x real time" is seconds of sound per second, on
+one thread; each figure is the median of several runs.
 
 Examples:
   askaudio bench                                   everything, with the toy encoder
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from askaudio.encoders.encoder import Encoder
 
 HELP = "measure speed on this machine"
-FILE_S = 10.0  # length of the files that are made
+FILE_S = 10.0  # length of the generated files
 RATE_HZ = 44_100
 FORMATS = (("wav", "WAV", "PCM_16"), ("flac", "FLAC", "PCM_16"), ("ogg", "OGG", "VORBIS"), ("opus", "OGG", "OPUS"),
            ("mp3", "MP3", "MPEG_LAYER_III"))  # fmt: skip
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure_decoding(folder: Path, repeat: int) -> Json:
-    """Speed by format in x real time, to mono at 32 kHz; a format that this machine cannot do says why instead."""
+    """Speed by format in x real time, to mono at 32 kHz; for a format that cannot be read here, the reason."""
     import numpy as np
     import soundfile
 
@@ -124,7 +124,7 @@ def measure_search(vectors: int, dim: int, queries: int, folder: Path) -> Json:
 
     random = np.random.default_rng(0)
     table = normalise_rows(random.standard_normal((vectors, dim), dtype=np.float32))
-    near_some = table[random.integers(0, vectors, queries)]  # as a real query, somewhat like a few of them
+    near_some = table[random.integers(0, vectors, queries)]  # similar to a few of them, as real queries are
     asked = normalise_rows(near_some + random.normal(0, 0.5 / dim**0.5, (queries, dim)))
 
     def scan(query: FloatArray) -> list[int]:
@@ -153,7 +153,7 @@ def measure_search(vectors: int, dim: int, queries: int, folder: Path) -> Json:
 
 
 def _each(ask: Callable[[FloatArray], list[int]], queries: FloatArray) -> tuple[list[list[int]], float]:
-    """Answers, and the median time of one in milliseconds; the first query warms up and is asked twice."""
+    """Answers, and the median milliseconds per query; the first query is run once more before, to warm up."""
     ask(queries[0])
     answers, times = [], []
     for query in queries:
@@ -164,7 +164,7 @@ def _each(ask: Callable[[FloatArray], list[int]], queries: FloatArray) -> tuple[
 
 
 def _median(work: Callable[[], object], repeat: int) -> float:
-    """Median seconds of some runs, after one that warms up."""
+    """Median seconds of several runs, after one to warm up."""
     work()
     times = []
     for _ in range(repeat):
@@ -175,7 +175,7 @@ def _median(work: Callable[[], object], repeat: int) -> float:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it."""
+    """Name of the processor, where the system provides it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

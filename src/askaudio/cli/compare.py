@@ -1,7 +1,7 @@
 """Compare systems that were scored on the same clips and captions: paired differences, intervals, p, Holm's p.
 
 A system is a folder written by askaudio evaluate --out, a run file, or the seeds of one system: NAME=one,two,three.
-The first system is the baseline. Clips are resampled, never captions; with several seeds of every system, seeds too.
+The first system is the baseline. Clips are resampled, not captions; with several seeds of every system, seeds too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write a trained checkpoint as an encoder folder, which search runs without torch, or for sentence-transformers.
 
 Examples:
-  askaudio export runs/sounds encoders/sounds                     as it was trained
+  askaudio export runs/sounds encoders/sounds                     in full precision
   askaudio export runs/sounds encoders/small --precision int8     a quarter of the text tower's size
   askaudio index ~/sounds --model encoders/sounds                 use it
   askaudio export hf:my-clap encoders/clap                        a ClapModel of the transformers library
@@ -9,8 +9,8 @@ Examples:
   askaudio export runs/sounds out --push me/sounds --dry-run      write the folder and list what would be sent
   askaudio export runs/sounds out --push me/sounds                send it to the Hugging Face Hub (hf auth login)
 
-An encoder folder is compared with the original on probe sounds and texts; if it differs, nothing is written. Every
-folder made of a training gets a model card (README.md) of what that wrote down; read it before you push.
+An encoder folder is compared with the original on probe sounds and texts; if it differs, nothing is written. A folder
+exported from a training gets a model card (README.md) generated from its run folder; read it before you push.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which models there are, and getting the ones that are not shipped.
+"""List the named models, show their cards, and fetch the models that are not shipped.
 
 Examples:
-  askaudio models                                    all models that are known by name
+  askaudio models                                    all named models
   askaudio models --measure                          measure the installed ones on this machine, too
   askaudio models show efficientat                   its model card: data, licences, figures, weaknesses
   askaudio models pull efficientat                   fetch its files once (4 MB), checked against their checksums
@@ -9,7 +9,7 @@ Examples:
   askaudio models pull hf:laion/clap-htsat-fused     any ClapModel or sentence-transformers model (extra hf)
   askaudio index ~/sounds --model efficientat        use one
 
-Pulled files lie in ~/.cache/askaudio/models, or where ASKAUDIO_MODELS says. No other command downloads anything.
+Pulled files are kept in ~/.cache/askaudio/models, or in the folder ASKAUDIO_MODELS. No other command downloads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from askaudio.encoders.encoder import Encoder
     from askaudio.encoders.registry import Model
 
-HELP = "list models, show their cards, get the ones that are not shipped"
+HELP = "list models, show their cards, fetch the ones that are not shipped"
 SPEEDS_FILE = "speeds.json"
 REPEAT = 5
 
@@ -72,7 +72,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def describe(model: Model) -> Json:
-    """A model's row as a JSON object."""
+    """A model's registry entry as a JSON object."""
     return {
         "name": model.name,
         "about": model.about,
@@ -122,12 +122,12 @@ def _pull(args: argparse.Namespace) -> int:
         fetched = pull_from(model, args.source, bar) if args.source else pull(model, bar)
     usable = model.is_shipped()
     if usable:
-        load(model.name)  # a damaged file is found now and not at the first search
+        load(model.name)  # finds a damaged file now, not at the first search
     if args.json:
         emit_json({**describe(model), "fetched": [str(path) for path in fetched]})
         return 0
     how_many = count_of(len(fetched), "file")
-    say(f"{model.name}: {how_many} fetched into {model.folder}" if fetched else f"{model.name} is all there")
+    say(f"{model.name}: {how_many} fetched into {model.folder}" if fetched else f"{model.name} is complete")
     if usable:
         say(f"next: askaudio index FOLDER --model {model.name}")
     else:
@@ -149,7 +149,7 @@ def _pull_huggingface(args: argparse.Namespace) -> int:
 
 
 def _speeds(measure: bool) -> dict[str, Json]:
-    """What was measured on this machine, now or before: model -> x_real_time and text_ms, for the weights there are."""
+    """Model -> x_real_time and text_ms, measured on this machine now or in an earlier run."""
     from askaudio.core.files import read_json, write_json
     from askaudio.encoders.load import load
     from askaudio.encoders.registry import MODELS, models_folder
@@ -168,9 +168,9 @@ def _speeds(measure: bool) -> dict[str, Json]:
 
 
 def measure_speed(encoder: Encoder) -> Json:
-    """Speed of one window after decoding and of one text, the best of some runs, by the time of the one core they use.
+    """CPU time to encode one decoded window and one text: the fastest of several runs.
 
-    Other programs on a busy machine do not count.
+    CPU time, not wall time, so that other programs on the machine do not change the result.
     """
     import numpy as np
 

@@ -1,1 +1,1 @@
-"""Encoders that need no torch: the contract, the models known by name, and how they are opened."""
+"""Encoders that run without torch: their protocol, the registry of named models, and how both are opened."""

@@ -1,6 +1,7 @@
-"""How LAION's CLAP hears: what its ONNX graphs need around them, shared by the pulled model and the exporter.
+"""Front end and settings of LAION's CLAP, for the pulled model and the exporter.
 
-The published extractor crops sounds above 10 s at random; here windows are cut at fixed places before it.
+Differs: the published extractor crops sounds longer than 10 s at random; here they are cut into windows at fixed
+    places first.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""EfficientAT, a small pretrained audio tower from a published file: 384 numbers and 527 class probabilities.
+"""EfficientAT, a small pretrained audio tower from a published file: embeddings of 384 and 527 class probabilities.
 
-The file is the authors' checkpoint (``.pt``), of which ``efficientat_tower`` makes a graph with both outputs, or an
-ONNX file whose only output is the class logits. The embedding is the tensor that enters the classifier, so such a graph
-is opened with the ``onnx`` package (extra ``train``) and that tensor becomes a second output, in memory. Both files
-give the same bits.
+The file is the authors' checkpoint (``.pt``), from which ``efficientat_tower`` builds a graph with both outputs, or an
+ONNX file whose only output is the class logits. The embedding is the input of the classifier; an ONNX file is opened
+with the ``onnx`` package (extra ``train``), and that tensor is added as a second output, in memory. Both files give
+the same bits.
 
-Clips are run one at a time: a clip's numbers then cannot depend on its neighbours in a batch, and on a CPU batches
-of these small convolutions are no faster. ``threads`` clips run side by side, each on one thread, so that the
-result does not depend on the number of threads either.
+Clips run one at a time, so that the output of a clip does not depend on the other clips of a batch; on a CPU, batches
+of these small convolutions are no faster. ``threads`` clips run in parallel, each on one thread, so that the output
+does not depend on the number of threads either.
 
 Source: Schmid et al., "Efficient Large-Scale Audio Tagging via Transformer-to-CNN Knowledge Distillation", 2023.
 """
@@ -31,21 +31,21 @@ from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.encoders.efficientat_tower import FEATURE_DIM, N_CLASSES, tower_from_checkpoint
 from askaudio.encoders.session import open_session
 
-# Short sounds get zeros up to 10 s, as the tower was trained. Measured on 2,499 real clips of 125 labels, label of the
-# nearest neighbour from another recording right: zeros to 10 s .536, to 3 s .517, to 1 s .513; repeated to 1 s .513,
-# to 3 s .502, to 10 s .500; left as they are .500. Clips under 3 s alone: zeros to 10 s .375, next best .359.
+# Short sounds are padded with zeros to 10 s, as in the tower's training. Accuracy of the label of the nearest neighbour
+# from another recording, on 2,499 real clips with 125 labels: zeros to 10 s .536, to 3 s .517, to 1 s .513; repeated
+# to 1 s .513, to 3 s .502, to 10 s .500; not padded .500. Only clips under 3 s: zeros to 10 s .375, next best .359.
 FRONT_END = FrontEnd(short="zeros", short_s=10.0)
 CHECKPOINT_START = b"PK"  # the authors' checkpoint is a zip archive, whatever its name
 
 
 class EfficientATFeatures:
-    """Frozen features of waveforms.
+    """Features of waveforms from the frozen tower.
 
     Args:
         path: The published checkpoint ``mn04_as_mAP_432.pt``, or an ONNX file of it (input ``spec`` (B, 1, 128, T),
             output ``logits`` (B, 527)).
-        threads: Clips that are run side by side.
-        front_end: Another rule for short sounds or other windows; the log-mel settings are the tower's.
+        threads: Clips that run in parallel.
+        front_end: Other windows or another rule for short sounds; the log-mel settings must be the tower's.
 
     Raises:
         ModelError: The file is missing or is not such a model, or the log-mel settings are not the tower's.
@@ -58,7 +58,7 @@ class EfficientATFeatures:
     def __init__(self, path: Path | str, threads: int = 1, front_end: FrontEnd = FRONT_END) -> None:
         self.path = Path(path)
         if front_end.log_mel != FRONT_END.log_mel:
-            raise ModelError(f"EfficientAT hears {FRONT_END.log_mel}, got {front_end.log_mel}")
+            raise ModelError(f"EfficientAT takes {FRONT_END.log_mel}, got {front_end.log_mel}")
         self.front_end = front_end
         self.threads = threads
         model = tower_bytes(self.path)
@@ -71,7 +71,7 @@ class EfficientATFeatures:
         return self._run("embedding", FEATURE_DIM, waveforms, progress)
 
     def probabilities(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:
-        """Probabilities (B, 527) of the AudioSet classes, each class by itself (sigmoid)."""
+        """Probabilities (B, 527) of the AudioSet classes, independent of each other (sigmoid)."""
         logits = self._run("logits", N_CLASSES, waveforms, progress)
         return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
 
@@ -125,7 +125,7 @@ def tower(onnx_path: Path) -> Any:
         return onnx.load_model_from_string(tower_from_checkpoint(onnx_path))
     try:
         model = onnx.load(onnx_path)
-    except Exception as error:  # protobuf's parser raises classes of its own, without a common base
+    except Exception as error:  # the parser of protobuf raises exceptions without a common base
         raise ModelError(f"{onnx_path} is not an ONNX file ({error})") from error
     embedding = _classifier_input(model)
     if embedding is None:

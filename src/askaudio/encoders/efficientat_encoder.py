@@ -1,8 +1,8 @@
-"""The model ``efficientat``: the authors' audio tower, which is pulled, under our head and beside our text tower.
+"""The model ``efficientat``: the authors' audio tower, which is pulled, with a head and text tower of this project.
 
 The shipped folder holds ``encoder.json``, ``head.onnx`` (``embedding`` (B, 384) and ``logits`` (B, 527) -> (B, D)),
-``text.onnx`` and ``tokenizer.json``; the last two may lie in another model's folder, so that one text tower serves
-both.
+``text.onnx`` and ``tokenizer.json``. The last two may be in another model's folder, so that two models share one text
+tower.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ HEAD_FILE = "head.onnx"
 
 
 class EfficientATEncoder(OnnxEncoder):
-    """The ``Encoder`` of a head folder and a tower file.
+    """The encoder made of a head folder and a tower file.
 
     Args:
         folder: Head, text tower and tokenizer.
         tower_file: The authors' checkpoint, or an ONNX file of it.
-        tower_sha256: What the tower's checksum must be; empty for any.
-        text_folder: Where text tower and tokenizer lie if ``folder`` has none.
-        threads: Inputs run side by side; None for one per core. The vectors do not depend on it.
+        tower_sha256: Expected checksum of the tower file; empty for any.
+        text_folder: Folder of text tower and tokenizer, if ``folder`` has none.
+        threads: Inputs that run in parallel; None for one per core. The vectors do not depend on it.
 
     Raises:
         ModelError: Files are missing or damaged, or the folder is from a newer version.
@@ -53,12 +53,12 @@ class EfficientATEncoder(OnnxEncoder):
         found = sha256_file(self.tower_file)
         if tower_sha256 not in ("", found):
             raise ModelError(
-                f"{self.tower_file} is damaged (its checksum is another); get it anew: askaudio models pull efficientat"
+                f"{self.tower_file} is damaged (wrong checksum); get it again: askaudio models pull efficientat"
             )
         self.fingerprint = fingerprint([self.fingerprint, found])
 
     def path(self, file: str) -> Path:
-        """Where one of ``files`` lies: in the folder, or in the one whose text tower it shares."""
+        """Path of one of ``files``: in the folder, or in the one whose text tower it shares."""
         own = super().path(file)
         return own if file == HEAD_FILE or own.is_file() else self._text_folder / file
 

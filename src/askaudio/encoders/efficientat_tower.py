@@ -1,8 +1,8 @@
 """EfficientAT's published checkpoint -> an ONNX tower with two outputs, without torch and without the onnx package.
 
 The authors publish ``mn04_as_mAP_432.pt``: a zip archive with one entry of raw numbers for each tensor, in the order of
-the network's layers, and a pickle that names them. The pickle is never run: the file is known by its checksum, so each
-tensor's place and shape are known, and the numbers are read from their entries.
+the network's layers, and a pickle that names them. The pickle is never run: the checksum identifies the file, so the
+position and shape of each tensor are known, and its numbers are read from its entry.
 The network is a MobileNetV3 of width 0.4 on log-mel; batch norms are folded into the convolutions before them.
 
 Source: Schmid et al., "Efficient Large-Scale Audio Tagging via Transformer-to-CNN Knowledge Distillation", 2023; Howard
@@ -28,12 +28,12 @@ STEM_CHANNELS = 8
 
 @dataclass(frozen=True)
 class Block:
-    """An inverted residual: widen, convolve each channel by itself, weigh the channels, narrow."""
+    """An inverted residual: expand, depthwise convolution, squeeze and excitation, project."""
 
     kernel: int
     wide: int
     out: int
-    squeeze: int  # width of the channel weights' hidden layer; 0 for none
+    squeeze: int  # hidden width of squeeze and excitation; 0 for none
     activation: str
     stride: int = 1
 
@@ -70,7 +70,7 @@ def tower_from_checkpoint(path: Path | str) -> bytes:
 
 
 class _Tensors:
-    """The numbers of the checkpoint, one tensor after another."""
+    """Reads the tensors of the checkpoint in their order."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -88,7 +88,7 @@ class _Tensors:
         self._archive.close()
 
     def take(self, *shape: int) -> FloatArray:
-        """The next tensor, which has this shape."""
+        """The next tensor, which must have this shape."""
         values = np.frombuffer(self._entry(), dtype="<f4")
         if values.size != int(np.prod(shape)):
             raise ModelError(
@@ -111,7 +111,7 @@ class _Tensors:
 
 
 class _Tower:
-    """Adds layer after layer to a graph, each with the next tensors."""
+    """Builds the graph layer by layer, each with the next tensors."""
 
     def __init__(self, tensors: _Tensors) -> None:
         self._tensors = tensors
@@ -146,7 +146,7 @@ class _Tower:
         return narrow
 
     def _weigh(self, x: str, channels: int, squeeze: int) -> str:
-        """Each channel times a number in 0 .. 1 that two small layers read off all channels' means."""
+        """Squeeze and excitation: multiply each channel by a weight in 0 .. 1 from the means of all channels."""
         mean = self._graph.node("ReduceMean", [x, "places"], [self._name()], keepdims=0)  # (B, C)
         hidden = self._activate(self._linear(mean, channels, squeeze), "Relu")
         weight = self._activate(self._linear(hidden, squeeze, channels), "Sigmoid")
@@ -159,7 +159,7 @@ class _Tower:
         """Convolution with its batch norm folded in, and an activation."""
         weight = self._tensors.take(out, channels // groups, kernel, kernel)
         gain, shift, mean, variance = (self._tensors.take(out) for _ in range(4))
-        self._tensors.skip()  # how many batches the norm has seen
+        self._tensors.skip()  # number of batches that the norm has averaged
         factor = gain / np.sqrt(variance + np.float32(BATCH_NORM_FLOOR))
         name = self._name()
         constants = [

@@ -1,10 +1,9 @@
 """Models that the transformers and sentence-transformers libraries saved, as encoders: ``hf:NAME_OR_FOLDER``.
 
-Any ClapModel, any sentence-transformers model that takes audio, and encoder folders that were pushed to the hub. Their
-own processors make the features, but never see more than one window, so that their random crops do not happen; sounds
-and texts are encoded one at a time, so that a vector does not depend on its neighbours. Weights are read from
-safetensors only, no code of a model's repository is run, and nothing is downloaded here: ``fetch`` does that, when
-asked.
+Opens any ClapModel, any sentence-transformers model that takes audio, and encoder folders that were pushed to the hub.
+The models' own processors compute the features, but get at most one window, so that they never crop at random. Sounds
+and texts are encoded one at a time, so that a vector does not depend on the other inputs. Weights are read from
+safetensors only, no code of a model's repository is run, and only ``fetch`` downloads anything.
 
 Cost: torch. To serve a ClapModel without it: ``askaudio export hf:NAME_OR_FOLDER OUT``.
 """
@@ -30,13 +29,13 @@ WINDOW_S = 10.0  # where a processor does not say how long a sound may be
 
 
 class HuggingFaceEncoder(FileEncoder):
-    """The ``Encoder`` around two functions that encode one sound and one text.
+    """An encoder made of two functions that encode one sound and one text.
 
     Args:
-        name: For people.
-        folder: Where the model lies; its files make the fingerprint.
-        sample_rate_hz: What its processor expects.
-        window_s: Longest sound that its processor takes whole.
+        name: Name in messages and tables.
+        folder: Folder of the model; the checksums of its files make the fingerprint.
+        sample_rate_hz: Rate of the waveforms.
+        window_s: Longest sound that the model's processor does not crop.
         sound: Waveform (S,) -> vector (D,).
         text: Text -> vector (D,).
     """
@@ -112,18 +111,18 @@ def locate(name: str) -> Path:
         ModelError: It is not; the message says how to get it.
     """
     if not name:
-        raise ModelError("hf: needs a name or folder behind it, for example hf:laion/clap-htsat-unfused")
+        raise ModelError("hf: needs a name or folder after the colon, for example hf:laion/clap-htsat-unfused")
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     try:
         return _snapshot(name, local_files_only=True)
-    except (OSError, ValueError) as error:  # the hub library's errors for what is not there are these
+    except (OSError, ValueError) as error:  # what the hub library raises for a model that is absent
         raise ModelError(f"hf:{name} is not on this machine; get it with: askaudio models pull hf:{name}") from error
 
 
 def fetch(name: str) -> Path:
-    """Download a model of the Hugging Face hub into that library's cache; no pickled weights.
+    """Download a model of the Hugging Face hub into its library's cache; pickled weights are not downloaded.
 
     Raises:
         ModelError: No network, no such model, or one without safetensors weights.
@@ -191,13 +190,13 @@ def _open_sentence_transformer(name: str, folder: Path) -> FileEncoder:
 
 
 def _feature_extractor(model: Any, folder: Path) -> Any:
-    """What turns sounds into features in the first module that has one."""
+    """The feature extractor of the first module that has one."""
     for module in model.modules():
         processor = getattr(module, "processor", None)
         extractor = getattr(processor, "feature_extractor", processor)
         if hasattr(extractor, "sampling_rate"):
             return extractor
-    raise ModelError(f"{folder} does not say at which rate it hears; expected a feature extractor with sampling_rate")
+    raise ModelError(f"{folder} does not state its sample rate; expected a feature extractor with sampling_rate")
 
 
 def _snapshot(name: str, local_files_only: bool) -> Path:

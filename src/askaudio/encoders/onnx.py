@@ -1,13 +1,13 @@
-"""An encoder folder: what search needs of a trained model, run by onnxruntime alone (no torch).
+"""An encoder folder: a trained model as ONNX graphs, run by onnxruntime without torch.
 
 The folder holds ``encoder.json`` (format, name, front end, checksums), ``audio.onnx`` (log-mel (B, F, T) -> (B, D)),
 ``text.onnx`` (ids and mask (B, L) -> (B, D)) and ``tokenizer.json``. ``export/dual_encoder.py`` writes it. Graphs that
 come from the transformers library have its names and shapes instead (``layout``), and their vectors are scaled to
 length 1 here.
 
-Inputs are run one at a time. In a batch, matrix kernels are chosen by batch size and quantised layers take their
-range from all rows, so a vector would depend on its neighbours in the last bits; alone, the same sound gives the
-same bits whatever it is encoded with. On a CPU this costs nothing: ``threads`` inputs run side by side.
+Inputs run one at a time. In a batch, matrix kernels depend on the batch size and quantised layers take their range
+from all rows, so the last bits of a vector would depend on the other inputs. Run alone, the same sound gives the same
+bits in every batch. On a CPU this costs nothing, because ``threads`` inputs run in parallel.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _In = TypeVar("_In")
 
 
 class OnnxEncoder(FileEncoder):
-    """The ``Encoder`` of a folder. Audio and text sides are opened when they are first used.
+    """The encoder in a folder. Its audio and text graphs are opened when they are first used.
 
     Args:
         folder: The encoder folder.
-        threads: Inputs run side by side; None for one per core. The vectors do not depend on it.
-        settings: What ``encoder.json`` would say, for a folder whose files are known by name (``encoders/registry``).
+        threads: Inputs that run in parallel; None for one per core. The vectors do not depend on it.
+        settings: The content of ``encoder.json``, for a pulled model whose folder has none (``encoders/registry``).
 
     Raises:
         ModelError: Files are missing or damaged, or the folder is from a newer version.
@@ -65,7 +65,7 @@ class OnnxEncoder(FileEncoder):
             self.layout = str(settings.get("layout", LAYOUTS[0]))
             self._sha256 = {file: str(settings["sha256"][file]) for file in self.files}
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{self.folder / SETTINGS_FILE} is damaged ({error!r}); export the model anew") from error
+            raise ModelError(f"{self.folder / SETTINGS_FILE} is damaged ({error!r}); export the model again") from error
         if self.layout not in LAYOUTS:
             raise ModelError(f"{self.folder} has the layout {self.layout!r}; update with: pip install -U askaudio")
         self.sample_rate_hz = self.front_end.sample_rate_hz
@@ -81,7 +81,7 @@ class OnnxEncoder(FileEncoder):
         return self._encode(self._one_sound, waveforms)
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
-        """Vectors (B, D) of B texts; an empty text has one too (that of the tokenizer's end marks)."""
+        """Vectors (B, D) of B texts; an empty text has the vector of the tokenizer's special tokens."""
         if isinstance(texts, str):
             raise ModelError("encode_text takes a list of texts, got one text; write [text]")
         return self._encode(self._one_text, texts)
@@ -128,18 +128,18 @@ class OnnxEncoder(FileEncoder):
         return tokenizer
 
     def path(self, file: str) -> Path:
-        """Where one of ``files`` lies."""
+        """Path of one of ``files``."""
         return self.folder / file
 
     def content(self, file: str) -> bytes:
         """Bytes of one of ``files``.
 
         Raises:
-            ModelError: They are not those that were written.
+            ModelError: The checksum differs from the one that was stored at export.
         """
         content = self.path(file).read_bytes()
         if hashlib.sha256(content).hexdigest() != self._sha256[file]:
-            raise ModelError(f"{self.path(file)} is damaged (its checksum is another); copy, pull or export it anew")
+            raise ModelError(f"{self.path(file)} is damaged (its checksum is another); copy, pull or export it again")
         return content
 
     def _read_settings(self) -> Json:
@@ -147,13 +147,13 @@ class OnnxEncoder(FileEncoder):
         missing = [path.name for path in (settings_file, *map(self.path, self.files)) if not path.is_file()]
         if missing:
             raise ModelError(
-                f"{self.folder} is no complete encoder folder: {', '.join(missing)} missing; "
+                f"{self.folder} is not a complete encoder folder: {', '.join(missing)} missing; "
                 "make one with: askaudio export RUN_FOLDER OUT"
             )
         try:
             settings = read_json(settings_file)
         except DataError as error:
-            raise ModelError(f"{error}; export the model anew") from error
+            raise ModelError(f"{error}; export the model again") from error
         found = settings.get("format") if isinstance(settings, dict) else None
         if found != FORMAT:
             raise ModelError(

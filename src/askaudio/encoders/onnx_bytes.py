@@ -1,7 +1,7 @@
-"""Write a small ONNX model without the ``onnx`` package, which the light install does not bring.
+"""Write a small ONNX model without the ``onnx`` package, which the default install does not include.
 
-An ONNX file is a protobuf message: fields, each a key (number and kind) and a value. The few messages that a chain of
-layers needs are written here; field numbers are those of the format's published ``onnx.proto``.
+An ONNX file is a protobuf message: fields, each with a key (number and wire type) and a value. Only the messages that a
+feed-forward network needs are written here; the field numbers are those of the published ``onnx.proto``.
 
     graph = Graph(inputs={"x": ("B", 4)}, outputs={"y": ("B", 2)})
     graph.constant("w", np.ones((4, 2), dtype=np.float32))
@@ -23,10 +23,10 @@ _FLOAT, _INT, _INTS = 1, 2, 7  # AttributeProto.AttributeType
 
 
 class Graph:
-    """A graph that is built node by node, in the order of computation.
+    """A graph built node by node, in the order of computation.
 
     Args:
-        inputs: Name -> shape; a text in a shape is a free dimension. All are float32.
+        inputs: Name -> shape; a string in a shape is a symbolic dimension. All inputs are float32.
         outputs: Name -> shape.
     """
 
@@ -89,7 +89,7 @@ def _key(field: int, kind: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the top bit says that more follow. Negative numbers are not needed here."""
+    """Seven bits per byte, lowest first; the top bit marks that more bytes follow. Negative numbers are not needed."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

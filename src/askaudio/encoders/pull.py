@@ -1,7 +1,7 @@
-"""Fetch a named model's files once: over https with a bar, or from a folder on machines without a network.
+"""Fetch a named model's files: over https, or from a folder on machines without a network.
 
-A file is known by its checksum, wherever it comes from, and appears in the models folder whole or not at all. A
-download that was cut off goes on where it stopped.
+Every file must have the checksum of the registry, wherever it comes from, and is written atomically. An interrupted
+download is continued.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ OpenUrl = Callable[[str, Mapping[str, str]], Any]
 
 
 def pull(model: Model, progress: Progress = silent, open_url: OpenUrl | None = None) -> list[Path]:
-    """Download what is missing of a model, or damaged.
+    """Download the files of a model that are missing or damaged.
 
     Args:
-        model: Its row.
-        progress: Told of megabytes.
-        open_url: ``(url, headers) -> response``; default: https and nothing else.
+        model: Its entry in the registry.
+        progress: Called with the megabytes fetched.
+        open_url: ``(url, headers) -> response``; the default opens https addresses only.
 
     Returns:
-        The files that were fetched; none where all are there.
+        The files that were fetched; none if all were present.
 
     Raises:
-        ModelError: No network, or a file that is not the pinned one.
+        ModelError: No network, or a file with another checksum.
     """
-    missing = wanting(model)
+    missing = _missing_or_damaged(model)
     total = round(sum(file.size_bytes for file in missing) / 1e6)
     before, fetched = 0, []
     for file in missing:
@@ -54,15 +54,20 @@ def pull(model: Model, progress: Progress = silent, open_url: OpenUrl | None = N
 
 
 def pull_from(model: Model, source: Path | str, progress: Progress = silent) -> list[Path]:
-    """Take what is missing or damaged of a model from a file or from anywhere under a folder, known by content.
+    """Copy the missing or damaged files of a model from a folder.
+
+    Args:
+        model: Its entry in the registry.
+        source: A file, or a folder that is searched with its subfolders; files are recognised by their checksums.
+        progress: Called with the files found.
 
     Returns:
         The files that were copied.
 
     Raises:
-        ModelError: A file is not there; nothing is copied then.
+        ModelError: A file was not found; nothing is copied then.
     """
-    source, missing = Path(source).expanduser(), wanting(model)
+    source, missing = Path(source).expanduser(), _missing_or_damaged(model)
     if not source.exists():
         raise ModelError(f"{source} does not exist; expected a folder or file that holds {_names(missing)}")
     given = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
@@ -75,18 +80,18 @@ def pull_from(model: Model, source: Path | str, progress: Progress = silent) -> 
                 break
     absent = [file for file in missing if file not in found]
     if absent:
-        wanted = "\n".join(
+        listed = "\n".join(
             f"  {file.name}: {file.size_bytes} bytes, sha256 {file.sha256}\n    {file.url}" for file in absent
         )
-        raise ModelError(f"{source} lacks files of {model.name} (they are known by content, not by name):\n{wanted}")
+        raise ModelError(f"{source} lacks files of {model.name} (recognised by content, not by name):\n{listed}")
     for file, path in found.items():
         with atomic_path(model.folder / file.name) as temporary:
             shutil.copyfile(path, temporary)
     return [model.folder / file.name for file in found]
 
 
-def wanting(model: Model) -> list[RemoteFile]:
-    """Files of a model that are not there, or not with the pinned content."""
+def _missing_or_damaged(model: Model) -> list[RemoteFile]:
+    """Files of a model that are absent or have another checksum than the registry."""
     absent = model.missing()
     return [f for f in model.files if f in absent or sha256_file(model.folder / f.name) != f.sha256]
 
@@ -126,13 +131,13 @@ def _fetch(file: RemoteFile, target: Path, report: Callable[[int], None], open_u
             _continue(file, part, have, report, open_url)
         except (urllib.error.URLError, HTTPException, OSError) as error:
             raise ModelError(
-                f"{file.url} cannot be fetched ({error}). Run the same command again to go on where it stopped, or "
+                f"{file.url} cannot be fetched ({error}). Run the same command again to continue it, or "
                 f"fetch it on another machine and give the folder with --from FOLDER"
             ) from error
     found = sha256_file(part)
     if found != file.sha256:
         part.unlink()
-        raise ModelError(f"{file.url} gave a file with the checksum {found}, pinned is {file.sha256}; it was not kept")
+        raise ModelError(f"{file.url} returned a file with the checksum {found}, expected {file.sha256}; not kept")
     part.replace(target)
 
 

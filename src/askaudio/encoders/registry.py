@@ -1,8 +1,8 @@
-"""The models that are known by name: what they are, what belongs to them, where it lies and what it must be.
+"""Registry of the models that have a name: their files, addresses, checksums, licences and published scores.
 
-Weights of our own are shipped inside the package (``shipped``); those of others are pulled once, when asked for, from
-their authors' public place (``files``), and known by their checksum wherever they come from. ``encoders/pull.py``
-pulls, ``encoders/load.py`` opens. Model cards are ``encoders/cards/NAME.md``.
+The project's own weights are shipped in the package (``shipped``). Weights of other authors (``files``) are downloaded
+by ``askaudio models pull`` from the address that their authors published, and checked against the checksum here.
+``encoders/pull.py`` pulls, ``encoders/load.py`` opens. Model cards are ``encoders/cards/NAME.md``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MTEB = "MTEB, github.com/embeddings-benchmark/results: laion__clap-htsat-unfuse
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a model: its name in the model's folder, its address, its content."""
+    """One file to pull: its name in the model's folder, its address, checksum and size."""
 
     name: str
     url: str
@@ -31,7 +31,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A published figure and where it was published."""
+    """A published score, and where it was published."""
 
     what: str
     source: str
@@ -42,13 +42,13 @@ class Model:
     """A row of ``askaudio models``.
 
     Attributes:
-        name: How commands call it.
-        about: One line for people.
-        licence: Of the weights.
-        languages: That texts may be in.
-        shipped: Its folder inside the package; empty where nothing is shipped.
-        files: What must be pulled before it opens.
-        scores: Published figures.
+        name: Name on the command line and in ``load_encoder``.
+        about: Description in one line.
+        licence: Licence of the weights.
+        languages: Languages of the texts.
+        shipped: Folder inside the package; empty for a model that ships nothing.
+        files: Files to pull before the model can be opened.
+        scores: Published scores.
         dim: D of a model that ships nothing.
     """
 
@@ -63,36 +63,36 @@ class Model:
 
     @property
     def embed_dim(self) -> int:
-        """D; 0 where the package was built without the shipped part, which says it."""
+        """D; 0 if the package was built without the shipped folder, which states it."""
         settings = self.shipped_folder / "encoder.json"
         return int(read_json(settings)["embed_dim"]) if self.shipped and settings.is_file() else self.dim
 
     @property
     def folder(self) -> Path:
-        """Where its pulled files lie."""
+        """Folder of the pulled files."""
         return models_folder() / self.name
 
     @property
     def shipped_folder(self) -> Path:
-        """Where its shipped files lie."""
+        """Folder of the shipped files."""
         return PACKAGE_FOLDER / self.shipped
 
     @property
     def size_bytes(self) -> int:
-        """Of all its files, shipped and pulled."""
+        """Size of all files, shipped and pulled."""
         shipped = self.shipped_folder.iterdir() if self.shipped and self.is_shipped() else ()
         return sum(path.stat().st_size for path in shipped) + sum(file.size_bytes for file in self.files)
 
     def is_shipped(self) -> bool:
-        """Whether the package was built with its shipped part."""
+        """Whether the package contains the shipped folder, if the model has one."""
         return not self.shipped or (self.shipped_folder / "encoder.json").is_file()
 
     def missing(self) -> list[RemoteFile]:
-        """Files that are not there yet, by name and size; contents are checked when they are pulled and opened."""
+        """Files still to pull, by name and size; checksums are checked when files are pulled and opened."""
         return [file for file in self.files if not _has_size(self.folder / file.name, file.size_bytes)]
 
     def is_installed(self) -> bool:
-        """Whether it can be opened now."""
+        """Whether the model can be opened without pulling anything."""
         return self.is_shipped() and not self.missing()
 
     def card(self) -> str:
@@ -168,10 +168,10 @@ MODELS = {model.name: model for model in (SMALL, EFFICIENTAT, CLAP)}
 
 
 def find_model(name: str) -> Model:
-    """The row of a name.
+    """The entry of a model.
 
     Raises:
-        ConfigError: No model is called so.
+        ConfigError: No model has this name.
     """
     if name not in MODELS:
         raise ConfigError(f"no model is called {name!r}; known are {', '.join(MODELS)}: see askaudio models")
@@ -179,7 +179,7 @@ def find_model(name: str) -> Model:
 
 
 def models_folder() -> Path:
-    """Where pulled models are kept: ASKAUDIO_MODELS, else ``~/.cache/askaudio/models``."""
+    """Folder of pulled models: ASKAUDIO_MODELS, else ``~/.cache/askaudio/models``."""
     named = os.environ.get("ASKAUDIO_MODELS")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "askaudio" / "models"
 

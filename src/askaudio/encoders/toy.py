@@ -1,9 +1,9 @@
-"""An encoder with foreseeable vectors and no weights, so that everything around encoders is tested without any.
+"""A deterministic encoder without weights, for tests of everything that uses an encoder.
 
-Sounds and words meet on one axis, frequency: a sound's vector is its energy in D - 1 bands, equally wide on a log
-scale from 50 Hz to 8 kHz; a text's vector has a peak where the frequency in it lies ("440 Hz tone") or where a word
-that it knows is at home ("low hum", "high whistle"); "noise" is flat and "silence" is an axis of its own.
-A text with no known word gets a vector that depends on its letters only.
+Sounds and texts share one axis, frequency. A sound's vector is its energy in D - 1 bands of equal width on a log scale
+from 50 Hz to 8 kHz. A text's vector has a peak at the frequency that it names ("440 Hz tone") or that a known word
+stands for ("low hum", "high whistle"); "noise" is flat, and "silence" has an axis of its own. A text without a known
+word gets a pseudo-random vector that depends on its letters only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ SILENCE_WORDS = {"silence", "silent", "nothing", "quiet"}
 
 
 class ToyEncoder(FileEncoder):
-    """See the module's text. ``dim`` is D, at least 3."""
+    """The toy encoder; see the head of this file.
+
+    Args:
+        dim: D, at least 3.
+    """
 
     name = "toy"
     sample_rate_hz = 16000
@@ -45,15 +49,15 @@ class ToyEncoder(FileEncoder):
         self._edges_hz = np.geomspace(LOWEST_HZ, HIGHEST_HZ, dim)  # D - 1 bands
 
     def encode_audio(self, waveforms: Sequence[FloatArray]) -> FloatArray:
-        """(B, D) of B waveforms (S_i,) at 16 kHz."""
+        """Vectors (B, D) of B mono waveforms (S_i,) at 16 kHz."""
         return _rows([self._sound(np.asarray(w, dtype=np.float32)) for w in waveforms], self.embed_dim)
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
-        """(B, D) of B texts."""
+        """Vectors (B, D) of B texts."""
         return _rows([self._text(text) for text in texts], self.embed_dim)
 
     def _sound(self, waveform: FloatArray) -> FloatArray:
-        """Energies (D,): D - 1 bands and the axis of silence."""
+        """Energies (D,): D - 1 bands, then the axis of silence."""
         size = max(len(waveform), 1024)
         power = np.abs(np.fft.rfft(waveform, n=size)) ** 2
         hz = np.fft.rfftfreq(size, 1 / self.sample_rate_hz)

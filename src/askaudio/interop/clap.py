@@ -1,9 +1,11 @@
-"""Captioned recordings as a Hugging Face ``ClapModel`` takes them, cut at fixed places, for training.
+"""Captioned recordings as training batches of a Hugging Face ``ClapModel``, cut at fixed places.
 
-Its own extractor cuts a random piece out of anything longer than 10 s, in training and in inference. Here a recording
-is cut into fixed windows (``audio/windows.py``) and each goes through our log-mel, which equals the extractor's to
-2e-3 dB on what it does not cut. Recording and captions take turns: pair j of a clip is its window j and its caption j,
-counted round, until every window and every caption has been there.
+Differs: the model's own extractor crops recordings longer than 10 s at random, in training and in inference. Here a
+    recording is cut into fixed windows (``audio/windows.py``), and each goes through askaudio's log-mel, which equals
+    the extractor's to 2e-3 dB on sounds that it does not crop.
+
+Pair j of a clip is its window j and its caption j, both modulo their number, for as many pairs as there are windows or
+captions, whichever are more.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ def clap_front_end(extractor: Any) -> FrontEnd:
     """The front end of a ``ClapFeatureExtractor``.
 
     Raises:
-        ModelError: It fuses several cuts of long sounds (``clap-htsat-fused``) or pads in another way.
+        ModelError: It fuses several crops of long sounds (``clap-htsat-fused``), or pads in another way.
     """
     if extractor.truncation == "fusion" or extractor.padding != "repeatpad":
         raise ModelError(
@@ -48,7 +50,7 @@ def clap_front_end(extractor: Any) -> FrontEnd:
 
 
 class ClapPairs(Dataset[dict[str, Any]]):
-    """Windows and captions of clips, decoded when they are asked for.
+    """Windows and captions of clips, decoded when an item is read.
 
     Args:
         clips: Each with at least one caption.
@@ -99,7 +101,12 @@ class ClapPairs(Dataset[dict[str, Any]]):
 
 
 def row_encoder(model: Any, pairs: ClapPairs, batch_size: int = 16) -> Encode:
-    """The function by which a knowledge base asks for fresh embeddings of pairs.
+    """The ``encode`` function of a knowledge base: embeds pairs with the current weights.
+
+    Args:
+        model: A ``ClapModel``.
+        pairs: The training pairs.
+        batch_size: Pairs per forward pass.
 
     Returns:
         ``encode(rows (n,)) -> (audio (n, D), text (n, D))`` on the CPU, without gradient, in evaluation mode.

@@ -1,4 +1,4 @@
-"""ASK in a Lightning module of your own: the loss is ``ask(...)`` in its step, and this callback keeps time.
+"""ASK in a Lightning module: the loss is ``ask(...)`` in ``training_step``; the callback reports steps and epochs.
 
 Example::
 
@@ -26,7 +26,7 @@ class ASKCallback(pl.Callback):
     """Tells ASK that the optimizer has stepped and that an epoch is over.
 
     Args:
-        ask: What is told; None for the module's own attribute ``ask``.
+        ask: The objective; None for the module's attribute ``ask``.
     """
 
     def __init__(self, ask: ASK | None = None) -> None:

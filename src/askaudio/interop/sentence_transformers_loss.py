@@ -5,7 +5,7 @@ Example::
     encode = row_encoder(model, pairs)                       # columns: caption, audio, label (the clip's number)
     ask = ASK(KnowledgeBase.encoded(pairs["label"], encode), encode=encode)
     trainer = SentenceTransformerTrainer(
-        model, args, pairs, loss=ASKLoss(model, ask), callbacks=[ASKCallback(ask)]  # ASKCallback of for_transformers
+        model, args, pairs, loss=ASKLoss(model, ask), callbacks=[ASKCallback(ask)]  # of interop.transformers
     )
 
 Parameters of ``ask`` (a learned temperature) are trained with the model's, because the trainer looks into the loss.
@@ -27,7 +27,7 @@ from askaudio.knowledge.base.knowledge_base import Encode
 
 
 class ASKLoss(nn.Module):
-    """What ``SentenceTransformerTrainer(loss=...)`` takes.
+    """A loss for ``SentenceTransformerTrainer(loss=...)``.
 
     Args:
         model: The model that is trained.

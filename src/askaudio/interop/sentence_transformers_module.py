@@ -1,13 +1,13 @@
-"""Our dual encoder as a sentence-transformers module: text and sounds in, one embedding each.
+"""A dual encoder as a sentence-transformers module: texts and sounds in, one embedding each.
 
-``SentenceTransformer(FOLDER, trust_remote_code=True)`` loads what ``save_sentence_transformer`` wrote, wherever
-askaudio is installed (the flag says that a class from outside that package may be imported). Sounds are paths,
-waveforms (S,) at the model's rate, or ``{"array": (S,), "sampling_rate": hz}``; they are decoded, cut and averaged by
-askaudio's own rules, so that ``encode`` gives the vectors that ``askaudio index`` stores. Paths that end neither in
-.wav, .mp3, .flac, .ogg nor .aac are taken for text by that package: write ``{"audio": PATH}``.
+``SentenceTransformer(FOLDER, trust_remote_code=True)`` loads the folder of ``save_sentence_transformer`` wherever
+askaudio is installed (the flag allows a class from outside sentence-transformers). Sounds are paths, waveforms (S,) at
+the model's sample rate, or ``{"array": (S,), "sampling_rate": hz}``. They are decoded, cut and averaged as ``askaudio
+index`` does it, so that both give the same vectors. sentence-transformers takes paths that end in none of .wav, .mp3,
+.flac, .ogg and .aac for text: write ``{"audio": PATH}``.
 
-Projections and a CNN audio tower are trained by its trainer; MiniLM is frozen until you say otherwise
-(``model[0].model.text_tower.requires_grad_(True)``); a frozen EfficientAT file is copied into the folder.
+Its trainer trains the projections and a CNN audio tower. MiniLM is frozen unless
+``model[0].model.text_tower.requires_grad_(True)`` is called; a frozen EfficientAT file is copied into the folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DualEncoderModule(_InputModule):
     """A dual encoder behind the interface of sentence-transformers.
 
     Args:
-        model: A text tower that is absent (frozen MiniLM) is put in here, frozen.
+        model: The dual encoder; if it has no text tower, a frozen MiniLM is added.
     """
 
     save_in_root = False
@@ -51,7 +51,7 @@ class DualEncoderModule(_InputModule):
         self._frozen: Any = None
 
     def train(self, mode: bool = True) -> DualEncoderModule:
-        """As torch's; a text tower without trained weights stays as it was pretrained, without dropout."""
+        """As ``nn.Module.train``; a frozen text tower stays in evaluation mode, without dropout."""
         super().train(mode)
         tower: Any = self.model.text_tower
         if not any(p.requires_grad for p in tower.parameters()):
@@ -60,7 +60,7 @@ class DualEncoderModule(_InputModule):
 
     @property
     def modalities(self) -> list[str]:
-        """What it takes."""
+        """Kinds of input."""
         return ["text", "audio"]
 
     def get_embedding_dimension(self) -> int:
@@ -68,7 +68,7 @@ class DualEncoderModule(_InputModule):
         return self.model.embed_dim
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """Texts, or sounds, as tensors: ids and mask (B, L); or of all W windows the features and whose they are.
+        """Texts as ids and mask (B, L), or sounds as the features of all their W windows and the owner of each.
 
         Raises:
             ModelError: Texts and sounds in one batch.

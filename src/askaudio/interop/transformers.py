@@ -1,4 +1,4 @@
-"""ASK in the Hugging Face Trainer: a loss over the model's outputs, and a callback that keeps time.
+"""ASK in the Hugging Face Trainer: a loss over the model's outputs, and a callback that reports steps and epochs.
 
 Example::
 
@@ -29,7 +29,7 @@ _TrainerCallback: Any = require("transformers", "hf").TrainerCallback
 
 
 class ASKLoss:
-    """What ``Trainer(compute_loss_func=...)`` takes.
+    """A loss for ``Trainer(compute_loss_func=...)``.
 
     Args:
         ask: The objective.
@@ -50,7 +50,7 @@ class ASKLoss:
             raise ConfigError("ASK needs the number of each pair's clip: give the data set a column 'labels'")
         audio, text = (F.normalize(outputs[name], dim=-1) for name in (self.audio, self.text))
         total = self.ask(audio, text, labels).total
-        # the trainer adds the losses of accumulated batches up and says how many pairs they hold together
+        # the trainer sums the losses of accumulated batches and passes the number of pairs in all of them
         return total if num_items_in_batch is None else total * (len(labels) / num_items_in_batch)
 
 
@@ -58,14 +58,14 @@ class ASKCallback(_TrainerCallback):
     """Tells ASK that a step or an epoch is over, and keeps its state beside each checkpoint (``ask.safetensors``).
 
     Args:
-        ask: What is told.
+        ask: The objective.
     """
 
     def __init__(self, ask: ASK) -> None:
         self.ask = ask
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Knowledge lives where the model lives."""
+        """Move the objective to the device of the model."""
         self.ask.to(args.device)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -90,7 +90,7 @@ def save_state(ask: ASK, checkpoint: Path | str) -> None:
 
 
 def load_state(ask: ASK, checkpoint: Path | str) -> None:
-    """Take up the state of a checkpoint, before ``trainer.train(resume_from_checkpoint=...)``.
+    """Load the state of a checkpoint; call it before ``trainer.train(resume_from_checkpoint=...)``.
 
     Raises:
         ModelError: The checkpoint has none, or that of another base.

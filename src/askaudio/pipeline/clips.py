@@ -1,4 +1,4 @@
-"""The clips that a recipe's data section names, with splits; works without torch, so that evaluation can ask too."""
+"""The clips of a recipe's data section, with splits; works without torch, so that evaluation can use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from askaudio.data.readers.open import open_dataset
 
 
 def read_clips(recipe: DataRecipe, progress: Progress = silent) -> Manifest:
-    """The recipe's captioned clips, each with a split (or None, where the manifest gives none)."""
+    """The recipe's captioned clips, each with a split, or with None where the manifest has no splits."""
     manifest = open_dataset(recipe.manifest, progress=progress)
     kept = manifest.where(
         bool(clip.captions) and not any(fnmatch(clip.clip_id, pattern) for pattern in recipe.exclude)

@@ -68,8 +68,8 @@ def pair_features(
     """
     if bool(tower) == bool(model):
         raise ConfigError(
-            "say what makes the features, one of: --tower PATH/mn04_as.onnx (frozen EfficientAT and MiniLM, best, "
-            "since they never saw your pairs), or --model SPEC (an encoder folder, a run folder, or toy)"
+            "choose the features, one of: --tower PATH/mn04_as.onnx (frozen EfficientAT and MiniLM, best, "
+            "since they were not trained on your pairs), or --model SPEC (an encoder folder, a run folder, or toy)"
         )
     manifest = manifest.where([bool(clip.captions) for clip in manifest])
     if not len(manifest):

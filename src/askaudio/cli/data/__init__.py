@@ -8,7 +8,7 @@ Any of them takes ?split=train,val and ?list=FILE (keep the clips that a file na
 
 Examples:
   askaudio data scenes library                        make a library of scenes with captions
-  askaudio data info audiocaps:/data/AudioCaps        what is there, what is missing
+  askaudio data info audiocaps:/data/AudioCaps        clips, captions, missing files
   askaudio data check clotho:/data/clotho             errors, odd captions, leaks between splits
   askaudio data suspects my.csv --tower mn04_as.onnx  captions that probably belong to another sound
   askaudio data convert my.csv clean/manifest.jsonl --without no_clotho_test=clotho:/data/clotho
@@ -31,7 +31,7 @@ def _module(verb: str) -> ModuleType:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One sub-command a verb; their modules import nothing heavy."""
+    """One sub-command per verb; their modules import nothing heavy."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         module = _module(verb)
@@ -48,5 +48,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the verbs."""
+    """Run a verb."""
     return int(_module(args.verb).run(args))

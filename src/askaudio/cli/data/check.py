@@ -1,4 +1,4 @@
-"""Check captioned sets before a number is computed on them; exit code 1 when an error is found.
+"""Check captioned sets before they are used for training or evaluation; exit code 1 if an error is found.
 
 Rows, missing and broken audio, durations, duplicates, empty and odd captions, captions that several clips share,
 recordings that are in two splits or in two of the given sets (by id, by file name, with --audio full also by sound),

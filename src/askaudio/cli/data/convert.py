@@ -1,10 +1,10 @@
-"""Write any captioned set as a manifest, with splits dealt out and leaks taken out.
+"""Write any captioned set as a manifest, with new splits and without leaks.
 
-Leak filters (--without NAME=DATASET) take out every clip whose recording, or file name, is in a part of another set:
+Leak filters (--without NAME=DATASET) remove every clip whose recording, or file name, is in a part of another set:
   no_clotho_test, no_clotho_val_test, no_clotho                    =clotho:ROOT
   no_audiocaps_test, no_audiocaps_val_test, no_audiocaps           =audiocaps:ROOT
   any=DATASET          every clip of any set
-  ids=FILE             the clips that a list names (.txt, .csv, or a JSON blacklist as WavCaps has them)
+  ids=FILE             the clips listed in a file (.txt, .csv, or a JSON blacklist as WavCaps has them)
 A knowledge base is training data: filter it too.
 
 Examples:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, filter, deal out, write."""
+    """Read, filter, split, write."""
     from askaudio.data.manifest import write_manifest
     from askaudio.data.readers.open import open_dataset
 

@@ -1,7 +1,7 @@
-"""Say what a captioned sound library holds: version, licence, sizes of its splits, what is missing, a few clips.
+"""Describe a captioned sound library: version, licence, sizes of its splits, missing files, a few clips.
 
 Examples:
-  askaudio data info ~/sounds                                    a folder, captions beside the files or in their names
+  askaudio data info ~/sounds                                    a folder, captions in sidecar files or in file names
   askaudio data info audiocaps:/data/AudioCaps?version=v1        975 test clips, if you have them all
   askaudio data info "audiocaps:/data/AudioCaps?split=test&list=mei_test.csv"      the 957 clips of most papers
   askaudio data info captions.csv --captions-only --json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from askaudio.core.types import Json
     from askaudio.data.manifest import Manifest
 
-HELP = "say what a library holds and what is missing"
+HELP = "describe a library and what is missing from it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

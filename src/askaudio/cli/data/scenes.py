@@ -1,8 +1,8 @@
-"""Make a captioned library of scenes, from nothing or from your own recordings.
+"""Make a captioned library of scenes, synthesised or mixed from your own recordings.
 
-Without --from, sounds are synthesised: 57 kinds with known pitch, speed, count and so on. With --from, recordings are
-mixed: a phrase table says which recordings belong to a class and how people call it; train, val and test never share
-a recording. Every draw is seeded: the same command makes the same files, and a stopped run goes on where it was.
+Without --from, sounds are synthesised: 57 kinds with known pitch, speed, count and other attributes. With --from,
+recordings are mixed: a phrase table lists the recordings of each class and the words for it; train, val and test never
+share a recording. Every draw is seeded: the same command makes the same files, and an interrupted run is continued.
 
 Examples:
   askaudio data scenes library                                   600 synthesised scenes of ten seconds

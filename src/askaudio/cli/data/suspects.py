@@ -1,10 +1,10 @@
-"""Which captions are probably wrong? Estimates the share of unreliable pairs and lists the most suspicious ones.
+"""Estimate the share of wrong captions, and list the most suspicious ones.
 
-Each pair's text is foretold from its sound, and its sound from its text, by the other clips; pairs mismatched on
-purpose show how wrong captions score (docs/method.md, section 4). Nothing is trained on your pairs beforehand, so
-prefer --tower; a --model must not have been trained on them. Pairs of clips that sound alike cannot be told apart,
-and a rare sound may look suspicious only because nothing else is like it: listen before you delete. Beside each
-suspect stands the trusted caption of another clip that its sound calls for most, as a hint for whoever listens.
+Each pair's text is predicted from its sound, and its sound from its text, by the other clips; randomly mismatched
+pairs show how wrong captions score (docs/method.md, section 4). The features must not be trained on your pairs: prefer
+--tower, or a --model that was trained on other data. Clips that sound alike cannot be told apart, and a rare sound may
+look suspicious only because no other clip is similar: listen before you delete. Each suspect is listed with the
+reliable caption of another clip that fits its sound best, as a hint.
 
 Examples:
   askaudio data suspects captions.csv --tower models/mn04_as.onnx
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help="set of at least 64 captioned pairs, as `askaudio data --help` names it")
     parser.add_argument("--tower", metavar="ONNX", help="frozen audio tower (EfficientAT); texts go through MiniLM")
     parser.add_argument("--model", metavar="SPEC", help="instead: any encoder (encoder folder, run folder, toy)")
-    parser.add_argument("-n", type=int, default=20, metavar="N", help="how many pairs to list (20)")
+    parser.add_argument("-n", type=int, default=20, metavar="N", help="number of pairs to list (20)")
     parser.add_argument("--below", type=float, default=0.5, help="--out holds pairs with a posterior below this (0.5)")
-    parser.add_argument("--out", metavar="CSV", help="write the doubted pairs, worst first, to this file")
+    parser.add_argument("--out", metavar="CSV", help="write the suspicious pairs, worst first, to this file")
     parser.add_argument("--cache", help="folder of computed features; default ~/.cache/askaudio/features")
 
 
