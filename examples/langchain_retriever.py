@@ -13,8 +13,7 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from askaudio.engines.open import default_collection
-from askaudio.search.engine import SearchEngine
+from askaudio import SearchEngine
 
 
 class SoundRetriever(BaseRetriever):
@@ -30,6 +29,6 @@ class SoundRetriever(BaseRetriever):
 
 
 if __name__ == "__main__":
-    with SearchEngine.open(default_collection()) as engine:
+    with SearchEngine.open() as engine:
         for document in SoundRetriever(engine=engine).invoke(sys.argv[1]):
             print(f"{document.metadata['match']:5.1f}  {document.metadata['path']}")

@@ -25,13 +25,13 @@ COMMANDS = {
     "evaluate": "score a model, embeddings or a run file",
     "compare": "compare runs with paired intervals",
     "data": "make, check and clean captioned sound libraries",
-    "collection": "look into, check, repair or snapshot a collection",
+    "collection": "show, check, repair or snapshot a collection",
     "copy": "copy a collection to another store",
     "models": "list models, show their cards, fetch the ones that are not shipped",
     "export": "write a checkpoint as ONNX for search without torch",
     "diagnose": "measure whether batch size limits training on your data",
     "bench": "measure speed on this machine",
-    "doctor": "say what is missing on this machine and how to mend it",
+    "doctor": "check this machine and say how to fix what is missing",
 }
 
 EXAMPLES = """examples:
@@ -48,7 +48,7 @@ def _top_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="askaudio",
         description="Find any sound by describing it.",
-        epilog=f"commands:\n{lines}\n\n{EXAMPLES}\naskaudio COMMAND --help says more.",
+        epilog=f"commands:\n{lines}\n\n{EXAMPLES}\nRun askaudio COMMAND --help for more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"askaudio {__version__}")

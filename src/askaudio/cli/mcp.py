@@ -7,7 +7,7 @@ Examples:
   askaudio mcp                                the default collection
   askaudio mcp --collection ~/fx
   {"command": "askaudio", "args": ["mcp", "--collection", "/home/me/fx"]}
-                                              what most clients want in their settings
+                                              the entry that most clients need in their settings
 """
 
 from __future__ import annotations

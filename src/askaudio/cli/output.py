@@ -1,4 +1,4 @@
-"""What all commands share: a bar on standard error, results on standard output, JSON on request."""
+"""Output of all commands: progress on standard error, results on standard output, JSON with --json."""
 
 from __future__ import annotations
 

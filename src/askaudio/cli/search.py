@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="words or a sound that hits should not be like",
     )
     parser.add_argument("--weights", help="weights of texts, sounds and clips in this order, for example 1,0.5")
-    parser.add_argument("--not-weight", type=float, metavar="W", help="how far --not moves hits down (default 0.5)")
+    parser.add_argument("--not-weight", type=float, metavar="W", help="how far --not moves hits down (default 0.75)")
     parser.add_argument("--where", help='a filter, for example "duration<3 and tag=rain"')
     parser.add_argument("--top", type=int, default=10, help="how many recordings (default 10)")
     parser.add_argument("--batch", metavar="FILE", help="one text query a line ('-' for standard input)")

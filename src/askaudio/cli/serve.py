@@ -4,7 +4,7 @@ Examples:
   askaudio serve --open                       the default collection, in the browser
   askaudio serve --collection ~/fx --port 9000
   askaudio serve --mcp                        with the tools of the Model Context Protocol at /v1/mcp
-  askaudio serve --token-file token.txt       ask everyone for the secret in token.txt
+  askaudio serve --token-file token.txt       require the secret in token.txt
   askaudio serve --host 0.0.0.0 --token-file token.txt --allow-host studio-nas
                                               for the whole network, under that name
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder or URL of the collection (default: ASKAUDIO_COLLECTION, else ~/.askaudio/collections/default)")
     add("--host", default="127.0.0.1", help="address to bind to (default: %(default)s, this machine only)")
     add("--port", type=int, default=8765, help="TCP port, 0 for any free one (default: %(default)s)")
-    add("--token-file", metavar="F", help="file with the secret to ask for (else ASKAUDIO_TOKEN, else none)")
+    add("--token-file", metavar="F", help="file with the secret to require (else ASKAUDIO_TOKEN, else none)")
     add("--allow-host", metavar="NAME", action="append", default=[], help="host name to answer to; repeatable")
     add("--rate-limit", type=float, default=200.0, metavar="N",
         help="requests a second that one address may make, 0 for no limit (default: %(default)g)")
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; 0 after a graceful stop."""
+    """Serve until Ctrl-C or SIGTERM; 0 after a graceful stop."""
     from askaudio.engines.open import default_collection
     from askaudio.search.engine import SearchEngine
     from askaudio.server.settings import ServerSettings, read_token
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A listening socket, made before the model is loaded so that a taken port is told at once."""
+    """A listening socket, made before the model is loaded so that a port in use is reported at once."""
     from askaudio.core.errors import ConfigError
     from askaudio.server.run import bind
 
@@ -78,7 +78,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
-                f"port {port} on {host} is taken by another program; choose one: askaudio serve --port {port + 1}"
+                f"port {port} on {host} is in use by another program. Fix: askaudio serve --port {port + 1}"
             ) from error
         raise ConfigError(f"cannot bind to {host}, port {port}: {error.strerror or error}") from error
 

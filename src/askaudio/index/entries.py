@@ -1,4 +1,4 @@
-"""What stores hold and give back: entries, matches, recordings, and what a store remembers of its encoder."""
+"""Records of a store: entries, matches, recordings, and the identity of the encoder that made them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Entry:
 
 
 class Doc:
-    """What all windows of one recording share, read when it is first asked for: most found windows are not shown.
+    """Path and metadata that all windows of one recording share, read lazily: most found windows are never shown.
 
     Args:
-        read: Gives (clip_id, path, metadata) of a row, quickly when it was asked before.
-        row: Which.
+        read: Returns (clip_id, path, metadata) of a row; it caches what it has read.
+        row: Row number.
     """
 
     __slots__ = ("_read", "_row")
@@ -69,7 +69,7 @@ class Doc:
         return f"Doc{self._read(self._row)}"
 
 
-@dataclass(slots=True)  # not frozen: a search makes some hundred, and making a frozen one takes three times as long
+@dataclass(slots=True)  # not frozen: a search makes hundreds, and a frozen dataclass takes three times as long
 class Match:
     """One found window: its score and the entry; ``vector`` (D,) has no part in equality."""
 
@@ -176,7 +176,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do.
+    """Properties of an engine.
 
     Attributes:
         durable_add: An entry is safe on disk when ``add`` returns (else when ``save`` returns).

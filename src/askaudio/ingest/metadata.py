@@ -1,7 +1,7 @@
-"""What is known of a sound file besides its sound: header, tags, Broadcast WAV and iXML, UCS file name, sidecar text.
+"""Facts about a sound file: header, embedded tags, Broadcast WAV and iXML, UCS file name, sidecar text.
 
-Everything ends in one flat dict of numbers, texts and lists of texts, so that it can be stored and filtered. Nothing
-in here can make a file fail: unreadable tags are left out.
+The result is one flat dict of numbers, texts and lists of texts, which every store can keep and filter. Tags that
+cannot be read are left out; they never make a file fail.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def sidecar(path: Path) -> Path | None:
 
 
 def read_metadata(path: Path, info: AudioInfo, captions: Sequence[str] = ()) -> Json:
-    """All facts of a file.
+    """Read all facts about a file.
 
     Args:
         path: The file.
-        info: Its header, as the audio room reads it.
-        captions: Captions that are known from elsewhere (a manifest); they go before the sidecar's.
+        info: Its header, from ``audio.decode.probe``.
+        captions: Captions from a manifest; they come before those of the sidecar text.
 
     Returns:
         duration_s, sample_rate_hz, channels, format; tags (list); caption (text or list); title, artist, ... .
@@ -86,13 +86,13 @@ def _sidecar_lines(path: Path) -> list[str]:
 
 
 def _clean(value: Any) -> Any:
-    """Texts without control characters and at most 2000 long; numbers stay."""
+    """Texts without control characters, at most 2000 characters long; numbers unchanged."""
     if isinstance(value, int | float):
         return value
     return re.sub(r"[\x00-\x1f\x7f]+", " ", str(value)).strip()[:_MOST_TEXT]
 
 
 def _words_list(*values: Any) -> list[str]:
-    """Tags from texts such as ``"rain; roof, tin"``: parted, lower case, each once, in order."""
+    """Split texts such as ``"rain; roof, tin"`` into tags: lower case, each once, in order."""
     parts: Iterable[str] = (p for v in values if v for p in re.split(r"[;,/|]", str(_clean(v)).lower()))
     return list(dict.fromkeys(tag for part in parts if (tag := " ".join(part.split()))))

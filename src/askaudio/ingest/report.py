@@ -1,4 +1,4 @@
-"""What a run of ingestion did, and the list of broken files that it leaves behind."""
+"""The result of an update, and the list of broken files that is kept between updates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from askaudio.core.types import Json
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Why a file could not be read, and its stamp when that was found."""
+    """Why a file could not be read, and its stamp at that time."""
 
     reason: str
     stamp: str
@@ -20,7 +20,7 @@ class Broken:
 
 @dataclass
 class Report:
-    """What a run did.
+    """Result of an update.
 
     Attributes:
         added: New files encoded.
@@ -28,8 +28,8 @@ class Report:
         unchanged: Files that were skipped.
         renamed: Files found under a new path; their vectors were kept.
         removed: Files that are gone.
-        kept: Gone files that were kept because their whole folder looks empty (an unplugged disk?).
-        broken: path -> why it could not be read, and its stamp then.
+        kept: Missing files whose entries were kept, because their whole folder is empty (is a disk not mounted?).
+        broken: path -> why the file could not be read.
         audio_s: Seconds of sound encoded.
         took_s: Seconds the run took.
     """
@@ -46,7 +46,7 @@ class Report:
 
     @property
     def found_something(self) -> bool:
-        """Whether anything in the collection is different now."""
+        """Whether the update changed the collection."""
         return bool(self.added or self.changed or self.renamed or self.removed)
 
     def to_json(self) -> Json:
@@ -55,14 +55,14 @@ class Report:
 
 
 def write_broken(report: Report, target: Path) -> None:
-    """Write the broken files of a run as JSON lines; a run without any leaves an empty file."""
+    """Write the broken files as JSON lines; the file is empty when there are none."""
     with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8") as file:
         for path in sorted(report.broken):
             file.write(json.dumps({"path": path, **asdict(report.broken[path])}) + "\n")
 
 
 def read_broken(source: Path) -> dict[str, Broken]:
-    """What ``write_broken`` wrote; nothing when the file is missing or damaged."""
+    """Read what ``write_broken`` wrote; an empty dict when the file is missing or damaged."""
     try:
         with source.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]

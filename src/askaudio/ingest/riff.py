@@ -52,7 +52,9 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
             if len(header) < 8:
                 return
             name, size = header[:4], struct.unpack("<I", header[4:])[0]
-            if size == 0xFFFFFFFF:  # RF64: the data chunk's real size stands elsewhere; nothing we need comes after
+            if (
+                size == 0xFFFFFFFF
+            ):  # RF64: the real size of the data chunk is in another chunk; nothing needed comes after
                 return
             start = file.tell()
             if name in (b"bext", b"iXML"):

@@ -1,8 +1,9 @@
 """Bring a collection up to date with folders: add what is new, replace what changed, follow renames and deletions.
 
-The store itself is the only memory: which file stands in it with which content is read from it at the start, and every
-finished file is one atomic piece of an ``add``. So a run that was killed at any moment is continued by running it
-again; nothing is encoded twice and nothing is missed. Memory does not grow with the number of files in a run.
+The store is the only state: which files it holds, with which content, is read from it at the start, and the entries of
+one file are always added in one atomic ``add``. A run that was killed at any moment is therefore continued by running
+it again; nothing is encoded twice and nothing is missed. Vectors are committed every few seconds, so memory does not
+grow with the length of a run.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.report import Broken, Report
 from askaudio.ingest.walk import absolute_roots, clip_id_of, sound_files, stamp_of
 
-_COMMIT_S = 2.0  # a commit at least so often: what a kill can cost
+_COMMIT_S = 2.0  # longest time between commits: the work that is lost when the process is killed
 _COMMIT_ENTRIES = 2_000
-_SAVE_S = 600.0  # the search cache is renewed so often during long runs
+_SAVE_S = 600.0  # longest time between updates of the search cache during long runs
 
 
 @dataclass(slots=True)
@@ -68,8 +69,8 @@ def ingest(
         workers: Processes that encode; 1 works in this process.
         cluster: Address of a Ray cluster that encodes instead, or ``local``; needs ``spec``.
         captions: Absolute path -> captions known from a manifest.
-        known_broken: Broken files of an earlier run; those that have not changed are not tried again.
-        rehash: Trust no time stamps: compare the content of every file.
+        known_broken: Broken files of an earlier run. Those that have not changed are not read again.
+        rehash: Compare the content of every file instead of its size and time.
         progress: Called with files done and to do.
 
     Returns:
@@ -125,12 +126,17 @@ class _Run:
         self._started = self._committed_at = self._saved_at = time.monotonic()
 
     def plan(self, paths: list[str], roots: Sequence[Path]) -> None:
-        """Sort files into unchanged, renamed, to do and gone."""
+        """Sort files into unchanged, renamed, to encode and gone.
+
+        Args:
+            paths: All sound files under the roots.
+            roots: Absolute folders or files.
+        """
         present = {clip_id_of(path) for path in paths}
         for root in roots:
             inside = {c: k for c, k in self.known.items() if Path(k.path).is_relative_to(root) and c not in present}
             if root.is_dir() and len(inside) > 1 and not any(Path(path).is_relative_to(root) for path in paths):
-                self.report.kept += len(inside)  # a whole library does not vanish; its disk does
+                self.report.kept += len(inside)  # more likely an unmounted disk than a deleted library
             else:
                 self.gone.update(inside)
         vanished = {known.content_hash: clip for clip, known in self.gone.items() if known.whole}
@@ -180,16 +186,16 @@ class _Run:
         return True
 
     def tasks(self) -> Iterator[Task]:
-        """What is to be encoded."""
+        """The files to encode, with their captions."""
         return ((path, self.captions.get(path, ())) for path in self.todo)
 
     def take(self, sound: Sound) -> None:
-        """Note a finished file; commit when enough has gathered."""
+        """Add a finished file to the batch; commit the batch when it is large or old enough."""
         self._done += 1
         clip = clip_id_of(sound.path)
         if sound.reason:
             self.report.broken[sound.path] = Broken(sound.reason, sound.stamp)
-            if clip in self.known and sound.stamp:  # its old sound is no longer what the file holds
+            if clip in self.known and sound.stamp:  # the stored vectors no longer describe the file
                 self.gone[clip] = self.known[clip]
         else:
             self._gather(sound.entries())
@@ -215,7 +221,11 @@ class _Run:
             self.commit()
 
     def commit(self) -> None:
-        """Add the gathered entries in one piece, then remove what they replace (a kill between is mended next time)."""
+        """Add the gathered entries in one piece, then remove those they replace.
+
+        A process that is killed between the two leaves both; the next run sees such a clip as incomplete and encodes
+        it again.
+        """
         if self._batch:
             self.store.add(self._batch)
             self._batch = []
@@ -229,7 +239,7 @@ class _Run:
         self._committed_at = time.monotonic()
 
     def remove_gone(self) -> None:
-        """Forget files that are no longer there."""
+        """Delete the entries of files that no longer exist."""
         clips = list(self.gone)
         for start in range(0, len(clips), 1000):
             self.store.delete(clips_are(clips[start : start + 1000]))

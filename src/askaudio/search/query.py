@@ -11,8 +11,8 @@ from askaudio.core.errors import ConfigError
 
 AudioSource: TypeAlias = str | Path | bytes
 PartKind = Literal["text", "audio", "clip"]
-# Weight of what hits should not be like: enough to move it down, not enough to rank by its absence.
-AVOID_WEIGHT = 0.5
+# Default weight of what hits should not be like; measured in docs/decisions, "One weight for what to avoid".
+AVOID_WEIGHT = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Part:
         weight: Share in the query; below zero, clips that are like this part move down.
 
     Example:
-        >>> Part("text", "rain"), Part("text", "thunder", weight=-0.5)
-        (Part(kind='text', value='rain', weight=1.0), Part(kind='text', value='thunder', weight=-0.5))
+        >>> Part("text", "rain"), Part("text", "thunder", weight=-0.75)
+        (Part(kind='text', value='rain', weight=1.0), Part(kind='text', value='thunder', weight=-0.75))
     """
 
     kind: PartKind

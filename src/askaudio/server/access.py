@@ -1,7 +1,7 @@
-"""Who may ask: the token, the page's session cookie, the Host header, and where a request comes from.
+"""Access control: the token, the page's session cookie, the Host header, and cross-site requests.
 
-The page cannot put a header on ``<audio src>``, so it trades the token once for a cookie that scripts cannot read.
-The cookie holds a keyed hash of a fixed text, never the token; a new token ends all old cookies.
+The page cannot set a header on ``<audio src>``, so it exchanges the token once for a cookie that scripts cannot read.
+The cookie holds a keyed hash of a fixed text, never the token; changing the token invalidates all cookies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SESSION_TEXT = b"askaudio page session v1"
 
 
 def session_value(token: str) -> str:
-    """What the session cookie holds for this token: 64 hex digits."""
+    """Value of the session cookie for a token: 64 hex digits."""
     return hmac.new(token.encode(), _SESSION_TEXT, hashlib.sha256).hexdigest()
 
 
@@ -36,7 +36,7 @@ def shows_token(headers: Headers, token: str) -> bool:
 
 
 def shows_session(headers: Headers, token: str) -> bool:
-    """Whether the page's cookie is the one that this token gives."""
+    """Whether the session cookie matches the token."""
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
     except CookieError:
@@ -67,7 +67,7 @@ def host_is_allowed(host_header: str, settings: ServerSettings) -> bool:
 
 
 def is_cross_site(headers: Headers) -> bool:
-    """Whether a browser sent this request from another site's page; programs send neither header and pass."""
+    """Whether a browser sent the request from a page of another site; other programs send neither header and pass."""
     if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         return True
     origin = headers.get("origin")

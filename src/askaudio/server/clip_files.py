@@ -1,7 +1,7 @@
-"""Which file stands behind a clip, and whether it may leave: only what ingestion recorded, and only where it was.
+"""The file of a clip, and whether it may be served: only indexed files, and only at the path where they were indexed.
 
-The caller names a clip_id, never a path. Where a link is on the recorded path, it must still lead to the very file that
-was indexed (same size, same time), so a link that was put there later, for a file or a folder above it, leads nowhere.
+A request names a clip_id, never a path. If the indexed path contains a symbolic link, the link must still lead to the
+file that was indexed (same size and time). A link that is created later, for the file or a folder above it, is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from askaudio.search.hits import ClipInfo
 from askaudio.server.problems import Problem
 
-# What browsers are told; anything else would be a guess of the operating system's tables.
+# Content types by suffix. The tables of the operating system differ between machines, so they are not used.
 MEDIA_TYPES = {
     ".wav": "audio/wav",
     ".wave": "audio/wav",
@@ -50,7 +50,7 @@ class ClipFile:
 
     @property
     def version(self) -> str:
-        """A text that changes when the file does."""
+        """Changes when the file does; part of ETags and cache keys."""
         return f"{self.status.st_mtime_ns:x}-{self.status.st_size:x}"
 
 
@@ -65,7 +65,7 @@ def clip_file(clip: ClipInfo) -> ClipFile:
         real = os.path.realpath(path, strict=True)
         status = os.stat(real, follow_symlinks=False)
     except (OSError, ValueError):
-        raise Problem(404, "The file of this clip is not there any more; index its folder again.") from None
+        raise Problem(404, "The file of this clip no longer exists; index its folder again.") from None
     indexed = clip.stamp and (clip.stamp.size_bytes, clip.stamp.modified_ns)
     through_link = real != str(path)
     if (through_link and indexed != (status.st_size, status.st_mtime_ns)) or not stat.S_ISREG(status.st_mode):

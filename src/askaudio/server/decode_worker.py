@@ -1,7 +1,7 @@
-"""A process of its own that touches the bytes of audio files: it may hang, crash or swell without harm to the service.
+"""The worker process that decodes untrusted audio files: it may hang, crash or run out of memory without harm.
 
-Run by ``server.decoder``: one JSON job a line on standard input, one JSON answer a line on standard output, until the
-input ends. It takes no more memory than it was told at its start.
+Started by ``server.decoder``. It reads one JSON job per line from standard input and writes one JSON answer per line to
+standard output, until the input ends. Its memory is limited to the number of bytes in its first argument.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from askaudio.core.types import Json
 
 
 def to_wav(source: str, target: str, sample_rate_hz: int, max_s: float) -> Json:
-    """Decode ``source`` and write it as a mono float wav, so that the engine reads nothing a stranger made."""
+    """Decode ``source`` and write it as a mono float wav, so that the engine never reads an uploaded file itself."""
     announced = probe(source).duration_s
     if announced is not None and announced > max_s:
         raise AudioDecodeError(source, f"{announced:.0f} s long; at most {max_s:.0f} s can be searched by")
@@ -72,14 +72,14 @@ JOBS: dict[str, Callable[..., Json]] = {"ready": dict, "to_wav": to_wav, "peaks"
 
 
 def answer(job: Json) -> Json:
-    """Do one job; what went wrong is told as ``{"error": reason}``, never raised."""
+    """Do one job; errors are returned as ``{"error": reason}``, never raised."""
     try:
         return JOBS[job.pop("job")](**job)
     except AudioDecodeError as error:
         return {"error": error.reason}
     except MemoryError:
         return {"error": "it unpacks to more than the memory that one sound may take"}
-    except Exception as error:  # a process that lives for many files tells and goes on
+    except Exception as error:  # the process serves many files, so it reports the error and continues
         return {"error": f"the decoder failed ({type(error).__name__})"}
 
 

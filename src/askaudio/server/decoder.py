@@ -1,7 +1,7 @@
-"""Decoding on a leash: a few processes that are ended when they take too long, and started anew when they die.
+"""Sandboxed decoding: worker processes with time and memory limits, restarted when they crash.
 
-A thread that hangs in a C library cannot be stopped; a process can. Starting one costs about half a second, so they
-are kept; a job costs about a millisecond on top of the decoding.
+A thread that hangs in a C library cannot be stopped; a process can. Starting one takes about half a second, so they
+are kept alive. A job costs about a millisecond on top of the decoding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Process:
     """One decoder process."""
 
     def __init__(self, memory_bytes: int) -> None:
-        # one thread each: many would only take memory, and work arrives for all processes at once
+        # one thread each: the processes are the parallel part, and threads would only take memory
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         environment.pop("ASKAUDIO_TOKEN", None)
         self._child = subprocess.Popen(
@@ -35,7 +35,7 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for the service, which then ends its decoders
+            start_new_session=True,  # Ctrl-C goes to the service, which stops its decoders itself
         )
 
     def ask(self, job: Json, timeout_s: float) -> Json:
@@ -79,8 +79,8 @@ class Decoder:
 
     Args:
         workers: Processes at most; started when first needed.
-        timeout_s: Time that one job may take.
-        memory_bytes: Address space that one process may take.
+        timeout_s: Longest time of one job.
+        memory_bytes: Address space of one process.
     """
 
     # A process that is just starting may take longer than a job on a busy machine.
@@ -113,7 +113,7 @@ class Decoder:
                 raise AudioDecodeError(source, f"decoding took longer than {self._timeout_s:g} s") from error
             except EOFError as error:
                 process.end()
-                raise AudioDecodeError(source, "the decoder gave up on it") from error
+                raise AudioDecodeError(source, "the decoder crashed on it") from error
             except BaseException:
                 process.end()
                 raise
@@ -123,7 +123,7 @@ class Decoder:
         return reply
 
     def close(self) -> None:
-        """End all idle processes; those at work end with their job."""
+        """Stop all idle processes; busy ones stop after their job."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

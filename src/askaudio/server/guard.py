@@ -1,7 +1,7 @@
-"""The first thing a request meets and the last thing an answer passes: one plain ASGI layer around all routes.
+"""The outermost ASGI middleware: checks every request before the routes and completes every response after them.
 
-In: request id, Host, cross-site, rate, token, size and time of the body. Out: security headers, figures, and a
-problem document in place of any error that nobody caught. Cost: about 50 microseconds a request.
+Requests: request id, Host, cross-site, rate limit, token, size and time of the body. Responses: security headers,
+metrics, and a problem document for any uncaught error. Cost: about 50 microseconds a request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from askaudio.server.settings import ServerSettings
 
 API = "/v1/"
 UPLOAD_PATHS = frozenset({"/v1/search/audio"})
-OPEN_PATHS = frozenset({"/v1/health"})  # no token asked: a container's health check has none
+OPEN_PATHS = frozenset({"/v1/health"})  # no token required: a container's health check has none
 MAX_BODY_BYTES = 256 * 1024  # of every request that is not an upload
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
 
@@ -65,7 +65,7 @@ class Guard:
             await self._app(scope, body, answer.send)
         except Problem as problem:
             await answer.problem(problem)
-        except Exception:  # the outermost layer: whatever happened, the caller gets an answer and the log the reason
+        except Exception:  # the outermost layer: the caller always gets a response, and the log the reason
             LOG.exception("request %s failed", answer.request_id)
             await answer.problem(Problem(500, "Something went wrong here; the server's log has the details."))
         finally:
@@ -103,7 +103,7 @@ class Guard:
 
 
 class _Body:
-    """Passes the body on, but no more than ``limit`` bytes and not for longer than ``timeout_s``."""
+    """Forwards the body, at most ``limit`` bytes and for at most ``timeout_s``."""
 
     def __init__(self, receive: Receive, limit: int, timeout_s: float) -> None:
         self._receive, self._limit = receive, limit
@@ -111,7 +111,7 @@ class _Body:
         self._deadline = time.monotonic() + timeout_s
 
     async def __call__(self) -> Message:
-        if not self._more:  # the body is in: what comes now is only the end of the connection
+        if not self._more:  # the body is complete: only the end of the connection can follow
             return await self._receive()
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
@@ -136,7 +136,7 @@ class _Body:
 
 
 class _Answer:
-    """Adds our headers to whatever is sent, and can send a problem while nothing was sent yet."""
+    """Adds the headers to every response, and sends a problem document if no response has begun."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope, self._send = scope, send
@@ -156,7 +156,7 @@ class _Answer:
 
     async def problem(self, problem: Problem) -> None:
         if self._started:
-            return  # half an answer is out: the server closes the connection, which the caller sees
+            return  # the response has begun: the server closes the connection, which the caller notices
         body = json.dumps(problem_body(problem.status_code, problem.detail, self.request_id, problem.errors)).encode()
         if self._scope["method"] == "HEAD":
             body = b""

@@ -1,6 +1,6 @@
-"""How much the service does before it says no: requests an address, searches at a time, bytes of a body.
+"""Limits of the service: requests per address, and searches at a time.
 
-All three answer at once and hold no more than a few numbers a caller, so a flood costs the flood, not the server.
+Both decide at once and keep a few numbers per caller, so excess requests are rejected cheaply.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, address: str) -> float:
-        """Take one request of an address: 0.0 when it may pass, else the seconds after which it may."""
+        """Count one request of an address: 0.0 if it may pass, else the seconds after which it may."""
         if self._rate <= 0:
             return 0.0
         now = self._clock()
@@ -51,7 +51,7 @@ class RateLimit:
 
 
 class Gate:
-    """At most ``running`` pieces of work at once in threads, at most ``waiting`` in line, none in line too long."""
+    """A queue: at most ``running`` pieces of work at once in threads, and at most ``waiting`` in line."""
 
     def __init__(self, running: int, waiting: int, wait_timeout_s: float) -> None:
         self._free = asyncio.Semaphore(running)
@@ -89,9 +89,9 @@ class Gate:
 
     def _refuse(self) -> None:
         self.refused += 1
-        raise Problem(503, "The server is busy; ask again in a moment.", {"Retry-After": "1"})
+        raise Problem(503, "The server is busy; try again in a moment.", {"Retry-After": "1"})
 
 
 def retry_after(wait_s: float) -> dict[str, str]:
-    """The header that says when to come back, in whole seconds."""
+    """The Retry-After header, in whole seconds."""
     return {"Retry-After": str(max(1, math.ceil(wait_s)))}

@@ -1,4 +1,4 @@
-"""The search as three tools of the Model Context Protocol, so that language models and other programs may call it.
+"""The search as three tools of the Model Context Protocol, so that language models and other programs can call it.
 
 Optional (extra ``mcp``). ``askaudio serve --mcp`` offers them at ``/v1/mcp`` behind the same token, limits and line as
 the rest of the API; ``askaudio mcp`` speaks over standard input and output to the program that started it.
@@ -34,7 +34,7 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
     """The tools ``search``, ``similar`` and ``clip`` over an open engine.
 
     Args:
-        engine: What answers; stays the caller's to close.
+        engine: Open engine; the caller closes it.
         run: How blocking work is run, such as ``Gate.run`` of the service.
 
     Returns:
@@ -51,12 +51,12 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
             return await run(work)
         except Problem as problem:
             raise tool_error(problem.detail) from problem
-        except AskAudioError as error:  # said as the API says it; what is none of ours is hidden by the package
+        except AskAudioError as error:  # the message of the API; other exceptions are hidden by the package
             raise tool_error(from_error(error).detail) from error
 
     @server.tool()
     async def search(text: str, avoid: str = "", where: str = "", top_k: int = 10) -> list[Json]:
-        """Find sounds by words. ``avoid`` names what they should not sound like; ``where`` is a filter."""
+        """Find sounds by words. ``avoid`` names what hits should not sound like; ``where`` is a filter."""
         work = functools.partial(
             engine.search,
             _short(text, MAX_TEXT),
@@ -74,7 +74,7 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
 
     @server.tool()
     async def clip(clip_id: str) -> Json:
-        """All that is known of a stored sound, by the clip_id of a hit."""
+        """Everything that is stored about a sound, by the clip_id of a hit."""
         found: ClipInfo = await answer(functools.partial(engine.clip, clip_id))
         return dict(json_safe(found.to_json()))
 
@@ -82,9 +82,9 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
 
 
 def mcp_app(server: Any) -> Any:
-    """The tools over HTTP, without sessions: every request stands for itself, as in the rest of the API.
+    """The tools over HTTP, without sessions: every request is independent, as in the rest of the API.
 
-    Host, origin and token are the guard's business, so the package's own check of them is off.
+    ``Guard`` checks host, origin and token, so the check of the package is switched off.
     """
     security = require("mcp.server.transport_security", "mcp").TransportSecuritySettings
     return server.streamable_http_app(

@@ -1,4 +1,4 @@
-"""Counts and times for Prometheus, one registry a service so that two services in one process do not mix.
+"""Counts and times for Prometheus, one registry per service, so that two services in one process stay apart.
 
 Labels are route patterns, methods and status codes: a bounded set, never a query, a path or an address.
 """
@@ -36,7 +36,7 @@ class Metrics:
         self.decodes = Counter("askaudio_decodes", "Jobs of the decoder process", ["result"], registry=self._registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a gauge that is read when the metrics are asked for."""
+        """Add a gauge whose value is computed when the metrics are read."""
         Gauge(name, text, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

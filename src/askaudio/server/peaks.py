@@ -1,4 +1,4 @@
-"""Waveforms for the page: computed once a file version in the decoder process, the newest few thousand kept."""
+"""Waveforms for the page: computed once per file version in the decoder process, with a cache of a few thousand."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_POINTS = 2000
 
 
 class PeaksCache:
-    """Peaks by file version and stretch; the one unused for longest goes first.
+    """Peaks by file version and stretch; the least recently used one is removed first.
 
     Args:
-        decoder: Who reads the files.
+        decoder: Reads the files.
         max_entries: How many waveforms are kept.
     """
 
@@ -29,7 +29,7 @@ class PeaksCache:
         return len(self._kept)
 
     def get(self, file: ClipFile, n_points: int, start_s: float, end_s: float | None) -> Json | None:
-        """What is kept, without reading the file."""
+        """A cached waveform; None when it has to be computed."""
         with self._lock:
             key = self._key(file, n_points, start_s, end_s)
             if key in self._kept:

@@ -1,6 +1,6 @@
-"""Errors as RFC 9457 problem documents: a title, a status, a sentence for people, the request's id; no internals.
+"""Errors as RFC 9457 problem documents: a title, a status, a sentence for people, the request's id.
 
-A traceback, a server path or a library's message never leaves: the log has them under the same request id.
+Tracebacks, paths and messages of libraries are never sent; the log has them under the same request id.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
 
 
 def from_error(error: AskAudioError) -> Problem:
-    """What the caller may know of an error of ours: their own input yes, the server's files no."""
+    """The problem for an error of this package: it may describe the caller's input, never the server's files."""
     if isinstance(error, AudioDecodeError):
         return Problem(422, f"The sound cannot be decoded: {error.reason}.")
     if isinstance(error, UnknownClipError):
@@ -71,7 +71,9 @@ def from_error(error: AskAudioError) -> Problem:
         return Problem(422, str(error))
     if isinstance(error, MissingExtraError):
         return Problem(501, "This server was installed without the package that this request needs.")
-    return Problem(503, "The collection cannot answer now; the server's log says why.", {"Retry-After": "5"})
+    return Problem(
+        503, "The collection cannot be searched at the moment; the server's log has the reason.", {"Retry-After": "5"}
+    )
 
 
 def _field_errors(error: RequestValidationError) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Stored clips: what is known of them, their audio with byte ranges, their waveforms."""
+"""Stored clips: their facts, their audio with byte ranges, their waveforms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def list_clips(
 @router.head("/{clip_id:path}/audio", include_in_schema=False)
 @router.get("/{clip_id:path}/audio", response_class=FileResponse, summary="Audio")
 async def audio(service: ServiceDep, clip_id: str, download: bool = False) -> FileResponse:
-    """The recording as it is on disk; byte ranges are answered, so a player can jump."""
+    """The recording as it is on disk; byte ranges are supported, so a player can seek."""
     file = await _file(service, clip_id)
     return FileResponse(
         file.path,
@@ -71,7 +71,7 @@ async def peaks(
 
 @router.get("/{clip_id:path}", response_model=ClipModel, summary="One clip")
 async def clip(service: ServiceDep, clip_id: str) -> ClipModel:
-    """What ingestion stored about a recording."""
+    """Everything that is stored about a recording."""
     return clip_model(await service.clip(clip_id))
 
 

@@ -1,4 +1,4 @@
-"""Search, similar, and search by a sound that is sent along."""
+"""Search by words, by weighted parts, by a stored clip, and by an uploaded sound."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def search(
     where: Annotated[str, Query(max_length=MAX_WHERE, description="such as: duration<3 and tag=rain")] = "",
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
-    """Find clips. Several ``q`` and ``like`` are looked for together; ``avoid`` and ``unlike`` push hits down."""
+    """Find clips. All ``q`` and ``like`` make one query; ``avoid`` and ``unlike`` move hits down."""
     parts = make_parts(q, like=like, avoid=avoid, unlike=unlike)
     work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
     return await _answer(service, "text", work)
@@ -68,12 +68,12 @@ async def similar(
     where: Annotated[str, Query(max_length=MAX_WHERE)] = "",
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
-    """Find clips that sound like a stored one; itself is left out."""
+    """Find clips that sound like a stored one, without that one."""
     work = functools.partial(service.engine.similar, clip_id, top_k=top_k, where=where or None)
     return await _answer(service, "similar", work)
 
 
-@router.post("/search/audio", response_model=SearchAnswer, summary="Search by a sound that is sent")
+@router.post("/search/audio", response_model=SearchAnswer, summary="Search by an uploaded sound")
 async def search_audio(
     service: ServiceDep,
     sound: Annotated[UploadFile, File(description="a recording: wav, flac, ogg, opus, mp3")],
@@ -84,7 +84,7 @@ async def search_audio(
     where: Annotated[str, Form(max_length=MAX_WHERE)] = "",
     top_k: Annotated[int, Form(ge=1, le=200)] = 20,
 ) -> Response:
-    """Find clips that sound like a file of the caller's; it is decoded in a bounded process and not kept."""
+    """Find clips that sound like a file of the caller's; it is decoded in a sandboxed process and not kept."""
     if sound.size is not None and sound.size > service.settings.max_upload_bytes:
         raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
     with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
@@ -96,7 +96,7 @@ async def search_audio(
 
 
 def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
-    """Put what was sent on disk and let the decoder process make a plain wav of it."""
+    """Write the upload to disk and let the decoder process convert it to a plain wav."""
     source, wav = folder / "sound", folder / "query.wav"
     with source.open("wb") as file:
         shutil.copyfileobj(sound, file)
@@ -112,7 +112,7 @@ def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
 
 async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) -> Response:
     def find() -> bytes:
-        """Search and write the answer, both in the worker: the loop stays free for others."""
+        """Search and encode the response, both in the thread: the event loop stays free."""
         started = time.perf_counter()
         hits = [hit.to_json() for hit in work()]
         took_ms = round((time.perf_counter() - started) * 1000, 2)
@@ -120,5 +120,5 @@ async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) ->
 
     body = await service.searches.run(find)
     service.metrics.searches.labels(kind).inc()
-    # the shape is documented by response_model; checking our own objects again would double the time of a request
+    # response_model documents the response; validating it again would double the time of a request
     return Response(body, media_type="application/json")

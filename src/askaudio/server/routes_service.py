@@ -1,4 +1,4 @@
-"""Health, figures, what is searched, and the page's session."""
+"""Health, metrics, facts about the collection, and the page's session."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from askaudio.server.service import ServiceDep
 router = APIRouter(prefix="/v1", tags=["service"])
 
 
-@router.get("/health", summary="Whether the service answers")
+@router.get("/health", summary="Whether the service runs")
 async def health() -> Health:
-    """Always ``ok`` while the service answers; asks for no token and tells nothing else."""
+    """Always ``ok`` while the service runs; needs no token."""
     return Health()
 
 
-@router.get("/metrics", response_class=Response, summary="Figures for Prometheus")
+@router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
 async def metrics(service: ServiceDep) -> Response:
     """Counts and times in Prometheus text format."""
     return Response(service.metrics.text(), headers={"Content-Type": service.metrics.content_type})
 
 
-@router.get("/collection", summary="What is searched")
+@router.get("/collection", summary="Facts about the collection")
 async def collection(service: ServiceDep) -> Collection:
     """Size and model of the collection, and what may be sent as a query."""
     info = await service.searches.run(service.engine.info)
@@ -39,7 +39,7 @@ async def collection(service: ServiceDep) -> Collection:
     )
 
 
-@router.post("/session", status_code=204, summary="Trade the token for the page's cookie")
+@router.post("/session", status_code=204, summary="Exchange the token for a session cookie")
 async def open_session(service: ServiceDep, request: Request) -> Response:
     """The page calls this once with the token, because ``<audio>`` cannot send a header."""
     response = Response(status_code=204)
@@ -56,7 +56,7 @@ async def open_session(service: ServiceDep, request: Request) -> Response:
     return response
 
 
-@router.delete("/session", status_code=204, summary="Forget the page's cookie")
+@router.delete("/session", status_code=204, summary="Delete the session cookie")
 async def close_session() -> Response:
     """Log the page out."""
     response = Response(status_code=204)

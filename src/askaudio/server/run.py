@@ -1,4 +1,4 @@
-"""The app behind a socket: uvicorn with the settings' limits, and an end for connections that ask for nothing."""
+"""The app behind a socket: uvicorn with the limits of the settings, and a timeout for idle connections."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class PatientProtocol(H11Protocol):
         self._waiting_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to watch the new connection."""
+        """Start the timeout of a new connection."""
         super().connection_made(transport)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """An answer went out: waiting for the next request begins anew, whatever was seen between two looks."""
+        """A response is complete: the wait for the next request starts again at zero."""
         self._waiting_since = None
         super().on_response_complete()
 
@@ -68,7 +68,7 @@ def make_server(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
         http=functools.partial(PatientProtocol, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
-        log_level="error",  # else every request that is no HTTP leaves a line, and a flood of them fills the disk
+        log_level="error",  # else every request that is not HTTP is logged, and many of them fill the disk
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -81,7 +81,7 @@ def make_server(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; from here on a visitor waits instead of being refused.
+    """A listening socket; from here on clients wait instead of being refused.
 
     Raises:
         OSError: The address is taken or is not one of this machine.

@@ -1,4 +1,4 @@
-"""What goes over the wire in version 1: stable names, units in them, and bounds on everything a caller may send."""
+"""Requests and responses of version 1: stable names with units, and limits on everything that a caller may send."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ClipModel(BaseModel):
 
 
 class ClipList(BaseModel):
-    """Stored clips in the order of their ids; ask on with ``offset``."""
+    """Stored clips in the order of their ids; ``offset`` pages through them."""
 
     clips: list[ClipModel]
     offset: int
@@ -91,7 +91,7 @@ class Peaks(BaseModel):
 
 
 class Collection(BaseModel):
-    """What is searched."""
+    """Facts about the collection."""
 
     clips: int
     entries: int
@@ -102,18 +102,18 @@ class Collection(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the service answers."""
+    """Whether the service runs."""
 
     status: Literal["ok"] = "ok"
 
 
 def json_safe(value: Any) -> Any:
-    """Metadata as JSON can say it: NaN and infinities become null, unknown types text."""
+    """Make a value JSON-able: NaN and infinity become null, unknown types become text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int)):
         return value
-    if isinstance(value, str):  # names of files need not be text: what is none is written out
+    if isinstance(value, str):  # names of files may hold bytes that are no text; they are escaped
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, Mapping):
         return {str(k): json_safe(v) for k, v in value.items()}

@@ -1,4 +1,4 @@
-"""What the routes share: the engine, the limits, the decoder, the figures. Made once by ``create_app``."""
+"""State that the routes share: engine, limits, decoder, metrics. Made once by ``create_app``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Service:
 
 
 def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
-    """Put the parts together and let the metrics watch them."""
+    """Make the state of a service and register its metrics."""
     metrics = Metrics()
     decoder = Decoder(settings.decode_workers, settings.decode_timeout_s, settings.decode_memory_bytes)
     service = Service(

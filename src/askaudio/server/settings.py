@@ -1,7 +1,6 @@
-"""What a person may set on the service: where it binds, who may ask, and how much it will do before it says no.
+"""Settings of the service: address, token, allowed hosts, and limits.
 
-Every limit has a default that suits one person or a small studio; ``askaudio serve --help`` shows the ones that
-have an option.
+The defaults suit one person or a small studio. ``askaudio serve --help`` lists those that have an option.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class ServerSettings:
     Attributes:
         host: Address to bind to.
         port: TCP port.
-        token: Secret that every request must show (``Authorization: Bearer``), or None for no secret.
+        token: Secret that every request must send (``Authorization: Bearer``), or None for no check.
         allowed_hosts: Names beside loopback that a ``Host`` header may carry (no port).
         max_upload_bytes: Largest sound that may be sent as a query.
         max_upload_s: Longest sound that may be sent as a query.
@@ -101,7 +100,7 @@ def check_token(token: str, where: str) -> str:
 
 
 def read_token(token_file: Path | str | None = None) -> str | None:
-    """The secret from a file, else from the variable ASKAUDIO_TOKEN, else None (no secret asked).
+    """The token from a file, else from the variable ASKAUDIO_TOKEN, else None (no token required).
 
     Raises:
         ConfigError: The file cannot be read, or what it holds is not usable as a token.
