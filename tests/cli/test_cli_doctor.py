@@ -85,4 +85,4 @@ def test_models(doctor, tmp_path):
 def test_for_people(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("ASKAUDIO_COLLECTION", str(tmp_path))
     assert main(["doctor"]) == 0
-    assert "everything that searching needs is there" in capsys.readouterr().out
+    assert "everything that search needs is installed" in capsys.readouterr().out
