@@ -16,7 +16,7 @@ import soundfile
 
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.engines.open import open_store
-from askaudio.index.store import Identity
+from askaudio.index.entries import Identity
 from askaudio.ingest.update import ingest
 
 RATE_HZ = 16_000

@@ -15,7 +15,7 @@ import pytest
 
 from askaudio.core.errors import IndexStoreError
 from askaudio.engines.check import check, repair
-from askaudio.engines.lance import LanceTable
+from askaudio.engines.lance_table import LanceTable
 from askaudio.engines.local import accelerator, cache
 from askaudio.engines.local.store import EmbeddedStore
 from askaudio.engines.open import open_store
@@ -42,7 +42,7 @@ def test_accelerated_search_agrees_with_the_truth(
     flat_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "IN_MEMORY", 100)
-    monkeypatch.setattr("askaudio.engines.local.table.IN_MEMORY", 100)
+    monkeypatch.setattr("askaudio.engines.local.columns.IN_MEMORY", 100)
     monkeypatch.setattr("askaudio.engines.local.view._SCAN", 20)
     monkeypatch.setattr(accelerator, "FLAT_ROWS", flat_rows)
     monkeypatch.setattr(accelerator, "PROBES", 128)  # random vectors have no clusters: half of the lists are read
@@ -219,7 +219,9 @@ def test_any_damage_of_the_cache_only_costs_time(tmp_path: Path) -> None:
 def test_full_disk_while_saving_the_cache_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with filled(tmp_path / "c") as store:
         with monkeypatch.context() as patch:
-            patch.setattr(cache.Table, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            patch.setattr(
+                cache.Columns, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+            )
             with pytest.raises(IndexStoreError, match=r"No space left.*all entries are safe.*repair"):
                 store.save()
         assert store.count() == 60
@@ -248,7 +250,7 @@ def test_a_read_only_collection_can_be_read(tmp_path: Path) -> None:
 
 def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
     program = (
-        "import os, sys, pathlib; from askaudio.engines.lock import WriterLock; "
+        "import os, sys, pathlib; from askaudio.engines.writer_lock import WriterLock; "
         "lock = WriterLock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "c" / ".writer.lock")], check=False)
@@ -273,7 +275,7 @@ _FULL_DISK = """
 import resource, signal, sys
 from stored_entries import IDENTITY, make_entries
 from askaudio.core.errors import IndexStoreError
-from askaudio.engines.lance import LanceTable
+from askaudio.engines.lance_table import LanceTable
 from askaudio.engines.open import open_store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with open_store(sys.argv[1], "w", IDENTITY) as store:
@@ -289,13 +291,13 @@ with open_store(sys.argv[1], "w", IDENTITY) as store:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs limits of POSIX")
 def test_full_disk_while_adding_loses_nothing_and_adds_nothing(tmp_path: Path) -> None:
-    here = str(Path(__file__).parents[1] / "support")
+    places = [str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-c", _FULL_DISK, str(tmp_path / "c")],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": here},
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
     )  # fmt: skip
     assert done.returncode == 7, done.stderr
-    assert "is still there; mend: free disk space" in done.stdout
+    assert "The earlier content is intact. Fix: check free disk space" in done.stdout
     with open_store(tmp_path / "c", "w") as store:
         assert store.count() == 30
         store.add(make_entries(60))

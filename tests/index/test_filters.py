@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askaudio.core.errors import ConfigError
-from askaudio.engines.local.table import Table
+from askaudio.engines.local.columns import Columns
 from askaudio.index.filters import All, Any_, Compare, Filter, Not, clips_are, holds, parse_filter, terms_of
 from askaudio.index.sql import lance_sql, postgres_sql
 from stored_entries import DIM, make_entries
 
 ENTRIES = make_entries(60)
-TABLE = Table.of(ENTRIES, [1] * len(ENTRIES), DIM)
+TABLE = Columns.of(ENTRIES, [1] * len(ENTRIES), DIM)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import soundfile
 
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.engines.open import open_store
-from askaudio.index.store import Identity
+from askaudio.index.entries import Identity
 from askaudio.ingest.walk import clip_id_of
 from askaudio.search.engine import SearchEngine
 from live import live_server

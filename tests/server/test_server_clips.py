@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.engines.open import open_store
-from askaudio.index.store import Identity
+from askaudio.index.entries import Identity
 from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
 from askaudio.server.app import create_app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from askaudio.index.store import Entry, Identity
+from askaudio.index.entries import Entry, Identity
 
 DIM = 16
 IDENTITY = Identity("feedfacecafebeef", DIM, "toy:dim=16")

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy(source_url: str, target_url: str, bar: Progress) -> tuple[str, str, int]:
-    from askaudio.engines.check import copy
+    from askaudio.engines.copy import copy
     from askaudio.engines.open import open_store
 
     with open_store(source_url) as source, open_store(target_url, "w", source.identity) as target:
@@ -64,7 +64,7 @@ def _export(source_url: str, target: str, bar: Progress) -> tuple[str, str, int]
 
 
 def _import(source: str, target_url: str, bar: Progress) -> tuple[str, str, int]:
-    from askaudio.engines.check import fill
+    from askaudio.engines.copy import fill
     from askaudio.engines.open import open_store
     from askaudio.index.portable import read_parquet
 

@@ -1,35 +1,31 @@
-"""Is a collection whole? Every fault is named with what mends it; ``repair`` mends what can be mended without sounds.
+"""Find faults of a collection, and repair what can be repaired without the audio files.
 
 A check reads everything once: about a second for 100,000 entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
-from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import Json, Progress, silent
+from askaudio.engines.copy import delete_entries
 from askaudio.engines.local.store import EmbeddedStore
-from askaudio.engines.open import check_identity
 from askaudio.index.bookkeeping import Bookkeeping
-from askaudio.index.entries import Entry
-from askaudio.index.filters import Compare
 from askaudio.index.store import VectorStore
 
-_BATCH = 1000
+_EVERY = 1000  # entries between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be.
+    """One fault.
 
     Attributes:
-        what: In words, with the place.
-        entry_ids: Entries to remove so that ``askaudio index`` makes them anew; empty when it is the cache.
+        what: Description, with the entry or file.
+        entry_ids: Entries to remove, so that ``askaudio index`` encodes them again; empty for a fault of the cache.
     """
 
     what: str
@@ -37,11 +33,11 @@ class Fault:
 
 
 def check(store: VectorStore, progress: Progress = silent) -> list[Fault]:
-    """Look for entries with wrong vectors, recordings with missing windows, and a cache that does not fit the table.
+    """Find entries with invalid vectors, recordings with missing windows, and a cache that differs from its table.
 
     Args:
         store: Open for reading or writing.
-        progress: Called with entries looked at.
+        progress: Called with the number of entries read, and of all.
     """
     faults: list[Fault] = []
     of_clip: dict[str, list[str]] = {}
@@ -51,7 +47,7 @@ def check(store: VectorStore, progress: Progress = silent) -> list[Fault]:
         if not np.isfinite(entry.vector).all() or not (abs(length - 1.0) < 1e-3 or length == 0.0):
             faults.append(Fault(f"{entry.entry_id} ({entry.path}): vector of length {length:.3f}", (entry.entry_id,)))
         of_clip.setdefault(entry.clip_id, []).append(entry.entry_id)
-        if number % _BATCH == 0:
+        if number % _EVERY == 0:
             progress(number, total)
     for clip in store.clips():
         windows = Bookkeeping.of(clip.metadata).windows
@@ -64,62 +60,19 @@ def check(store: VectorStore, progress: Progress = silent) -> list[Fault]:
 
 
 def repair(store: VectorStore, faults: Iterable[Fault]) -> Json:
-    """Mend what ``check`` found: build the cache anew, drop entries that ``askaudio index`` must make again.
+    """Remove faulty entries and rebuild the cache; ``askaudio index`` then encodes the removed entries again.
 
     Args:
         store: Open for writing.
-        faults: From ``check``.
+        faults: Result of ``check``.
 
     Returns:
-        removed_entries and rebuilt_cache.
+        ``removed_entries`` (a number) and ``rebuilt_cache`` (a bool).
     """
     bad = sorted({key for fault in faults for key in fault.entry_ids})
-    for start in range(0, len(bad), _BATCH):
-        store.delete(Compare("entry_id", "in", tuple(bad[start : start + _BATCH])))
+    delete_entries(store, bad)
     rebuilt = isinstance(store, EmbeddedStore)
     if isinstance(store, EmbeddedStore):
         store.rebuild_cache()
     store.save()
     return {"removed_entries": len(bad), "rebuilt_cache": rebuilt}
-
-
-def copy(source: VectorStore, target: VectorStore, progress: Progress = silent) -> int:
-    """Make ``target`` hold what ``source`` holds; entries that only the target has are removed.
-
-    A copy that was stopped is continued by copying again.
-
-    Returns:
-        Number of entries in the target.
-
-    Raises:
-        IndexStoreError: The target holds vectors of another encoder.
-    """
-    check_identity(target.identity, source.identity, target.url)
-    return fill(target, source.iterate(), source.count(), progress)
-
-
-def fill(target: VectorStore, entries: Iterator[Entry], total: int, progress: Progress = silent) -> int:
-    """Make ``target`` hold ``total`` entries and no others.
-
-    Raises:
-        IndexStoreError: Someone else writes to it meanwhile.
-    """
-    kept: set[str] = set()
-    for batch in _batches(entries):
-        target.add(batch)
-        kept.update(entry.entry_id for entry in batch)
-        progress(len(kept), total)
-    surplus = [e.entry_id for e in target.iterate(vectors=False) if e.entry_id not in kept]
-    for start in range(0, len(surplus), _BATCH):
-        target.delete(Compare("entry_id", "in", tuple(surplus[start : start + _BATCH])))
-    target.save()
-    if target.count() != total:
-        raise IndexStoreError(
-            f"{target.url} holds {target.count()} entries after copying {total}: someone else writes to it; copy again"
-        )
-    return total
-
-
-def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    while batch := list(islice(entries, _BATCH)):
-        yield batch

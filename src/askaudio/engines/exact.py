@@ -1,8 +1,8 @@
-"""The truth: every entry in a dict, every search a full scan. All other engines are tested against this file.
+"""The reference engine: every entry in a dict, every search a full scan. All other engines are tested against it.
 
-Costs: 4 D bytes of memory an entry; a search reads all of them; ``save`` writes everything anew, so a store on disk
-suits some ten thousand entries. ``memory:`` keeps nothing; ``exact:FOLDER`` writes vectors.npy + entries.jsonl under
-fresh names and then swaps collection.json over, so a killed ``save`` leaves the old content.
+Costs: 4 D bytes of memory per entry; a search reads all vectors; ``save`` writes everything again. So a store on disk
+suits some ten thousand entries. ``memory:`` keeps nothing; ``exact:FOLDER`` writes vectors (part-N.npy) and entries
+(part-N.jsonl) under new names and then replaces collection.json, so a ``save`` that is killed leaves the old content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.files import atomic_path, read_json, write_json
 from askaudio.core.types import FloatArray
-from askaudio.engines.lock import WriterLock
+from askaudio.engines.writer_lock import WriterLock
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
 from askaudio.index.filters import Filter, holds
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
@@ -28,12 +28,12 @@ _NO_VECTOR = np.zeros(0, np.float32)
 
 
 class ExactStore(VectorStore):
-    """All in memory, optionally kept in a folder.
+    """A collection in memory, optionally saved in a folder.
 
     Args:
-        identity: Of the encoder.
-        folder: Where it is kept; None keeps nothing.
-        mode: "r" or "w".
+        identity: Identity of the encoder.
+        folder: Where it is saved; None for a store that is lost when it is closed.
+        mode: "r" or "w"; "w" takes the writer's lock of the folder.
     """
 
     def __init__(self, identity: Identity, folder: Path | None = None, mode: Mode = "w") -> None:
@@ -50,23 +50,10 @@ class ExactStore(VectorStore):
         if folder is not None and (folder / "collection.json").exists():
             self._read(folder, read_json(folder / "collection.json"))
 
-    # --- verbs ------------------------------------------------------------------------------------------------
+    # --- methods of an engine ---------------------------------------------------------------------------------
     def _upsert(self, entries: list[Entry]) -> None:
         self._entries.update((e.entry_id, e) for e in entries)
         self._changed()
-
-    def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        entries, matrix = self._in_order()
-        if where is not None:
-            kept = [i for i, entry in enumerate(entries) if holds(where, entry)]
-            entries, matrix = [entries[i] for i in kept], matrix[kept]
-        found = []
-        for query in vectors:  # one at a time: the same answer alone as in a batch
-            rows = best_rows(matrix @ query, top_k, MARGIN_F32)
-            scores = exact_scores(query, matrix[rows])
-            order = rank(scores, [entries[r].entry_id for r in rows], top_k)
-            found.append([match_of(entries[rows[i]], float(scores[i])) for i in order])
-        return found
 
     def _delete(self, where: Filter) -> int:
         gone = [key for key, entry in self._entries.items() if holds(where, entry)]
@@ -75,13 +62,6 @@ class ExactStore(VectorStore):
         if gone:
             self._changed()
         return len(gone)
-
-    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        """Entries of these ids in this order; unknown ids are left out."""
-        return [self._entries[key] for key in entry_ids if key in self._entries]
-
-    def _count(self, where: Filter | None) -> int:
-        return sum(holds(where, entry) for entry in self._entries.values())
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
         for entry in self._in_order()[0]:
@@ -92,75 +72,82 @@ class ExactStore(VectorStore):
         """Number of changes since it was opened."""
         return str(self._changes)
 
-    # --- keeping ----------------------------------------------------------------------------------------------
-    def save(self) -> None:
-        """Write everything to the folder; nothing to do for ``memory:``."""
-        if self._folder is None:
-            return
-        self._must_write()
-        described = {name: self._write(entries) for name, entries in {"": self._entries, **self._snapshots}.items()}
-        try:
-            described_all = {"engine": "exact", "identity": self.identity.to_json(), "files": described}
-            write_json(self._folder / "collection.json", described_all)
-        except OSError as error:
-            raise IndexStoreError(f"cannot save {self.url}: {error}; the old content is still there") from error
-        for path in self._folder.glob("part-*"):
-            if path.name.rsplit(".", 1)[0] not in described.values():
-                path.unlink()
+    def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
+        entries, matrix = self._in_order()
+        if where is not None:
+            kept = [i for i, entry in enumerate(entries) if holds(where, entry)]
+            entries, matrix = [entries[i] for i in kept], matrix[kept]
+        found = []
+        for query in vectors:  # one at a time: a product with a batch differs in its last bits
+            rows = best_rows(matrix @ query, top_k, MARGIN_F32)
+            scores = exact_scores(query, matrix[rows])
+            order = rank(scores, [entries[r].entry_id for r in rows], top_k)
+            found.append([match_of(entries[rows[i]], float(scores[i])) for i in order])
+        return found
 
-    def snapshot(self, name: str) -> None:
-        """Keep the present content under a name."""
-        self._must_write()
+    def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        return [self._entries[key] for key in entry_ids if key in self._entries]
+
+    def _snapshot(self, name: str) -> None:
         self._snapshots[name] = dict(self._entries)
 
     def snapshots(self) -> list[str]:
-        """Names of the kept snapshots."""
+        """Names of the snapshots, sorted."""
         return sorted(self._snapshots)
 
-    def restore(self, name: str) -> None:
-        """Go back to a snapshot."""
-        self._must_write()
-        if name not in self._snapshots:
-            raise IndexStoreError(
-                f"{self.url} has no snapshot {name!r}; it has: {', '.join(self.snapshots()) or 'none'}"
-            )
+    def _restore(self, name: str) -> None:
         self._entries = dict(self._snapshots[name])
         self._changed()
 
+    def save(self) -> None:
+        """Write everything to the folder; nothing to do for ``memory:``."""
+        folder = self._folder
+        if folder is None:
+            return
+        self._must_write()
+        contents = {"": self._entries, **self._snapshots}  # the current content has no name
+        try:
+            files = {name: self._write_part(folder, entries) for name, entries in contents.items()}
+            description = {"engine": "exact", "identity": self.identity.to_json(), "files": files}
+            write_json(folder / "collection.json", description)
+        except OSError as error:
+            raise IndexStoreError(f"cannot save {self.url}: {error}; the old content is intact") from error
+        for path in folder.glob("part-*"):
+            if path.name.rsplit(".", 1)[0] not in files.values():
+                path.unlink()
+
     def close(self) -> None:
-        """Let go of the lock; what was not saved is forgotten."""
+        """Release the lock; changes that were not saved are lost."""
         if self._lock is not None:
             self._lock.release()
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------------------
     def _changed(self) -> None:
         self._changes += 1
         self._sorted = None
 
     def _in_order(self) -> tuple[list[Entry], FloatArray]:
+        """Entries sorted by id and their vectors (N, D); kept until the next change."""
         if self._sorted is None:
-            entries = [self._entries[key] for key in sorted(self._entries)]
-            empty = np.zeros((0, self.identity.embed_dim), np.float32)
-            self._sorted = entries, np.stack([e.vector for e in entries]) if entries else empty
+            self._sorted = self._columns(self._entries)
         return self._sorted
 
-    def _write(self, entries: dict[str, Entry]) -> str:
-        folder = self._folder
-        if folder is None:
-            raise IndexStoreError("memory: has no folder to write to")
+    def _columns(self, entries: dict[str, Entry]) -> tuple[list[Entry], FloatArray]:
+        ordered = [entries[key] for key in sorted(entries)]
+        empty = np.zeros((0, self.identity.embed_dim), np.float32)
+        return ordered, np.stack([e.vector for e in ordered]) if ordered else empty
+
+    def _write_part(self, folder: Path, entries: dict[str, Entry]) -> str:
+        """Write one content under a number that no part has yet; returns ``part-N``."""
         number = 1 + max((int(p.name[5:].split(".")[0]) for p in folder.glob("part-*.npy")), default=0)
         name = f"part-{number}"
-        kept = [entries[key] for key in sorted(entries)]
-        matrix = np.stack([e.vector for e in kept]) if kept else np.zeros((0, self.identity.embed_dim), np.float32)
-        try:
-            with atomic_path(folder / f"{name}.jsonl") as temporary, temporary.open("w", encoding="utf-8") as file:
-                for e in kept:
-                    row = [e.entry_id, e.clip_id, e.start_s, e.end_s, e.path, dict(e.metadata)]
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as binary:
-                np.save(binary, matrix)
-        except OSError as error:
-            raise IndexStoreError(f"cannot save {self.url}: {error}; the old content is still there") from error
+        ordered, matrix = self._columns(entries)
+        with atomic_path(folder / f"{name}.jsonl") as temporary, temporary.open("w", encoding="utf-8") as file:
+            for e in ordered:
+                row = [e.entry_id, e.clip_id, e.start_s, e.end_s, e.path, dict(e.metadata)]
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as binary:
+            np.save(binary, matrix)
         return name
 
     def _read(self, folder: Path, description: Any) -> None:
@@ -168,14 +155,15 @@ class ExactStore(VectorStore):
             files = dict(description["files"])
             read = {label: _read_part(folder, str(name)) for label, name in files.items()}
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise IndexStoreError(f"{self.url} is damaged: {error}; mend: askaudio index it anew") from error
+            raise IndexStoreError(f"{self.url} is damaged: {error}. Fix: run askaudio index again") from error
         self._entries = read.pop("", {})
         self._snapshots = read
 
 
 def _read_part(folder: Path, name: str) -> dict[str, Entry]:
     matrix = np.load(folder / f"{name}.npy", allow_pickle=False)
-    with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:  # by "\n" only: splitlines would part at U+2028
+    # iterating over the file splits at "\n" only; str.splitlines would also split at U+2028 inside a text
+    with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     if len(rows) != len(matrix):
         raise ValueError(f"{name} has {len(rows)} entries and {len(matrix)} vectors")

@@ -1,9 +1,10 @@
-"""LanceDB on object storage: the same table as the default store, in a bucket, for any number of readers and writers.
+"""LanceDB on object storage: the table of the default engine in a bucket, for any number of readers and writers.
 
-Credentials and endpoint come from the environment, as all tools for that storage read them (AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP=true for a plain http endpoint).
-Costs: no local cache, so a search reads every vector over the network: some 10 ms for 10,000 entries nearby. To search
-a large one fast, copy it down: ``askaudio copy s3://bucket/sounds ~/collections/sounds``.
+Credentials and endpoint come from the environment variables that all tools for S3 read (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP=true for an endpoint without TLS).
+Costs: there is no local cache, so a search reads every vector over the network: some 10 ms for 10,000 entries in the
+same network. For fast search of a large collection, copy it to disk:
+``askaudio copy s3://bucket/sounds ~/collections/sounds``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
+from askaudio.core.errors import CollectionNotFoundError
 from askaudio.core.types import FloatArray
-from askaudio.engines.lance import PLAIN, LanceTable, entries_of_batch
-from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
+from askaudio.engines.lance_table import PLAIN, LanceTable, entries_of_batch
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode
 from askaudio.index.filters import Filter
-from askaudio.index.ranking import MARGIN_F32, exact_scores, rank
+from askaudio.index.ranking import rank_fetched
 from askaudio.index.sql import lance_sql
 from askaudio.index.store import VectorStore
 
@@ -28,7 +27,7 @@ _OPTIONS = {
     "AWS_ENDPOINT_URL": "aws_endpoint",
     "AWS_ALLOW_HTTP": "allow_http",
     "AWS_REGION": "aws_region",
-}  # what the storage layer does not look up by itself under these names
+}  # variables that LanceDB does not read by itself under these names
 
 
 class ObjectStore(VectorStore):
@@ -36,8 +35,8 @@ class ObjectStore(VectorStore):
 
     Args:
         url: Such as ``s3://bucket/prefix``.
-        table: Opened.
-        identity: Of the encoder.
+        table: The open table.
+        identity: Identity of the encoder.
         mode: "r" or "w".
     """
 
@@ -52,28 +51,16 @@ class ObjectStore(VectorStore):
         self._table.upsert(entries, time.time_ns(), self.identity.embed_dim)
 
     def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        return [self._rank(query, top_k, where) for query in vectors]
+        def best(query: FloatArray) -> list[Match]:
+            return rank_fetched(query, top_k, lambda n: self._table.nearest(query, n, where))
 
-    def _rank(self, query: FloatArray, top_k: int, where: Filter | None) -> list[Match]:
-        """Fetch until the last candidate lies clearly below the k-th: then no tie was cut off."""
-        count = 2 * top_k + 20
-        while True:
-            entries = self._table.nearest(query, count, where)
-            if not entries:
-                return []
-            scores = exact_scores(query, np.stack([e.vector for e in entries]))
-            order = rank(scores, [e.entry_id for e in entries], top_k)
-            if len(entries) < count or scores.min() < scores[order[-1]] - 2 * MARGIN_F32:
-                return [match_of(entries[i], float(scores[i])) for i in order]
-            count *= 4
+        return [best(query) for query in vectors]
 
     def _delete(self, where: Filter) -> int:
         return self._table.delete(where)
 
-    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        """Entries of these ids in this order; unknown ids are left out."""
-        with self.lock:
-            found = self._table.entries(list(entry_ids))
+    def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        found = self._table.entries(list(entry_ids))
         return [found[key] for key in entry_ids if key in found]
 
     def _count(self, where: Filter | None) -> int:
@@ -87,43 +74,40 @@ class ObjectStore(VectorStore):
             return
         ids = sorted(key for batch in self._table.scan(["entry_id"], condition) for key in batch.column(0).to_pylist())
         for start in range(0, len(ids), _PAGE):
-            yield from self.get(ids[start : start + _PAGE])
+            with self.lock:  # per page: a reader of the iterator may take its time between two entries
+                page = self._get(ids[start : start + _PAGE])
+            yield from page
 
     def version(self) -> str:
-        """Number of the newest commit."""
+        """Number of the newest commit, by any writer."""
         return str(self._table.version())
 
     def save(self) -> None:
-        """Merge small files."""
+        """Merge small files; added entries are durable already."""
         self._must_write()
         self._table.optimize()
 
-    def snapshot(self, name: str) -> None:
-        """Keep the present content under a name."""
-        self._must_write()
+    def _snapshot(self, name: str) -> None:
         self._table.snapshot(name)
 
     def snapshots(self) -> list[str]:
-        """Names of the kept snapshots."""
+        """Names of the snapshots, sorted."""
         return self._table.snapshots()
 
-    def restore(self, name: str) -> None:
-        """Go back to a snapshot."""
-        self._must_write()
-        if name not in self.snapshots():
-            have = ", ".join(self.snapshots()) or "none"
-            raise IndexStoreError(f"{self.url} has no snapshot {name!r}; it has: {have}")
+    def _restore(self, name: str) -> None:
         self._table.restore(name)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def open_objects(url: str, mode: Mode, identity: Identity | None) -> tuple[ObjectStore, bool]:
-    """Open a bucket's collection; with mode "w" and an identity, make it when there is none.
+    """Open the collection in a bucket; with mode "w" and an identity, create it if it does not exist.
+
+    Args:
+        url: Such as ``s3://bucket/prefix``.
+        mode: "r" or "w".
+        identity: Identity of the encoder in use.
 
     Returns:
-        The store and whether it stood there already.
+        The store, and whether the collection existed before.
 
     Raises:
         IndexStoreError: Not reachable, or no collection there.

@@ -1,9 +1,10 @@
-"""PostgreSQL with the pgvector extension: one collection a table, any number of readers and writers, real transactions.
+"""PostgreSQL with the pgvector extension: one table per collection, any number of readers and writers, transactions.
 
-The address is any that PostgreSQL's own tools take, plus ``collection=NAME`` to keep several in one database:
-``postgresql://me@host/sounds?collection=foley``. Needs the extra ``pg`` and the right to create the extension once.
-Costs: searches scan all vectors (10 ms for 10,000 entries) until ``save`` finds more than HNSW_ROWS and builds a graph
-index, which is approximate (recall about 0.95) and answers in some milliseconds at a million entries.
+The address is one that PostgreSQL's own tools take, plus ``collection=NAME`` to keep several collections in a
+database: ``postgresql://me@host/sounds?collection=foley``. Needs the extra ``pg`` and, once, the right to create the
+extension.
+Costs: a search scans all vectors (10 ms for 10,000 entries). ``save`` builds a graph index for more than HNSW_ROWS
+entries; it is approximate (recall about 0.95) and answers in some milliseconds at a million entries.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ import numpy as np
 from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray
-from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text, match_of
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
 from askaudio.index.filters import DOC_NUMBERS, Filter, number_of, terms_of
-from askaudio.index.ranking import MARGIN_F32, exact_scores, rank
+from askaudio.index.ranking import rank_fetched
 from askaudio.index.sql import Sql, postgres_sql
 from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch, gather_words, name_of, rank_words, words_of
 
 HNSW_ROWS = 50_000
 _PAGE = 2000
+_FIELDS = "entry_id, doc, start_s, end_s, embedding"  # what ``_entry`` reads
 _COLUMNS = ("entry_id", "clip_id", "doc", "start_s", "end_s", *DOC_NUMBERS, "terms", "words", "embedding")
 
 
@@ -36,10 +38,10 @@ class PostgresStore(VectorStore):
     """A collection in a database.
 
     Args:
-        url: With the collection's name in it; shown without password.
+        url: Address with the collection's name and without password, for messages.
         connection: Open, in autocommit mode.
-        name: Of the collection.
-        identity: Of the encoder.
+        name: Name of the collection.
+        identity: Identity of the encoder.
         mode: "r" or "w".
     """
 
@@ -52,9 +54,9 @@ class PostgresStore(VectorStore):
         self._name = name
         self._table = f"askaudio_{name}"
 
-    # --- verbs ------------------------------------------------------------------------------------------------
+    # --- methods of an engine ---------------------------------------------------------------------------------
     def _upsert(self, entries: list[Entry]) -> None:
-        """COPY into a table of this transaction, then one INSERT: the fastest way that can replace rows."""
+        """COPY is the fastest way in but cannot replace rows, so it fills a temporary table that one INSERT merges."""
         columns = ", ".join(_COLUMNS)
         replaced = ", ".join(f"{c} = EXCLUDED.{c}" for c in _COLUMNS[1:])
         with self._transaction() as cursor:
@@ -69,29 +71,24 @@ class PostgresStore(VectorStore):
             self._changed(cursor)
 
     def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        return [self._rank(query, top_k, where) for query in vectors]
+        def best(query: FloatArray) -> list[Match]:
+            return rank_fetched(query, top_k, lambda n: self._nearest(query, n, where))
 
-    def _rank(self, query: FloatArray, top_k: int, where: Filter | None) -> list[Match]:
-        """Fetch until the last candidate lies clearly below the k-th: then no tie was cut off."""
-        count = 2 * top_k + 20
+        return [best(query) for query in vectors]
+
+    def _nearest(self, query: FloatArray, count: int, where: Filter | None) -> list[Entry]:
+        """The ``count`` entries nearest to a query (D,)."""
         condition, values = _where(where)
-        while True:
-            with self._transaction() as cursor:
-                cursor.execute(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * count))}")
-                cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-                cursor.execute(
-                    f"SELECT entry_id, doc, start_s, end_s, embedding FROM {self._table} {condition} "
-                    "ORDER BY embedding <#> %s::vector LIMIT %s",
-                    [*values, _vector_text(query), count],
-                )
-                entries = [_entry(row) for row in cursor.fetchall()]
-            if not entries:
-                return []
-            scores = exact_scores(query, np.stack([e.vector for e in entries]))
-            order = rank(scores, [e.entry_id for e in entries], top_k)
-            if len(entries) < count or scores.min() < scores[order[-1]] - 2 * MARGIN_F32:
-                return [match_of(entries[i], float(scores[i])) for i in order]
-            count *= 4
+        with self._transaction() as cursor:
+            # both settings only matter with the graph index: how many candidates it keeps, and that it goes on
+            # until enough of them match the filter
+            cursor.execute(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * count))}")
+            cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            cursor.execute(
+                f"SELECT {_FIELDS} FROM {self._table} {condition} ORDER BY embedding <#> %s::vector LIMIT %s",
+                [*values, _vector_text(query), count],
+            )
+            return [_entry(row) for row in cursor.fetchall()]
 
     def _delete(self, where: Filter) -> int:
         condition, values = _where(where)
@@ -101,12 +98,8 @@ class PostgresStore(VectorStore):
             self._changed(cursor)
         return gone
 
-    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        """Entries of these ids in this order; unknown ids are left out."""
-        rows = self._all(
-            f"SELECT entry_id, doc, start_s, end_s, embedding FROM {self._table} WHERE entry_id = ANY(%s)",
-            [list(entry_ids)],
-        )
+    def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        rows = self._all(f"SELECT {_FIELDS} FROM {self._table} WHERE entry_id = ANY(%s)", [list(entry_ids)])
         found = {row[0]: _entry(row) for row in rows}
         return [found[key] for key in entry_ids if key in found]
 
@@ -115,7 +108,7 @@ class PostgresStore(VectorStore):
         return int(self._all(f"SELECT count(*) FROM {self._table} {condition}", values)[0][0])
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
-        """Page by page behind the last id: no long transaction, no cursor to lose."""
+        """Read page by page, each after the last id of the one before: no long transaction and no open cursor."""
         condition, values = _where(where)
         after = f"{condition} AND" if condition else "WHERE"
         embedding = "embedding" if vectors else "NULL"
@@ -131,7 +124,7 @@ class PostgresStore(VectorStore):
                 return
             last = rows[-1][0]
 
-    def _clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
+    def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
         condition, values = _where(where)
         rows = self._all(
             f"SELECT doc, count(*) FROM {self._table} {condition} GROUP BY clip_id, doc "
@@ -141,25 +134,28 @@ class PostgresStore(VectorStore):
         found = [(json.loads(doc), int(windows)) for doc, windows in rows]
         return [StoredClip(clip, path, metadata, windows) for (clip, path, metadata), windows in found]
 
-    def _find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        total = int(self._all(f"SELECT count(DISTINCT clip_id) FROM {self._table}")[0][0])
+    def _count_clips(self) -> int:
+        return int(self._all(f"SELECT count(DISTINCT clip_id) FROM {self._table}")[0][0])
+
+    def _find_words(self, words: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         count = f"SELECT count(DISTINCT clip_id) FROM {self._table} WHERE words @> %s::text[]"
-        having = {word: int(self._all(count, [[word]])[0][0]) for word in wanted}
+        having = {word: int(self._all(count, [[word]])[0][0]) for word in words}
         condition, values = _where(where)
         rows = self._all(
             f"SELECT DISTINCT clip_id, words, doc::json ->> 1 FROM {self._table} "
             f"{f'{condition} AND' if condition else 'WHERE'} words && %s::text[]",
-            [*values, wanted],
+            [*values, words],
         )
-        found = gather_words((clip, words) for clip, words, _ in rows)
-        return rank_words(found, having, total, top_k, {clip for clip, _, path in rows if name_of(path) in names})
+        found = gather_words((clip, carried) for clip, carried, _ in rows)
+        named = {clip for clip, _, path in rows if name_of(path) in names}
+        return rank_words(found, having, total=self._count_clips(), top_k=top_k, named=named)
 
     def version(self) -> str:
-        """A counter that every write moves."""
+        """A counter in the database that every write increments."""
         return str(self._all("SELECT changes FROM askaudio_collections WHERE name = %s", [self._name])[0][0])
 
     def save(self) -> None:
-        """Build the graph index when the table has grown large."""
+        """Build the graph index if the table is large; added entries are durable already."""
         self._must_write()
         if self._count(None) > HNSW_ROWS:
             with self._transaction() as cursor:
@@ -172,7 +168,7 @@ class PostgresStore(VectorStore):
         """Close the connection."""
         self._connection.close()
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------------------
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         with self.lock, _guarded(self.url), self._connection.transaction(), self._connection.cursor() as cursor:
@@ -190,7 +186,7 @@ class PostgresStore(VectorStore):
 
 @contextmanager
 def _guarded(url: str) -> Iterator[None]:
-    """PostgreSQL's errors become one of ours: the transaction was rolled back."""
+    """Raise PostgreSQL's errors as IndexStoreError; the transaction was rolled back."""
     import psycopg
 
     try:
@@ -227,7 +223,7 @@ def _entry(row: Any) -> Entry:
 
 
 def _split_url(url: str) -> tuple[str, str, str]:
-    """(address for PostgreSQL, collection, address without password to show)."""
+    """(address for PostgreSQL, name of the collection, address without password for messages)."""
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)
     name = dict(options).get("collection", "default")
@@ -242,13 +238,18 @@ def _split_url(url: str) -> tuple[str, str, str]:
 
 
 def open_postgres(url: str, mode: Mode, identity: Identity | None) -> tuple[PostgresStore, bool]:
-    """Open a database's collection; with mode "w" and an identity, make it when there is none.
+    """Open a collection in a database; with mode "w" and an identity, create it if it does not exist.
+
+    Args:
+        url: Address with ``collection=NAME``; without it the name is "default".
+        mode: "r" or "w".
+        identity: Identity of the encoder in use.
 
     Returns:
-        The store and whether it stood there already.
+        The store, and whether the collection existed before.
 
     Raises:
-        IndexStoreError: Not reachable, no pgvector there, or no collection of that name.
+        IndexStoreError: Not reachable, pgvector is not installed there, or no collection of that name.
         MissingExtraError: psycopg is not installed.
     """
     psycopg = require("psycopg", "pg")

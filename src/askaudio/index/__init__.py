@@ -1,1 +1,1 @@
-"""Vector stores behind one contract; ``exact`` is the truth that every other engine is tested against."""
+"""What all engines share: entries, filters, exact ranking, word search, and the contract ``VectorStore``."""

@@ -1,11 +1,12 @@
 """Filters such as ``duration<3 and channels=2 and (tag=rain or name~storm) and not artist="Bob"``.
 
-One small tree, folded into whatever an engine needs: a Python truth value, a numpy mask, SQL for LanceDB, SQL with
-parameters for PostgreSQL. Values never become part of an SQL text unquoted. The logic has two values only: a
-comparison with a fact that is missing is false, and ``!=`` and ``not`` turn that round.
+A filter text is parsed into a small tree. ``fold`` turns the tree into what an engine needs: a Python bool, a numpy
+mask, SQL for LanceDB, or SQL with parameters for PostgreSQL. Values never become part of an SQL text unquoted.
+Unlike SQL, the logic has two values: a comparison with a missing value is false, and ``!=`` and ``not`` negate that to
+true.
 
-Numbers (NUMBERS below) compare by size. Everything else is text: ``=``, ``!=``, ``in`` and ``~`` (contains) without
-regard to case; a list (tags) matches when one of its members does. Ids compare exactly.
+Numbers (NUMBERS below) compare by size. Everything else is text: ``=``, ``!=``, ``in`` and ``~`` (contains) ignore
+case; a list (tags) matches if one of its members does. Ids compare exactly.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SIZES = ("<", "<=", ">", ">=")
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """``field op value``; ``in`` carries several values, every other operator one."""
+    """``field op value``; ``in`` has several values, every other operator one."""
 
     field: str
     op: str
@@ -47,21 +48,21 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every part holds."""
+    """True if every part is true."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Any_:
-    """At least one part holds."""
+    """True if at least one part is true."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
+    """True if the part is false."""
 
     part: Filter
 
@@ -71,7 +72,7 @@ T = TypeVar("T")
 
 
 def clips_are(clip_ids: Sequence[str]) -> Filter:
-    """The filter that names these clips."""
+    """The filter that matches the entries of these recordings and nothing else."""
     return Compare("clip_id", "in", tuple(clip_ids))
 
 
@@ -79,7 +80,15 @@ def fold(
     tree: Filter, leaf: Callable[[Compare], T], every: Callable[[list[T]], T], some: Callable[[list[T]], T],
     negate: Callable[[T], T],
 ) -> T:  # fmt: skip
-    """Replace each comparison by ``leaf`` of it and join them; ``!=`` arrives as the negation of ``=``."""
+    """Evaluate a tree from its leaves upward.
+
+    Args:
+        tree: The filter.
+        leaf: Value of one comparison. It never sees ``!=``, which is evaluated as the negation of ``=``.
+        every: Value of an ``and`` from the values of its parts.
+        some: Value of an ``or``.
+        negate: Value of a ``not``.
+    """
     if isinstance(tree, Compare):
         if tree.op == "!=":
             return negate(leaf(Compare(tree.field, "=", tree.values)))
@@ -90,27 +99,27 @@ def fold(
     return every(parts) if isinstance(tree, All) else some(parts)
 
 
-# --- facts: what of an entry a filter can see ------------------------------------------------------------------
+# --- what of an entry a filter can see -------------------------------------------------------------------------
 
 
 def clean_text(value: object) -> str:
-    """How texts are compared: lower case, white space as single blanks; 3.0 reads as 3."""
+    """The form in which texts are compared: lower case, single spaces, 3.0 as 3."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value).encode("utf-8", "replace").decode()  # file names may hold bytes that are no text
+    text = str(value).encode("utf-8", "replace").decode()  # file names may contain bytes that are not UTF-8
     return " ".join(text.lower().split())
 
 
 def number_of(metadata: Mapping[str, Any], name: str) -> float | None:
-    """A number of the metadata, None when it is missing or no number."""
+    """A number of the metadata; None if it is missing or not a number."""
     value = metadata.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def terms_of(path: str, metadata: Mapping[str, Any]) -> set[str]:
-    """All ``field=text`` facts of a recording."""
+    """All texts of a recording as ``field=text``: the terms of inverted indexes."""
     terms = {f"path={clean_text(path)}"}
     for key, value in metadata.items():
         if key in NUMBERS or isinstance(value, Mapping):
@@ -121,11 +130,11 @@ def terms_of(path: str, metadata: Mapping[str, Any]) -> set[str]:
 
 
 def compare_numbers(value: float | None, compare: Compare) -> bool:
-    """Whether a number satisfies a comparison; a missing one does not."""
+    """Whether a number satisfies a comparison; a missing number (None or NaN) does not."""
     if value is None or value != value:
         return False
-    wanted = [float(v) for v in compare.values]
-    first = wanted[0]
+    values = [float(v) for v in compare.values]
+    first = values[0]
     match compare.op:
         case "<":
             return value < first
@@ -135,11 +144,11 @@ def compare_numbers(value: float | None, compare: Compare) -> bool:
             return value > first
         case ">=":
             return value >= first
-    return value in wanted
+    return value in values
 
 
 def holds(tree: Filter | None, entry: Any) -> bool:
-    """Whether an entry satisfies a filter: the plain meaning, which every engine must agree with."""
+    """Whether an entry matches a filter. This function defines the meaning; every engine must agree with it."""
     if tree is None:
         return True
 
@@ -158,7 +167,7 @@ def holds(tree: Filter | None, entry: Any) -> bool:
     return fold(tree, leaf, all, any, lambda x: not x)
 
 
-# --- reading ---------------------------------------------------------------------------------------------------
+# --- parsing ---------------------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<op><=|>=|!=|==|=|<|>|~)|(?P<mark>[(),])"""
@@ -167,7 +176,7 @@ _TOKEN = re.compile(
 
 
 class _Reader:
-    """Recursive descent over the tokens of one filter text."""
+    """Recursive descent over the tokens of one filter text; one method per rule of the grammar."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -272,10 +281,10 @@ class _Reader:
 
 
 def parse_filter(where: str | Filter | None) -> Filter | None:
-    """Read a filter text; a ready tree, None and blank text pass.
+    """Parse a filter text. A tree and None are returned as they are; a blank text gives None.
 
     Raises:
-        ConfigError: The text cannot be read; the message quotes it and shows a right one.
+        ConfigError: The text is not a filter; the message quotes it and shows a valid one.
     """
     if where is None or not isinstance(where, str):
         return where

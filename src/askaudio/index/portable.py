@@ -1,7 +1,7 @@
-"""A collection as one parquet file, or as a data set of Hugging Face `datasets`: for other tools, and back again.
+"""Export a collection as a parquet file or a data set of Hugging Face `datasets`; import the parquet file again.
 
-One row an entry: ``entry_id``, ``clip_id``, ``path``, ``start_s``, ``end_s``, ``vector`` (D float32, length 1) and
-``metadata`` (JSON). Which encoder made the vectors stands in the file's schema. Memory: one batch of rows.
+One row per entry: ``entry_id``, ``clip_id``, ``path``, ``start_s``, ``end_s``, ``vector`` (D float32, length 1) and
+``metadata`` (JSON). The file's schema records the identity of the encoder. Memory: one batch of rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ _ROWS = 1000
 
 
 def write_parquet(store: VectorStore, path: Path | str, progress: Progress = silent) -> int:
-    """Write all entries in the order of their ids; an older file there is replaced when the new one is whole.
+    """Write all entries ordered by id. An existing file is replaced when the new one is complete.
+
+    Args:
+        store: The collection.
+        path: Target file.
+        progress: Called with the number of entries written, and of all.
 
     Returns:
         Number of entries.
@@ -58,16 +63,24 @@ def write_parquet(store: VectorStore, path: Path | str, progress: Progress = sil
 
 
 def write_dataset(store: VectorStore, folder: Path | str, progress: Progress = silent) -> int:
-    """Write a folder that ``datasets.load_from_disk`` opens; it must not be there yet.
+    """Write a folder that ``datasets.load_from_disk`` opens.
+
+    Args:
+        store: The collection.
+        folder: Target; it must not exist.
+        progress: Called with the number of entries written, and of all.
+
+    Returns:
+        Number of entries.
 
     Raises:
-        IndexStoreError: The folder is there.
+        IndexStoreError: The folder exists.
         MissingExtraError: ``datasets`` is not installed.
     """
     datasets = require("datasets", "hf")
     folder = Path(folder)
     if folder.exists():
-        raise IndexStoreError(f"{folder} is there already; name a new folder")
+        raise IndexStoreError(f"{folder} exists; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         done = write_parquet(store, Path(work) / "rows.parquet", progress)
@@ -78,10 +91,13 @@ def write_dataset(store: VectorStore, folder: Path | str, progress: Progress = s
 
 
 def read_parquet(path: Path | str) -> tuple[Identity, int, Iterator[Entry]]:
-    """What ``write_parquet`` wrote: whose vectors, how many, and the entries one after another.
+    """Read what ``write_parquet`` wrote.
+
+    Returns:
+        Identity of the encoder, number of entries, and the entries, read in batches.
 
     Raises:
-        IndexStoreError: Not such a file.
+        IndexStoreError: Not a file that ``write_parquet`` wrote.
         MissingExtraError: ``pyarrow`` is not installed.
     """
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
@@ -90,7 +106,7 @@ def read_parquet(path: Path | str) -> tuple[Identity, int, Iterator[Entry]]:
         identity = Identity.from_json(json.loads((file.schema_arrow.metadata or {})[_KEY]), str(path))
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
         raise IndexStoreError(
-            f"{path} is no collection as parquet ({error!r}); write one with: askaudio copy COLLECTION {path}"
+            f"{path} is not a collection in parquet form ({error!r}); write one with: askaudio copy COLLECTION {path}"
         ) from error
     return identity, file.metadata.num_rows, _entries(file)
 

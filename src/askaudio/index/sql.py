@@ -1,4 +1,8 @@
-"""Filters as conditions for LanceDB and for PostgreSQL; no value ever becomes part of a text unquoted."""
+"""Filters as SQL conditions for LanceDB and for PostgreSQL; no value becomes part of a text unquoted.
+
+SQL has three truth values, filters have two: ``coalesce(..., false)`` turns NULL (a missing number) into false before
+``NOT`` can see it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ Sql: TypeAlias = tuple[str, list[Any]]
 
 
 def lance_sql(tree: Filter) -> str:
-    """A filter as a LanceDB condition that is never NULL; every value is quoted."""
+    """A filter as a LanceDB condition that is never NULL; LanceDB has no parameters, so every value is quoted."""
 
     def leaf(compare: Compare) -> str:
         name, values = compare.field, compare.values
@@ -20,6 +24,7 @@ def lance_sql(tree: Filter) -> str:
             tests = (f"{name} {'=' if compare.op == 'in' else compare.op} {float(v)!r}" for v in values)
             return f"coalesce({' OR '.join(tests)}, false)"
         if compare.op == "~":
+            # terms are joined into one text of lines, because this dialect has no test over the members of a list
             pattern = f"(^|\n){_escaped(name)}=[^\n]*{_escaped(str(values[0]))}"
             return f"regexp_like(array_to_string(terms, '\n'), {_quoted(pattern)})"
         return "(" + " OR ".join(f"array_has(terms, {_quoted(f'{name}={v}')})" for v in values) + ")"
@@ -34,12 +39,12 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text as a regular expression that means itself, in any dialect."""
+    """A regular expression that matches exactly this text."""
     return "".join(c if c.isalnum() or c in " =/_" else f"\\{c}" if c in "\\^[]-&~" else f"[{c}]" for c in text)
 
 
 def postgres_sql(tree: Filter) -> Sql:
-    """A filter as a condition that is never NULL, and its parameters; values are never part of the text."""
+    """A filter as a PostgreSQL condition that is never NULL, and its parameters; the condition contains no values."""
 
     def leaf(compare: Compare) -> Sql:
         name, values = compare.field, list(compare.values)

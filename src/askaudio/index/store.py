@@ -1,13 +1,17 @@
-"""The contract of every store: about ten verbs, one engine a file, ``exact`` as the truth that all others must equal.
+"""The contract of every engine: ``VectorStore``.
 
-A store holds entries (one vector a window of a recording) and remembers which encoder made them; vectors of another
-encoder are refused. Score = cosine similarity as float32, ties go to the smaller entry_id. An engine that cannot do a
-verb says so in its capabilities and raises IndexStoreError with the way out.
+A store holds entries (one vector per window of a recording) and remembers which encoder made them; vectors of another
+encoder are refused. Score = cosine similarity as float32; ties are ordered by smaller entry_id. ``engines/exact.py``
+is the reference: every engine must return the same as it does.
+
+Callers use the 18 public methods of ``VectorStore``. An engine implements four private ones: ``_upsert``, ``_delete``,
+``_iterate`` and ``version``. Everything else has a default that reads all entries (``index/scans.py``); a fast engine
+overrides what it can do better, ``_search`` first. Public methods check their input, parse the filter and take the
+lock, so the private ones need none of that.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,15 +23,26 @@ from typing import Any
 import numpy as np
 
 from askaudio.core.errors import IndexStoreError
-from askaudio.core.types import FloatArray, Json
-from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text, match_of
-from askaudio.index.filters import Filter, clips_are, parse_filter
-from askaudio.index.ranking import exact_scores, rank, unit_rows
-from askaudio.index.words import WordMatch, gather_words, name_of, names_asked, rank_words, split_words, words_of
+from askaudio.core.types import FloatArray
+from askaudio.index.accept import accept_entries, accept_queries
+from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip
+from askaudio.index.filters import Compare, Filter, clips_are, parse_filter
+from askaudio.index.scans import scan_best_windows, scan_clips, scan_search, scan_words
+from askaudio.index.words import WordMatch, possible_names, split_words
 
 
 class VectorStore(ABC):
-    """A store of entries. Open one with ``index.open.open_store``; it is a context manager and safe for threads."""
+    """A collection of entries. ``engines.open.open_store`` opens one; it is a context manager and thread-safe.
+
+    Args:
+        url: Address, for messages.
+        identity: Identity of the encoder that made the vectors.
+        mode: "r" to read, "w" to write.
+
+    Attributes:
+        capabilities: What the engine can do.
+        lock: Held during every call; engines may take it again.
+    """
 
     capabilities: Capabilities
 
@@ -37,56 +52,79 @@ class VectorStore(ABC):
         self.mode = mode
         self.lock = threading.RLock()
 
-    # --- the verbs of an engine -------------------------------------------------------------------------------
+    # --- what an engine must implement ------------------------------------------------------------------------
     @abstractmethod
     def _upsert(self, entries: list[Entry]) -> None:
-        """Insert or replace entries whose ids are unique and whose vectors have length 1; all or nothing."""
-
-    @abstractmethod
-    def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        """Rank for each row of (Q, D) rows of length 1."""
+        """Insert or replace entries, all or none. Their ids are unique and their vectors have length 1."""
 
     @abstractmethod
     def _delete(self, where: Filter) -> int:
-        """Remove what the filter names; the number of entries removed."""
-
-    @abstractmethod
-    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        """Entries of these ids in this order; unknown ids are left out."""
-
-    @abstractmethod
-    def _count(self, where: Filter | None) -> int:
-        """Number of entries."""
+        """Remove the entries that match a filter; return their number."""
 
     @abstractmethod
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
-        """Entries in the order of their ids; without vectors, (0,) arrays stand in their place."""
+        """Entries that match a filter, ordered by id; without vectors, their ``vector`` has shape (0,)."""
 
     @abstractmethod
     def version(self) -> str:
-        """A text that changes whenever the content changes: what caches are keyed by."""
+        """A text that changes whenever the content changes: the key of caches."""
 
-    @abstractmethod
-    def save(self) -> None:
-        """Make all that was added durable and searching fast again; costs time in large stores."""
+    # --- what an engine may do better than the default --------------------------------------------------------
+    def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
+        """Rank entries for each of (Q, D) rows of length 1."""
+        return scan_search(self._iterate(where, vectors=True), vectors, top_k)
 
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of files, locks and connections; without ``save`` first, an engine without durable_add forgets."""
+    def _best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
+        """The best windows of some recordings for a query (D,) of length 1."""
+        return scan_best_windows(self._iterate(clips_are(clip_ids), vectors=True), query, each)
 
-    def snapshot(self, name: str) -> None:
-        """Keep the present content under a name."""
-        raise self._cannot("snapshots", "copy it instead: askaudio copy SOURCE TARGET")
+    def _find_words(self, words: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+        """Rank recordings by words, each given once, and by file names that the query may mean."""
+        every = self._clips(None, 0, None)
+        kept = every if where is None else self._clips(where, 0, None)
+        return scan_words(every, kept, words, names, top_k)
+
+    def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
+        """Recordings sorted by clip_id, ``limit`` of them from ``offset`` on."""
+        return scan_clips(self._iterate(where, vectors=False))[offset:][:limit]
+
+    def _count_clips(self) -> int:
+        """Number of recordings."""
+        return len({clip.clip_id for clip in self._clips(None, 0, None)})
+
+    def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        """Entries of these ids in this order; unknown ids are left out."""
+        found = {e.entry_id: e for e in self._iterate(Compare("entry_id", "in", tuple(entry_ids)), vectors=True)}
+        return [found[key] for key in entry_ids if key in found]
+
+    def _count(self, where: Filter | None) -> int:
+        """Number of entries that match a filter."""
+        return sum(1 for _ in self._iterate(where, vectors=False))
+
+    def _sample(self, count: int) -> FloatArray:
+        """Up to ``count`` vectors (M, D)."""
+        rows = [entry.vector for entry in islice(self._iterate(None, vectors=True), count)]
+        return np.stack(rows) if rows else np.zeros((0, self.identity.embed_dim), np.float32)
+
+    def _snapshot(self, name: str) -> None:
+        """Keep the current content; only called if the capabilities include snapshots."""
+        raise NotImplementedError
+
+    def _restore(self, name: str) -> None:
+        """Return to an existing snapshot; only called if the capabilities include snapshots."""
+        raise NotImplementedError
 
     def snapshots(self) -> list[str]:
-        """Names of the kept snapshots."""
+        """Names of the snapshots, sorted."""
         return []
 
-    def restore(self, name: str) -> None:
-        """Go back to a snapshot."""
-        raise self._cannot("snapshots", "copy it instead: askaudio copy SOURCE TARGET")
+    def save(self) -> None:  # noqa: B027 - nothing to do in an engine that writes at once
+        """Make added entries durable and search fast again; takes time in large stores."""
 
-    # --- what all engines share: checking the input once, at the door -----------------------------------------
+    def close(self) -> None:  # noqa: B027 - nothing to do in an engine that holds nothing open
+        """Release files, locks and connections. Without ``save``, an engine without durable_add loses changes."""
+
+    # --- what callers use -------------------------------------------------------------------------------------
     def add(self, entries: Iterable[Entry]) -> int:
         """Insert entries, or replace those with the same entry_id; all of them or none.
 
@@ -94,21 +132,22 @@ class VectorStore(ABC):
             Number of entries given.
 
         Raises:
-            IndexStoreError: Opened for reading, an id twice in one call, a wrong dimension, or NaN.
+            IndexStoreError: Open for reading, an id twice in one call, a wrong dimension, or NaN.
         """
         self._must_write()
-        checked = self._checked(list(entries))
-        if checked:
+        given = list(entries)
+        if given:
+            accepted = accept_entries(given, self.identity.embed_dim)
             with self.lock:
-                self._upsert(checked)
-        return len(checked)
+                self._upsert(accepted)
+        return len(given)
 
     def search(self, vectors: FloatArray, top_k: int = 10, where: str | Filter | None = None) -> list[list[Match]]:
-        """Rank the entries against query vectors.
+        """Rank the entries for query vectors.
 
         Args:
-            vectors: (Q, D) or (D,); scaled to length 1 here.
-            top_k: How many to return for each query.
+            vectors: (Q, D) or (D,), of any length; they are scaled to length 1 here.
+            top_k: Largest number of matches for each query.
             where: A filter such as ``"duration<3 and tag=rain"``.
 
         Returns:
@@ -117,103 +156,55 @@ class VectorStore(ABC):
         Raises:
             IndexStoreError: Wrong dimension or values that are not finite.
         """
-        queries = self._queries(vectors)
+        queries = accept_queries(vectors, self.identity.embed_dim, self.url)
         if top_k < 1:
             raise IndexStoreError(f"top_k is {top_k}; expected 1 or more")
         with self.lock:
             return self._search(queries, top_k, parse_filter(where))
 
-    def _queries(self, vectors: FloatArray) -> FloatArray:
-        """Checked query vectors (Q, D), scaled to length 1."""
-        queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
-        if queries.ndim != 2 or queries.shape[1] != self.identity.embed_dim:
-            raise IndexStoreError(
-                f"query vectors have the shape {np.shape(vectors)}; "
-                f"{self.url} holds {self.identity.embed_dim}-d vectors"
-            )
-        if not np.isfinite(queries).all():
-            raise IndexStoreError("query vectors hold NaN or infinity; check the encoder")
-        return unit_rows(queries)
-
     def best_windows(self, vector: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
-        """The windows of some recordings that are nearest to a query, at most ``each`` of each of them, best first.
+        """The windows of some recordings that are nearest to a query, best first.
 
         Args:
-            vector: (D,).
-            clip_ids: Recordings; unknown ones are left out.
-            each: How many of a recording.
+            vector: (D,), of any length.
+            clip_ids: Recordings; unknown ids are ignored.
+            each: Largest number of windows per recording.
         """
-        query = self._queries(vector)[0]
+        query = accept_queries(vector, self.identity.embed_dim, self.url)[0]
         with self.lock:
             return self._best_windows(query, clip_ids, each) if clip_ids else []
-
-    def _best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
-        entries = list(self._iterate(clips_are(clip_ids), vectors=True))
-        if not entries:
-            return []
-        scores = exact_scores(query, np.stack([entry.vector for entry in entries]))
-        order = rank(scores, [entry.entry_id for entry in entries], len(entries))
-        return first_of_each_clip((match_of(entries[i], float(scores[i])) for i in order), each)
-
-    def delete(self, where: str | Filter) -> int:
-        """Remove the entries that a filter names; returns how many."""
-        self._must_write()
-        parsed = parse_filter(where)
-        if parsed is None:
-            raise IndexStoreError('delete needs a filter; to remove everything, say where="start_s>=0"')
-        with self.lock:
-            return self._delete(parsed)
 
     def find_words(self, text: str, top_k: int = 10, where: str | Filter | None = None) -> list[WordMatch]:
         """Rank recordings by the words of their names, tags and captions.
 
         Args:
             text: What a person typed.
-            top_k: How many recordings to return.
+            top_k: Largest number of recordings.
             where: A filter.
 
         Returns:
-            Recordings that carry at least one of the words: those whose file has exactly this name, then by score,
-            ties by smaller clip_id.
+            Recordings that carry at least one of the words. A recording whose file has exactly this name comes first,
+            the others follow by score, ties by smaller clip_id.
         """
-        wanted = list(dict.fromkeys(split_words(text)))
+        words = list(dict.fromkeys(split_words(text)))
         with self.lock:
-            return self._find_words(wanted, names_asked(text), top_k, parse_filter(where)) if wanted else []
+            return self._find_words(words, possible_names(text), top_k, parse_filter(where)) if words else []
 
-    def _find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        """Read every recording: right for small stores; engines with an inverted index do better."""
-        clips = self._clips(None)
-        carried = gather_words((clip.clip_id, words_of(clip.path, clip.metadata)) for clip in clips)
-        having = {word: sum(word in words for words in carried.values()) for word in wanted}
-        kept = clips if where is None else self._clips(where)
-        found = gather_words((clip.clip_id, words_of(clip.path, clip.metadata)) for clip in kept)
-        named = {clip.clip_id for clip in kept if name_of(clip.path) in names}
-        return rank_words(found, having, len(carried), top_k, named)
+    def delete(self, where: str | Filter) -> int:
+        """Remove the entries that match a filter; return their number."""
+        self._must_write()
+        parsed = parse_filter(where)
+        if parsed is None:
+            raise IndexStoreError('delete needs a filter; to remove everything, use where="start_s>=0"')
+        with self.lock:
+            return self._delete(parsed)
 
-    def clips(self, where: str | Filter | None = None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
-        """The recordings behind the entries, or behind those that a filter names, sorted by clip_id.
-
-        Entries of one clip that differ in path or metadata give one item for each difference.
+    def update(self, where: str | Filter, metadata: Mapping[str, Any]) -> int:
+        """Merge metadata into the entries that match a filter; vectors do not change.
 
         Args:
             where: A filter.
-            offset: Items to leave out at the beginning.
-            limit: Most items to return; None for all.
-        """
-        with self.lock:
-            return self._clips(parse_filter(where), offset, limit)
-
-    def _clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
-        found: dict[str, StoredClip] = {}
-        for e in self._iterate(where, vectors=False):
-            key = doc_text(e.clip_id, e.path, e.metadata)
-            windows = found[key].windows + 1 if key in found else 1
-            found[key] = StoredClip(e.clip_id, e.path, e.metadata, windows)
-        order = sorted(found, key=lambda k: (found[k].clip_id, k))
-        return [found[key] for key in page(order, offset, limit)]
-
-    def update(self, where: str | Filter, metadata: Mapping[str, Any]) -> int:
-        """Merge new metadata into the entries that a filter names (None removes a key); vectors stay.
+            metadata: New values by key; None removes the key.
 
         Returns:
             Number of entries changed.
@@ -228,28 +219,67 @@ class VectorStore(ABC):
                 self._upsert(changed)
         return len(changed)
 
+    def get(self, entry_ids: Sequence[str]) -> list[Entry]:
+        """Entries of these ids in this order; unknown ids are left out."""
+        with self.lock:
+            return self._get(entry_ids) if entry_ids else []
+
+    def iterate(self, where: str | Filter | None = None, vectors: bool = True) -> Iterator[Entry]:
+        """Entries that match a filter, ordered by id.
+
+        Args:
+            where: A filter; None for all entries.
+            vectors: False leaves the vectors out (shape (0,)), which is much faster.
+        """
+        return self._iterate(parse_filter(where), vectors)
+
+    def clips(self, where: str | Filter | None = None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
+        """The recordings of the entries that match a filter, sorted by clip_id.
+
+        Entries of one recording that differ in path or metadata give one item for each difference.
+
+        Args:
+            where: A filter; None for all recordings.
+            offset: Number of items to skip.
+            limit: Largest number of items; None for all.
+        """
+        with self.lock:
+            return self._clips(parse_filter(where), offset, limit)
+
     def count(self, where: str | Filter | None = None) -> int:
-        """Number of entries, or of those that a filter names."""
+        """Number of entries, or of those that match a filter."""
         with self.lock:
             return self._count(parse_filter(where))
 
     def count_clips(self) -> int:
         """Number of recordings."""
-        return len({clip.clip_id for clip in self.clips()})
-
-    def iterate(self, where: str | Filter | None = None, vectors: bool = True) -> Iterator[Entry]:
-        """All entries, or those that a filter names, in the order of their ids.
-
-        Args:
-            where: A filter.
-            vectors: False leaves the vectors out, which is much faster.
-        """
-        return self._iterate(parse_filter(where), vectors)
+        with self.lock:
+            return self._count_clips()
 
     def sample(self, count: int) -> FloatArray:
-        """Up to ``count`` stored vectors (M, D), the same ones every time: a background to judge scores by."""
-        rows = [entry.vector for entry in islice(self.iterate(), count)]
-        return np.stack(rows) if rows else np.zeros((0, self.identity.embed_dim), np.float32)
+        """Up to ``count`` stored vectors (M, D), the same ones each time: a background to judge scores by."""
+        with self.lock:
+            return self._sample(count)
+
+    def snapshot(self, name: str) -> None:
+        """Keep the current content under a name; an older snapshot of this name is replaced."""
+        self._must_write()
+        self._must_have_snapshots()
+        with self.lock:
+            self._snapshot(name)
+
+    def restore(self, name: str) -> None:
+        """Return to a snapshot; later changes are lost.
+
+        Raises:
+            IndexStoreError: No snapshot of this name, or the engine has none.
+        """
+        self._must_write()
+        self._must_have_snapshots()
+        with self.lock:
+            if name not in (names := self.snapshots()):
+                raise IndexStoreError(f"{self.url} has no snapshot {name!r}; it has: {', '.join(names) or 'none'}")
+            self._restore(name)
 
     def __enter__(self) -> VectorStore:
         return self
@@ -263,54 +293,8 @@ class VectorStore(ABC):
         if self.mode != "w":
             raise IndexStoreError(f"{self.url} is open for reading only; open it with mode='w'")
 
-    def _cannot(self, what: str, way_out: str) -> IndexStoreError:
-        return IndexStoreError(f"{type(self).__name__} cannot do {what}; {way_out}")
-
-    def _checked(self, entries: list[Entry]) -> list[Entry]:
-        if not entries:
-            return []
-        if len({e.entry_id for e in entries}) != len(entries):
-            raise IndexStoreError("an entry_id occurs twice in one add; ids must be unique")
-        dim = self.identity.embed_dim
-        for entry in entries:
-            if not entry.entry_id or not entry.clip_id:
-                raise IndexStoreError(f"an entry has an empty id (clip {entry.clip_id!r}, path {entry.path!r})")
-            if np.shape(entry.vector) != (dim,):
-                raise IndexStoreError(
-                    f"entry {entry.entry_id} has a vector of the shape {np.shape(entry.vector)}; expected ({dim},)"
-                )
-        vectors = unit_rows(np.stack([e.vector for e in entries]))
-        if not np.isfinite(vectors).all():
-            raise IndexStoreError("a vector holds NaN or infinity; check the encoder")
-        return [
-            replace(e, vector=v, start_s=float(e.start_s), end_s=float(e.end_s), metadata=_plain(e))
-            for e, v in zip(entries, vectors, strict=True)
-        ]
-
-
-def first_of_each_clip(matches: Iterable[Match], each: int) -> list[Match]:
-    """Matches in their order, without those of a recording that already has ``each``."""
-    seen: dict[str, int] = {}
-    kept = []
-    for match in matches:
-        seen[match.clip_id] = seen.get(match.clip_id, 0) + 1
-        if seen[match.clip_id] <= each:
-            kept.append(match)
-    return kept
-
-
-def page(items: Any, offset: int, limit: int | None) -> Any:
-    """A piece of a list."""
-    return items[offset:] if limit is None else items[offset : offset + limit]
-
-
-def _plain(entry: Entry) -> Json:
-    """The metadata as JSON gives it back, so that every engine returns the same."""
-    try:
-        text = json.dumps(dict(entry.metadata), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise IndexStoreError(f"metadata of {entry.entry_id} is not JSON: {error}") from error
-    if "\\u0000" in text or "\0" in entry.path:
-        raise IndexStoreError(f"metadata or path of {entry.entry_id} holds a NUL character; strip it first")
-    value: Json = json.loads(text)
-    return value
+    def _must_have_snapshots(self) -> None:
+        if not self.capabilities.snapshots:
+            raise IndexStoreError(
+                f"{type(self).__name__} has no snapshots. Fix: copy the collection instead: askaudio copy SOURCE TARGET"
+            )

@@ -1,8 +1,8 @@
 """Words of names, tags and captions, and how well a query's words match them.
 
-The score of a recording is the share of the query's weight that it carries, each word weighing log(1 + N / n) for N
-recordings of which n have it: a rare word counts more. Only whole words match, so "wind" does not find "window".
-A recording whose file name says exactly what the query says comes before all others.
+Each word of a query has the weight log(1 + N / n) for N recordings of which n carry it, so a rare word counts more. The
+score of a recording is the weight of the words it carries, divided by the weight of all words of the query. Only whole
+words match: "wind" does not find "window". Recordings whose file name equals the query come before all others.
 """
 
 from __future__ import annotations
@@ -14,35 +14,10 @@ from math import log
 from pathlib import PurePath
 from typing import Any
 
-# facts that hold words a person may search for
+# metadata keys whose text a person may search for
 WORD_FIELDS = ("tags", "caption", "captions", "title", "description", "comment", "category", "subcategory", "label")
 _STOP = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "into",
-        "is",
-        "it",
-        "of",
-        "off",
-        "on",
-        "or",
-        "out",
-        "over",
-        "some",
-        "the",
-        "to",
-        "up",
-        "with",
-    ]
+    "a an and are as at by for from in into is it of off on or out over some the to up with".split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -54,8 +29,8 @@ class WordMatch:
 
     Attributes:
         clip_id: The recording.
-        score: Its share of the query's weight, in (0, 1].
-        words: Those that it carries, in the order of the query.
+        score: Weight of the words it carries, as a share of the query's weight, in (0, 1].
+        words: Words of the query that it carries, in the order of the query.
         named: Whether the query is the name of its file.
     """
 
@@ -66,12 +41,12 @@ class WordMatch:
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case words in order, camelCase parted, plurals stripped, words like "the" left out."""
+    """Words in order: lower case, camelCase split, plural endings removed, words like "the" left out."""
     return [_stem(w) for w in _WORD.findall(_CAMEL.sub(" ", text).lower()) if w not in _STOP]
 
 
 def _stem(word: str) -> str:
-    """Strip the plural: growls -> growl, glasses -> glass; -ss, -us, -is and short words stay."""
+    """Remove the plural ending: growls -> growl, glasses -> glass; -ss, -us, -is and short words do not change."""
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):
         return word[:-2]
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
@@ -80,7 +55,7 @@ def _stem(word: str) -> str:
 
 
 def words_of(path: str, metadata: Mapping[str, Any]) -> set[str]:
-    """All words of a recording: of its file name, tags, captions and titles (folders are left out: too general)."""
+    """All words of a recording: its file name, tags, captions and titles. Folder names are too general and left out."""
     texts = [PurePath(path).stem]
     for name in WORD_FIELDS:
         value = metadata.get(name)
@@ -93,8 +68,8 @@ def name_of(path: str) -> str:
     return " ".join(split_words(PurePath(path).stem))
 
 
-def names_asked(text: str) -> list[str]:
-    """What ``name_of`` gives for the files that a query may name: as it stands, or with a folder and a suffix."""
+def possible_names(text: str) -> list[str]:
+    """``name_of`` of the files that a query may mean: the query as a name, or as a path with folder and suffix."""
     return sorted({" ".join(split_words(text)), name_of(text)} - {""})
 
 
@@ -104,7 +79,7 @@ def word_weight(total: int, having: int) -> float:
 
 
 def gather_words(rows: Iterable[tuple[str, Iterable[str]]]) -> dict[str, set[str]]:
-    """(clip_id, words) of several docs -> clip_id -> all words of its docs."""
+    """Merge pairs (clip_id, words): a recording has several when its entries differ in path or metadata."""
     carried: dict[str, set[str]] = {}
     for clip_id, words in rows:
         carried.setdefault(clip_id, set()).update(words)
@@ -112,22 +87,27 @@ def gather_words(rows: Iterable[tuple[str, Iterable[str]]]) -> dict[str, set[str
 
 
 def rank_words(
-    found: Mapping[str, Collection[str]], having: Mapping[str, int], total: int, top_k: int, named: Collection[str] = ()
+    found: Mapping[str, Collection[str]],
+    having: Mapping[str, int],
+    *,
+    total: int,
+    top_k: int,
+    named: Collection[str],
 ) -> list[WordMatch]:
-    """Order recordings by the weight of the words they carry, those whose name was asked for first.
+    """Order recordings by the weight of the words they carry; those in ``named`` come first.
 
     Args:
-        found: clip_id -> words that it carries, the query's among them.
+        found: clip_id -> words that it carries; words that are not in the query are ignored.
         having: Each word of the query, in its order -> number of recordings that carry it.
-        total: Number of recordings.
-        top_k: How many to return.
+        total: Number of recordings in the store.
+        top_k: Largest number of matches.
         named: clip_ids whose file name is the query.
     """
     weights = {word: word_weight(total, count) for word, count in having.items()}
     whole = sum(weights.values())
     matches = [
-        WordMatch(clip, sum(weights[w] for w in asked) / whole, tuple(asked), clip in named)
+        WordMatch(clip, sum(weights[w] for w in shared) / whole, tuple(shared), clip in named)
         for clip, words in found.items()
-        if (asked := [w for w in weights if w in words])
+        if (shared := [w for w in weights if w in words])
     ]
     return sorted(matches, key=lambda m: (not m.named, -m.score, m.clip_id))[:top_k]

@@ -29,8 +29,8 @@ from askaudio.engines.open import check_identity, open_store
 from askaudio.index.bookkeeping import Bookkeeping, public_metadata
 from askaudio.index.entries import Identity, Match, StoredClip
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
-from askaudio.index.ranking import exact_scores
-from askaudio.index.store import VectorStore, first_of_each_clip
+from askaudio.index.ranking import exact_scores, first_of_each_clip
+from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch
 from askaudio.ingest.indexer import Captions, Indexer
 from askaudio.ingest.report import Report

@@ -1,13 +1,18 @@
-"""Fast candidates from faiss for a large table; whoever asks scores them exactly afterwards.
+"""Candidates from a faiss index for a large base; ``View`` scores them exactly afterwards.
 
-- up to FLAT_ROWS rows: every vector in half precision, a full scan (46 ms a million rows of 512 numbers on one core);
-- above: as few dimensions as keep ENERGY of the vectors' length (trained encoders fill a small part of their space), in
-  inverted lists over 4-bit codes, of which PROBES are read for a query; the best of them are ranked by 8-bit codes.
-  A text lies far from all sounds, so its neighbours are spread over many lists: 64 of 2,048 lists missed 8 % of them,
-  so many lists of small codes beat few lists of large ones. How much energy is kept decides for encoders that
-  fill their space, as the one in the box does: .98 of it missed 12 % of the texts' neighbours, .998 misses 1 %.
+Two kinds of index, by the number of rows:
 
-Costs at a million rows of 512 numbers from a trained encoder: see ``benchmarks/index/results.md``.
+- Up to FLAT_ROWS: all vectors in half precision and a full scan (46 ms for a million rows of 512 numbers on one core).
+- Above: the vectors are reduced to the dimensions that keep ENERGY of their squared length, because trained encoders
+  use a small part of their space. The result goes into inverted lists of 4-bit codes. A query reads PROBES lists, and
+  the best of their rows are ranked by 8-bit codes.
+
+Why this number of lists: a text is far from all sounds, so its neighbors are spread over many lists. Reading 64 of
+2,048 lists missed 8 % of them; many lists of small codes found more in the same time than few lists of large codes.
+Why this much energy: the shipped encoder uses most of its space. ENERGY = 0.98 missed 12 % of the neighbors of texts,
+0.998 misses 1 %.
+
+Costs for a million rows of 512 numbers from a trained encoder: see ``benchmarks/index/results.md``.
 """
 
 from __future__ import annotations
@@ -19,18 +24,23 @@ from typing import Any
 import numpy as np
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
-from askaudio.engines.local.table import VectorFile
+from askaudio.engines.local.vector_file import VectorFile
 from askaudio.index.ranking import MARGIN_F16
 
 FLAT_ROWS = 50_000
 ENERGY = 0.998
 PROBES = 192
-_REFINED, _LEAST_REFINED = 4, 1024  # candidates ranked by 8-bit codes: for each one that is wanted, and at least
+_REFINED, _LEAST_REFINED = 4, 1024  # candidates ranked by 8-bit codes: per requested row, and at least
 _BLOCK = 50_000
 
 
 def build(vectors: VectorFile | FloatArray, target: Path) -> None:
-    """Build an index over (N, D) vectors of length 1 and write it to ``target`` (not atomic: give a temporary name)."""
+    """Build an index over (N, D) vectors of length 1.
+
+    Args:
+        vectors: (N, D), read in blocks.
+        target: File to write. Writing is not atomic, so it must be in a folder that nobody opens yet.
+    """
     import faiss
 
     index: Any
@@ -40,7 +50,8 @@ def build(vectors: VectorFile | FloatArray, target: Path) -> None:
         index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     else:
         lists = 2 ** round(np.log2(2 * sqrt(n)))  # 2048 at a million
-        rows = np.sort(np.random.default_rng(0).choice(n, min(n, 40 * lists), replace=False))  # seeded: same index
+        # a fixed seed: the same vectors give the same index
+        rows = np.sort(np.random.default_rng(0).choice(n, min(n, 40 * lists), replace=False))
         sample = _rows(vectors, rows)
         reduction = _reduction(sample)
         kind = f"IVF{lists},PQ{len(reduction) // 2}x4fs,Refine(SQ8)"
@@ -53,24 +64,26 @@ def build(vectors: VectorFile | FloatArray, target: Path) -> None:
 
 
 def _reduction(sample: FloatArray) -> FloatArray:
-    """The directions (d, D) that hold most of the length of the rows (M, D), a strong one beside a weak one.
+    """Directions (d, D) that keep ENERGY of the squared length of the rows (M, D), strong and weak ones alternating.
 
-    Not centred, unlike principal components: products of rows must stay what they are. Each 4-bit code stands for two
-    directions; where both are strong, 16 values are too few (59 % of the ten best among the first 20 candidates, with
-    the strongest first), where one of them is weak, nearly all serve the other (89 %).
+    The rows are not centred, unlike in principal component analysis, because inner products must not change. One 4-bit
+    code describes two neighboring directions. If both are strong, its 16 values are too few: with the strongest
+    directions first, 59 % of the ten best rows were among the first 20 candidates. If one of the two is weak, nearly
+    all values serve the other: 89 %.
 
     Source: Ge et al., "Optimized Product Quantization", CVPR 2013 (eigenvalue allocation).
     """
     energy, directions = np.linalg.eigh(sample.T @ sample)  # weakest first
     kept = np.cumsum(energy[::-1]) / energy.sum()
-    dim = min(sample.shape[1] // 2 * 2, 8 * -(-(int(np.searchsorted(kept, ENERGY)) + 1) // 8))  # whole registers
+    needed = int(np.searchsorted(kept, ENERGY)) + 1
+    dim = min(sample.shape[1] // 2 * 2, 8 * -(-needed // 8))  # rounded up to whole registers of faiss
     strongest = directions[:, ::-1][:, :dim].T
     order = np.stack([np.arange(dim // 2), dim - 1 - np.arange(dim // 2)], axis=1).ravel()
     return np.ascontiguousarray(strongest[order], dtype=np.float32)
 
 
 def _transform(matrix: FloatArray) -> Any:
-    """The map x -> matrix @ x in the library's own form."""
+    """The map x -> matrix @ x as an object of faiss."""
     import faiss
 
     transform = faiss.LinearTransform(matrix.shape[1], matrix.shape[0], False)
@@ -84,7 +97,12 @@ def _rows(vectors: VectorFile | FloatArray, rows: IntArray) -> FloatArray:
 
 
 class Accelerator:
-    """An index that ``build`` wrote, opened for searching."""
+    """An index that ``build`` wrote, open for search.
+
+    Attributes:
+        exhaustive: Whether every row is scored, so that only ties and rounding need more candidates.
+        margin: Bound of the error of its scores, if exhaustive.
+    """
 
     def __init__(self, path: Path) -> None:
         import faiss
@@ -93,7 +111,7 @@ class Accelerator:
         self._index: Any = faiss.read_index(str(path))
         reduced = getattr(self._index, "index", None)
         self.exhaustive = reduced is None
-        self._lists: Any = None  # below the reduction of dimensions and the ranking by 8-bit codes
+        self._lists: Any = None  # the inverted lists, inside two wrappers: reduction and ranking by 8-bit codes
         if reduced is not None:
             refined: Any = faiss.downcast_index(reduced)
             self._lists = faiss.downcast_index(refined.base_index)
@@ -107,11 +125,11 @@ class Accelerator:
 
         Args:
             queries: (Q, D) rows of length 1.
-            count: How many.
+            count: Number of rows for each query.
             keep: (N,) rows that may be returned; None for all.
 
         Returns:
-            Approximate scores (Q, count), best first, and row numbers (Q, count), -1 where there are fewer.
+            Approximate scores (Q, count), best first, and row numbers (Q, count), -1 if there are fewer.
         """
         bits = None if keep is None else np.packbits(keep, bitorder="little")
         selector = None if bits is None else self._faiss.IDSelectorBitmap(bits)
@@ -119,7 +137,7 @@ class Accelerator:
             parameters = self._faiss.SearchParameters(sel=selector) if selector is not None else None
         else:
             share = 1.0 if keep is None else max(float(keep.mean()), 1e-9)
-            # few rows left by a filter lie in few lists: read more of them
+            # a filter that keeps few rows leaves few in each list: read more lists
             probes = min(int(PROBES * max(1.0, 0.25 / share)), self._lists.nlist)
             inner = self._faiss.SearchParametersIVF(sel=selector, nprobe=probes)
             factor = max(_REFINED, _LEAST_REFINED / count)

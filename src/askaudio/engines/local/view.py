@@ -1,7 +1,12 @@
-"""All reading verbs over one frozen state: a large base (with its accelerator) and a small delta of later changes.
+"""All read operations on one immutable state of a collection: a large base and a small delta of later changes.
 
-A row of the base that was replaced or removed since is dead; the delta holds what took its place. Candidates come from
-the accelerator or from a full scan, their scores are always exact, so the answers agree with ``exact``.
+Why two parts: building the base (sorted columns, inverted index, accelerator) takes seconds for a large collection, too
+long after each added file. So changes go into a second, small ``Columns``, the delta, and rows of the base that were
+replaced or removed are marked as dead. A state never changes; a change makes a new ``View`` that shares the base. So a
+search needs no lock, and a reader keeps a consistent state while a writer continues.
+
+Candidates come from the accelerator or from a full scan. Their scores are always computed exactly, so results are equal
+to those of the exact engine.
 """
 
 from __future__ import annotations
@@ -16,17 +21,16 @@ import numpy.typing as npt
 
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.engines.local.accelerator import Accelerator
-from askaudio.engines.local.table import Table
+from askaudio.engines.local.columns import Columns
 from askaudio.engines.local.word_search import Docs, Sides, find_words
 from askaudio.index.entries import Entry, Match, StoredClip
 from askaudio.index.filters import Compare, Filter
-from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
-from askaudio.index.store import first_of_each_clip, page
+from askaudio.index.ranking import MARGIN_F32, best_first, best_rows, exact_scores, first_of_each_clip
 from askaudio.index.words import WordMatch
 
-_SCAN = 5_000  # a filter that leaves so few rows of a large base is answered by reading just those
+_SCAN = 5_000  # if a filter leaves at most this number of rows, they are scanned instead of asking the accelerator
 _MORE = 30  # candidates beyond top_k that are scored exactly
-_BLOCK = 2_000
+_BLOCK = 2_000  # entries that iteration reads at once
 
 
 @dataclass(frozen=True)
@@ -36,156 +40,167 @@ class View:
     Attributes:
         base: N rows.
         delta: Rows that are newer than the base.
-        dead: (N,) rows of the base that are gone or replaced.
-        accelerator: Over the base, when it is large.
+        dead: (N,) rows of the base that were removed or replaced since.
+        accelerator: Index over the base, if it is large.
     """
 
-    base: Table
-    delta: Table
+    base: Columns
+    delta: Columns
     dead: BoolArray = field(repr=False)
     accelerator: Accelerator | None = None
 
     def __len__(self) -> int:
         return len(self.base) - int(self.dead.sum()) + len(self.delta)
 
-    # --- changing: a new view each time -----------------------------------------------------------------------
+    # --- changes: each makes a new view -----------------------------------------------------------------------
     def changed(self, upserts: Sequence[Entry], seqs: Sequence[int], gone: Iterable[str]) -> View:
-        """The view after some entries were added or replaced and others removed."""
+        """The view after a change.
+
+        Args:
+            upserts: Entries that were added or replaced.
+            seqs: Their write numbers.
+            gone: Ids of entries that were removed.
+        """
         touched = {e.entry_id for e in upserts} | set(gone)
         dead = self.dead.copy()
         dead[[row for key in touched if (row := self.base.ids.find(key)) >= 0]] = True
         keep = [row for row in range(len(self.delta)) if self.delta.ids[row] not in touched]
         entries = [*self.delta.entries(keep), *upserts]
-        dim = upserts[0].vector.shape[0] if upserts else self.delta.rows_of_vectors(np.zeros(0, np.int64)).shape[1]
-        delta = Table.of(entries, [*(int(self.delta.seq[row]) for row in keep), *seqs], dim)
+        dim = self.delta.rows_of_vectors(np.zeros(0, np.int64)).shape[1]
+        delta = Columns.of(entries, [*(int(self.delta.seq[row]) for row in keep), *seqs], dim)
         return replace(self, delta=delta, dead=dead)
 
-    # --- verbs ------------------------------------------------------------------------------------------------
+    # --- search -----------------------------------------------------------------------------------------------
     def search(self, queries: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        """Rank for each row of (Q, D) rows of length 1."""
-        base_rows = self._base_rows(queries, top_k, where)
+        """Rank entries for each of (Q, D) rows of length 1."""
+        base_rows = self._base_candidates(queries, top_k, where)
         delta_keep = self._delta_kept(where)
         found = []
         for query, rows in zip(queries, base_rows, strict=True):
-            pool = _best(self.base, rows, query, top_k)
+            matches = _best(self.base, rows, query, top_k)
             if len(self.delta):
-                pool += _best(self.delta, _scan(self.delta, query, top_k, delta_keep), query, top_k)
-                order = rank(np.array([m.score for m in pool], np.float32), [m.entry_id for m in pool], top_k)
-                pool = [pool[i] for i in order]
-            found.append(pool)
+                matches += _best(self.delta, _scan(self.delta, query, top_k, delta_keep), query, top_k)
+                matches = best_first(matches)[:top_k]
+            found.append(matches)
         return found
 
-    def _keep(self, where: Filter | None) -> BoolArray | None:
-        """Rows of the base that may be returned; None for all."""
-        if where is None:
-            return self._alive
-        mask = self.base.mask(where)
-        return mask if self._alive is None else mask & self._alive
-
-    def _base_kept(self, where: Filter | None) -> IntArray | None:
-        """Rows of the base that may be returned; None for all. Those of named recordings, without looking at others."""
-        if (clips := _clips_asked(where)) is not None:
-            rows = self.base.rows_of_clips(clips)
-            return rows[~self.dead[rows]]
-        keep = self._keep(where)
-        return None if keep is None else np.flatnonzero(keep)
-
-    def _delta_kept(self, where: Filter | None) -> IntArray | None:
-        """The same for the delta."""
-        if (clips := _clips_asked(where)) is not None:
-            return self.delta.rows_of_clips(clips)
-        return None if where is None else np.flatnonzero(self.delta.mask(where))
-
-    def _rows(self, where: Filter | None) -> tuple[IntArray, IntArray]:
-        """Rows of base and delta that may be returned."""
-        base, delta = self._base_kept(where), self._delta_kept(where)
-        return (
-            np.arange(len(self.base)) if base is None else base,
-            np.arange(len(self.delta)) if delta is None else delta,
-        )
-
-    def _base_rows(self, queries: FloatArray, top_k: int, where: Filter | None) -> list[IntArray]:
-        """Rows that may belong to the first top_k of each query."""
-        if self.accelerator is None or _clips_asked(where) is not None:
+    def _base_candidates(self, queries: FloatArray, top_k: int, where: Filter | None) -> list[IntArray]:
+        """For each query, rows of the base that may be among its first top_k."""
+        if self.accelerator is None or _named_clips(where) is not None:
             kept = self._base_kept(where)
             return [_scan(self.base, query, top_k, kept) for query in queries]
         keep = self._keep(where)
         total = len(self.base) if keep is None else int(np.count_nonzero(keep))
         if keep is not None and total <= max(_SCAN, top_k):
             return [_scan(self.base, query, top_k, np.flatnonzero(keep)) for query in queries]
-        count = min(total, top_k + _MORE)
-        scores, rows = self.accelerator.candidates(queries, count, keep)
-        if not self.accelerator.exhaustive:
-            return [row[row >= 0] for row in rows]
-        return [
-            self._separated(q, top_k, count, total, keep, s, r) for q, s, r in zip(queries, scores, rows, strict=True)
-        ]
+        scores, rows = self.accelerator.candidates(queries, min(total, top_k + _MORE), keep)
+        if self.accelerator.exhaustive:
+            return [
+                self._with_all_ties(self.accelerator, query, top_k, total, keep, s, r)
+                for query, s, r in zip(queries, scores, rows, strict=True)
+            ]
+        return [row[row >= 0] for row in rows]  # inverted lists are approximate anyway: no ties to complete
 
-    def _separated(
-        self, query: FloatArray, top_k: int, count: int, total: int, keep: BoolArray | None,
+    @staticmethod
+    def _with_all_ties(
+        accelerator: Accelerator, query: FloatArray, top_k: int, total: int, keep: BoolArray | None,
         scores: FloatArray, rows: IntArray,
     ) -> IntArray:  # fmt: skip
-        """Ask for more candidates until the last lies clearly below the k-th: then no tie was cut off."""
-        if self.accelerator is None:
-            return rows
-        margin = 2 * self.accelerator.margin
-        while count < total and top_k <= count and scores[count - 1] >= scores[min(top_k, count) - 1] - margin:
+        """Extend the candidates of one query until no row that belongs to the first top_k can be missing.
+
+        Scores of the accelerator are off by less than its margin. As long as the last candidate scores within twice
+        the margin of the k-th, a row behind it might be better by exact score, or tie and have a smaller id.
+
+        Args:
+            accelerator: An exhaustive one.
+            query: (D,).
+            top_k: Size of the ranking.
+            total: Number of rows that may be returned.
+            keep: (N,) which rows these are; None for all.
+            scores: (n,) approximate scores of the first candidates, best first.
+            rows: (n,) their rows.
+        """
+        count, margin = len(rows), 2 * accelerator.margin
+        while count < total and scores[count - 1] >= scores[min(top_k, count) - 1] - margin:
             count = min(total, 4 * count)
-            more_scores, more_rows = self.accelerator.candidates(query[None], count, keep)
+            more_scores, more_rows = accelerator.candidates(query[None], count, keep)
             scores, rows = more_scores[0], more_rows[0]
         return rows[rows >= 0]
 
     def best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
-        """The best windows of some recordings, at most ``each`` of each: only those become matches."""
+        """The best windows of some recordings for a query (D,), at most ``each`` of every recording."""
         base, delta = self.base.rows_of_clips(clip_ids), self.delta.rows_of_clips(clip_ids)
         found = _best(self.base, base[~self.dead[base]], query, None, each)
         if not len(delta):
             return found
         found += _best(self.delta, delta, query, None, each)
-        return first_of_each_clip(sorted(found, key=lambda m: (-m.score, m.entry_id)), each)
+        return first_of_each_clip(best_first(found), each)
 
-    def find_words(self, wanted: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
+    def find_words(self, words: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
         """Rank recordings by the words they carry."""
         alive: tuple[Docs, Docs] = (self._alive_docs, None)
         kept = alive
         if where is not None:
-            kept = (
-                self._docs_alive(self.base, self._keep(where)),
-                self._docs_alive(self.delta, self.delta.mask(where)),
-            )
+            base, delta = self._keep(where), self.delta.mask(where)
+            kept = _docs_of(self.base, base), _docs_of(self.delta, delta)
         sides = Sides(self.base, self.delta, self._shared)
-        return find_words(sides, alive, kept, self.clip_count, wanted, names, top_k)
+        return find_words(sides, alive=alive, kept=kept, n_clips=self.clip_count, words=words, names=names, top_k=top_k)
 
-    @staticmethod
-    def _docs_alive(table: Table, keep: BoolArray | None) -> BoolArray | None:
-        """Docs of which some row is kept -> (M,); None for all."""
-        if keep is None:
-            return None
-        alive = np.zeros(len(table.docs), np.bool_)
-        alive[table.doc_of[keep]] = True
-        return alive
+    # --- rows that match a filter -----------------------------------------------------------------------------
+    def _keep(self, where: Filter | None) -> BoolArray | None:
+        """(N,) rows of the base that may be returned; None for all."""
+        if where is None:
+            return self._alive
+        mask = self.base.mask(where)
+        return mask if self._alive is None else mask & self._alive
+
+    def _base_kept(self, where: Filter | None) -> IntArray | None:
+        """The same as row numbers; a filter that only names recordings is answered without a mask over all rows."""
+        if (clips := _named_clips(where)) is not None:
+            rows = self.base.rows_of_clips(clips)
+            return rows[~self.dead[rows]]
+        keep = self._keep(where)
+        return None if keep is None else np.flatnonzero(keep)
+
+    def _delta_kept(self, where: Filter | None) -> IntArray | None:
+        """Row numbers of the delta that may be returned; None for all."""
+        if (clips := _named_clips(where)) is not None:
+            return self.delta.rows_of_clips(clips)
+        return None if where is None else np.flatnonzero(self.delta.mask(where))
+
+    def _rows(self, where: Filter | None) -> tuple[IntArray, IntArray]:
+        """Row numbers of base and delta that may be returned."""
+        base, delta = self._base_kept(where), self._delta_kept(where)
+        return (
+            np.arange(len(self.base)) if base is None else base,
+            np.arange(len(self.delta)) if delta is None else delta,
+        )
 
     @cached_property
     def _alive(self) -> BoolArray | None:
-        """(N,) rows of the base that are there; None for all."""
+        """(N,) rows of the base that still exist; None for all."""
         return ~self.dead if self.dead.any() else None
 
     @cached_property
     def _alive_docs(self) -> BoolArray | None:
-        """(M,) docs of the base that are there; None for all."""
-        return self._docs_alive(self.base, self._alive)
+        """(M,) docs of the base with at least one row that still exists; None for all."""
+        return _docs_of(self.base, self._alive)
 
     @cached_property
     def _shared(self) -> IntArray:
-        """Clips with live entries in both tables -> (number of them, 2): their numbers in base and delta."""
+        """Clips with entries in both parts -> (number of such clips, 2): their numbers in base and delta.
+
+        A clip is in both parts when only some of its windows were replaced. It must be counted once.
+        """
         alive = self._alive_docs
         pairs = []
-        for clip in range(self.delta.n_clips):
-            docs = self.base.docs_of_clip(self.delta.clip_id(clip))
+        for clip, clip_id in enumerate(self.delta.clip_ids(np.arange(self.delta.n_clips))):
+            docs = self.base.docs_of_clip(clip_id)
             if docs.stop > docs.start and (alive is None or alive[docs].any()):
                 pairs.append((int(self.base.clip_of[docs.start]), clip))
         return np.array(pairs, np.int64).reshape(-1, 2)
 
+    # --- counting and listing ---------------------------------------------------------------------------------
     @cached_property
     def clip_count(self) -> int:
         """Number of recordings."""
@@ -204,56 +219,66 @@ class View:
         return found
 
     def count(self, where: Filter | None) -> int:
-        """Number of entries."""
-        if where is None:
-            return len(self)
-        keep = self._keep(where)
-        return (0 if keep is None else int(keep.sum())) + int(self.delta.mask(where).sum())
+        """Number of entries that match a filter."""
+        return len(self) if where is None else sum(map(len, self._rows(where)))
 
     def iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
-        """Entries in the order of their ids."""
+        """Entries that match a filter, ordered by id."""
         base, delta = self._rows(where)
         pieces = (_stream(self.base, base, vectors), _stream(self.delta, delta, vectors))
         return heapq.merge(*pieces, key=lambda entry: entry.entry_id)
 
     def sample(self, count: int) -> FloatArray:
-        """Up to ``count`` vectors at even distances in the order of ids (dead rows do no harm) -> (M, D)."""
-        table = self.base if len(self.base) >= len(self.delta) else self.delta
-        rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(np.int64))
-        return table.rows_of_vectors(rows)
+        """Up to ``count`` vectors at even distances in the order of ids -> (M, D).
 
-    def clips(self, where: Filter | None, offset: int = 0, limit: int | None = None) -> list[StoredClip]:
-        """Recordings, sorted by clip_id; without a delta only those of the page are read."""
+        They serve as a background of scores, so dead rows among them do no harm.
+        """
+        part = self.base if len(self.base) >= len(self.delta) else self.delta
+        rows = np.unique(np.linspace(0, len(part) - 1, min(count, len(part))).astype(np.int64))
+        return part.rows_of_vectors(rows)
+
+    def clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
+        """Recordings sorted by clip_id, ``limit`` of them from ``offset`` on."""
         found: dict[str, StoredClip] = {}
-        sorted_already = len(self.delta) == 0
-        for table, rows in zip((self.base, self.delta), self._rows(where), strict=True):
-            docs, counts = np.unique(table.doc_of[rows], return_counts=True)
+        # without a delta, docs are in the final order already: cut the page first and parse only its docs
+        cut_first = len(self.delta) == 0
+        for part, rows in zip((self.base, self.delta), self._rows(where), strict=True):
+            docs, counts = np.unique(part.doc_of[rows], return_counts=True)
             pairs = list(zip(docs.tolist(), counts.tolist(), strict=True))
-            for doc, count in page(pairs, offset, limit) if sorted_already else pairs:
-                text = table.docs[doc]
-                clip, path, metadata = table.doc(doc)
+            for doc, count in pairs[offset:][:limit] if cut_first else pairs:
+                text = part.docs[doc]
+                clip, path, metadata = part.doc(doc)
                 windows = count + (found[text].windows if text in found else 0)
                 found[text] = StoredClip(clip, path, metadata, windows)
-        if sorted_already:
+        if cut_first:
             return list(found.values())
         order = sorted(found, key=lambda k: (found[k].clip_id, k))
-        return [found[key] for key in page(order, offset, limit)]
+        return [found[key] for key in order[offset:][:limit]]
 
 
-def _clips_asked(where: Filter | None) -> list[str] | None:
-    """The recordings that a filter names, when it does nothing else."""
+def _named_clips(where: Filter | None) -> list[str] | None:
+    """The recordings that a filter names, if it does nothing else."""
     if isinstance(where, Compare) and where.field == "clip_id" and where.op in ("=", "in"):
         return [str(value) for value in where.values]
     return None
 
 
-def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) -> IntArray:
-    """Rows of a table that may belong to the first top_k: a full scan of the kept rows (None: of all)."""
+def _docs_of(part: Columns, keep: BoolArray | None) -> BoolArray | None:
+    """Docs (M,) with at least one row in ``keep`` (N,); None for all."""
+    if keep is None:
+        return None
+    docs = np.zeros(len(part.docs), np.bool_)
+    docs[part.doc_of[keep]] = True
+    return docs
+
+
+def _scan(part: Columns, query: FloatArray, top_k: int, kept: IntArray | None) -> IntArray:
+    """Rows that may be among the first top_k, by a full scan of the kept rows (None: of all)."""
     if kept is not None and len(kept) <= top_k:
         return kept
-    matrix = table.in_memory()
+    matrix = part.in_memory()
     if matrix is None:
-        matrix = table.rows_of_vectors(np.arange(len(table)) if kept is None else kept)
+        matrix = part.rows_of_vectors(np.arange(len(part)) if kept is None else kept)
     elif kept is not None:
         matrix = matrix[kept]
     if not len(matrix):
@@ -262,26 +287,36 @@ def _scan(table: Table, query: FloatArray, top_k: int, kept: IntArray | None) ->
     return best if kept is None else kept[best]
 
 
-def _best(table: Table, rows: IntArray, query: FloatArray, top_k: int | None, each: int | None = None) -> list[Match]:
-    """The first top_k of candidate rows by exact score, ties by smaller id: rows are in the order of their ids."""
-    vectors = table.rows_of_vectors(rows)
+def _best(part: Columns, rows: IntArray, query: FloatArray, top_k: int | None, each: int | None = None) -> list[Match]:
+    """Matches of candidate rows by exact score.
+
+    Ties are ordered by row, which is the order of ids.
+
+    Args:
+        part: Base or delta.
+        rows: (K,) candidates.
+        query: (D,).
+        top_k: Largest number of matches; None for all.
+        each: Largest number of matches per recording; None for no limit.
+    """
+    vectors = part.rows_of_vectors(rows)
     scores = exact_scores(query, vectors)
     order = np.lexsort((rows, -scores))[:top_k]
     if each is not None:
-        order = order[place_in_group(table.clip_of[table.doc_of[rows[order]]]) < each]
-    return table.matches(rows[order], scores[order], vectors[order])
+        order = order[_place_in_group(part.clip_of[part.doc_of[rows[order]]]) < each]
+    return part.matches(rows[order], scores[order], vectors[order])
 
 
-def place_in_group(groups: npt.NDArray[np.int32]) -> IntArray:
-    """How many of the same group stand before each row (n,)."""
+def _place_in_group(groups: npt.NDArray[np.int32]) -> IntArray:
+    """For each element (n,), the number of equal elements before it."""
     by_group = np.argsort(groups, kind="stable")
     ordered = groups[by_group]
-    first = np.searchsorted(ordered, ordered)  # where each row's group begins
+    first = np.searchsorted(ordered, ordered)  # where each element's group begins in the sorted order
     place = np.empty(len(groups), np.int64)
     place[by_group] = np.arange(len(groups)) - first
     return place
 
 
-def _stream(table: Table, rows: IntArray, vectors: bool) -> Iterator[Entry]:
+def _stream(part: Columns, rows: IntArray, vectors: bool) -> Iterator[Entry]:
     for start in range(0, len(rows), _BLOCK):
-        yield from table.entries(rows[start : start + _BLOCK].tolist(), vectors)
+        yield from part.entries(rows[start : start + _BLOCK].tolist(), vectors)

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file that the operating system frees when its holder dies, however it dies."""
+"""One writer per folder: a lock file that the operating system releases when its holder ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ except ImportError:  # no flock on Windows: msvcrt locks the first byte instead
 
 
 class WriterLock:
-    """Held from construction to ``release``.
+    """An exclusive lock, held from construction to ``release``.
+
+    The file stays after release: if it were deleted, a second process could lock the deleted file while a third locks
+    a new one of the same name.
+
+    Args:
+        path: Lock file, made if it does not exist; it contains the process id of the holder.
 
     Raises:
-        IndexStoreError: Another process (or another store of this one) writes there, or the folder is read-only.
+        IndexStoreError: Another process (or another store of this one) holds the lock, or the folder is read-only.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+", encoding="utf-8")
+            self._file = path.open("a+", encoding="utf-8")  # "a+": opening must not erase the holder's process id
         except OSError as error:
             raise IndexStoreError(
-                f"cannot write in {path.parent}: {error.strerror}; mend: choose a folder that you may write to"
+                f"cannot write in {path.parent}: {error.strerror}. Fix: choose a folder that you may write to"
             ) from error
         try:
             _lock(self._file.fileno())
@@ -38,18 +44,18 @@ class WriterLock:
             self._file.close()
             raise IndexStoreError(
                 f"{path.parent} is being written by another process (pid {holder}); only one may write at a time. "
-                "Mend: wait until it has ended, or stop it; reading works meanwhile"
+                "Fix: wait until it has ended, or stop it; reading is possible meanwhile"
             ) from error
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
 
     def release(self) -> None:
-        """Let others write."""
+        """Allow others to write."""
         if not self._file.closed:
             with contextlib.suppress(OSError):
                 self._file.truncate(0)
-            self._file.close()
+            self._file.close()  # closing the descriptor releases the lock
 
     def __enter__(self) -> WriterLock:
         return self
@@ -61,6 +67,7 @@ class WriterLock:
 
 
 def _lock(descriptor: int) -> None:
+    """Lock without waiting; OSError if someone else holds the lock."""
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     else:

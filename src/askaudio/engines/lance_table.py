@@ -1,7 +1,7 @@
-"""One LanceDB table of entries, in a folder or on object storage: the store of record.
+"""A LanceDB table of entries, in a folder or on object storage. Two engines are built on it: local and objects.
 
-Every change is one atomic commit; readers see whole versions. Importing lancedb takes seconds, so this file imports it
-only when a table is opened (a fresh cache beside a local table makes that unnecessary for searching).
+Every change is one atomic commit, and readers see complete versions. Importing lancedb takes seconds, so it is imported
+only when a table is opened. Search in a folder with an up-to-date cache never opens the table.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 
 def guarded(url: str, work: Callable[[], T]) -> T:
-    """Run a LanceDB call; its many error types become one with a way out."""
+    """Run a LanceDB call and raise its many error types as IndexStoreError."""
     try:
         return work()
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         raise IndexStoreError(
-            f"{url}: {reason}. What was there before is still there; mend: free disk space or rights, "
-            f"then: askaudio collection check {url}"
+            f"{url}: {reason}. The earlier content is intact. Fix: check free disk space and permissions, "
+            f"then: askaudio collection check --collection {url}"
         ) from error
 
 
@@ -44,7 +44,7 @@ class LanceTable:
 
     Args:
         uri: A folder, or ``s3://bucket/prefix`` and the like.
-        options: ``storage_options`` of LanceDB, for object storage.
+        options: ``storage_options`` of LanceDB, for object storage; None for a folder.
     """
 
     def __init__(self, uri: str, options: Mapping[str, str] | None = None) -> None:
@@ -53,7 +53,7 @@ class LanceTable:
 
         self._pa = pyarrow
         self.uri = uri
-        # interval zero: every read sees the newest version
+        # interval zero: every read sees the newest version, also those of other processes
         self._db = guarded(
             uri,
             lambda: lancedb.connect(
@@ -63,20 +63,20 @@ class LanceTable:
         self._table: Any = None
 
     def exists(self) -> bool:
-        """Whether the table is there."""
+        """Whether the table exists."""
         return TABLE in guarded(self.uri, lambda: list(self._db.list_tables().tables))
 
     def create(self, identity: Identity) -> None:
-        """Make an empty table that carries the encoder's identity."""
+        """Make an empty table whose schema records the identity of the encoder."""
         schema = self._schema(identity.embed_dim).with_metadata({"askaudio": json.dumps(identity.to_json())})
         self._table = guarded(self.uri, lambda: self._db.create_table(TABLE, schema=schema))
 
     def open(self) -> Identity:
-        """Open the table; what it remembers of its encoder."""
+        """Open the table; returns the identity of its encoder."""
         self._table = guarded(self.uri, lambda: self._db.open_table(TABLE))
         stored = (self._table.schema.metadata or {}).get(b"askaudio")
         if stored is None:
-            raise IndexStoreError(f"{self.uri} is a LanceDB table, but not a collection of askaudio")
+            raise IndexStoreError(f"{self.uri} is a LanceDB table, but not an askaudio collection")
         return Identity.from_json(json.loads(stored), self.uri)
 
     def _schema(self, dim: int) -> pa.Schema:
@@ -88,9 +88,15 @@ class LanceTable:
             [*texts, *numbers, terms, pa.field("seq", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dim))]
         )
 
-    # --- verbs ------------------------------------------------------------------------------------------------
+    # --- changes and queries ----------------------------------------------------------------------------------
     def upsert(self, entries: Sequence[Entry], seq: int, dim: int) -> None:
-        """Insert or replace, in one commit."""
+        """Insert or replace entries in one commit.
+
+        Args:
+            entries: At least one.
+            seq: Write number of this call, larger than all before. The local cache finds changes by it.
+            dim: D of the vectors.
+        """
         pa = self._pa
         columns: dict[str, Any] = {
             "entry_id": [e.entry_id for e in entries],
@@ -108,22 +114,22 @@ class LanceTable:
         guarded(self.uri, lambda: merge.execute(batch))
 
     def delete(self, where: Filter) -> int:
-        """Remove; the number of entries removed."""
+        """Remove the entries that match a filter; returns their number."""
         return int(guarded(self.uri, lambda: self._table.delete(lance_sql(where))).num_deleted_rows)
 
     def count(self, where: Filter | None) -> int:
-        """Number of entries."""
+        """Number of entries that match a filter."""
         return int(guarded(self.uri, lambda: self._table.count_rows(lance_sql(where) if where else None)))
 
     def scan(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
-        """Batches of columns in no order."""
+        """Record batches of some columns, in no order; ``where`` is a condition in SQL."""
         query = self._table.search().select(list(columns))
         if where is not None:
             query = query.where(where)
         yield from guarded(self.uri, query.to_batches)
 
     def entries(self, entry_ids: Sequence[str]) -> dict[str, Entry]:
-        """Entries of these ids."""
+        """Entries by id; unknown ids are left out."""
         found: dict[str, Entry] = {}
         for start in range(0, len(entry_ids), 2000):
             condition = lance_sql(Compare("entry_id", "in", tuple(entry_ids[start : start + 2000])))
@@ -132,7 +138,7 @@ class LanceTable:
         return found
 
     def nearest(self, query: FloatArray, count: int, where: Filter | None) -> list[Entry]:
-        """The ``count`` entries nearest to a query, by a full scan (or a vector index if someone made one)."""
+        """The ``count`` entries nearest to a query (D,), by a full scan (or a vector index, if a user made one)."""
         search = self._table.search(query).distance_type("dot").limit(count).select([*PLAIN, "vector", "_distance"])
         if where is not None:
             search = search.where(lance_sql(where), prefilter=True)
@@ -144,27 +150,28 @@ class LanceTable:
         return int(guarded(self.uri, lambda: self._table.version))
 
     def optimize(self) -> None:
-        """Merge small files, bring the id index up to date, forget versions that no snapshot keeps."""
+        """Merge small files, update the id index and delete versions that no snapshot keeps."""
         from lancedb.index import BTree
 
         if not any(index.columns == ["entry_id"] for index in self._table.list_indices()) and self.count(None) > 10_000:
             guarded(self.uri, lambda: self._table.create_index("entry_id", config=BTree()))
+        # readers of other processes may still be reading a version that was the newest some seconds ago
         guarded(self.uri, lambda: self._table.optimize(cleanup_older_than=timedelta(minutes=10)))
 
     # --- snapshots --------------------------------------------------------------------------------------------
     def snapshot(self, name: str) -> None:
-        """Name the present version."""
+        """Give the newest version a name; LanceDB calls it a tag."""
         if name in self.snapshots():
             guarded(self.uri, lambda: self._table.tags.update(name, self.version()))
         else:
             guarded(self.uri, lambda: self._table.tags.create(name, self.version()))
 
     def snapshots(self) -> list[str]:
-        """Names of versions."""
+        """Names of the snapshots, sorted."""
         return sorted(guarded(self.uri, self._table.tags.list))
 
     def restore(self, name: str) -> None:
-        """Make a named version the newest one."""
+        """Make the content of a snapshot the newest version."""
 
         def work() -> None:
             self._table.checkout(name)
@@ -182,7 +189,7 @@ def vectors_of_batch(batch: pa.RecordBatch) -> FloatArray:
 
 
 def entries_of_batch(batch: pa.RecordBatch) -> list[Entry]:
-    """The entries of a batch; without a vector column, with empty vectors."""
+    """The entries of a batch; vectors have shape (0,) if the batch has no such column."""
     has_vectors = "vector" in batch.schema.names
     vectors = vectors_of_batch(batch) if has_vectors else np.zeros((batch.num_rows, 0), np.float32)
     columns = [batch.column(name).to_pylist() for name in ("entry_id", "start_s", "end_s", "doc")]
