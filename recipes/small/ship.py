@@ -81,9 +81,9 @@ def ship_small(runs: Path, head_folder: Path, share: float, text_precision: str,
     )
     model = DualEncoder(audio_head, text_head, tower, text, text_source="minilm", front_end=FRONT_END)
     if exact is not None:
-        print(export(model, exact, "small", "fp32", audio_precision="fp32"))
+        print(export(model, exact, name="small", precision="fp32", audio_precision="fp32"))
         return
-    print(export(model, PACKAGE / "small", "small", text_precision, audio_precision="fp16"))
+    print(export(model, PACKAGE / "small", name="small", precision=text_precision, audio_precision="fp16"))
     model.save(runs / "dual_encoder")
 
 

@@ -31,7 +31,7 @@ def clap_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(clap_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clap") / "encoder"
-    return export_clap(str(clap_folder), folder, "tried"), folder
+    return export_clap(str(clap_folder), folder, name="tried"), folder
 
 
 def sounds(rng, *seconds):

@@ -68,7 +68,7 @@ def test_an_older_encoder_is_replaced_and_anything_else_is_kept(tiny_model, tmp_
     assert OnnxEncoder(tmp_path / "encoder").name == "second"
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
-    with pytest.raises(ModelError, match="no encoder folder"):
+    with pytest.raises(ModelError, match="not an encoder folder"):
         export(tiny_model, tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.jpg").read_bytes() == b"cat"
 

@@ -53,7 +53,7 @@ def test_exported_model_hears_and_reads_as_torch_does(tmp_path, precision):
     model = DualEncoder(audio, text, SmallAudioTower(), SmallTextTower(small_tokenizer()), text_source="small")
     model.save(tmp_path / "run")
     model = DualEncoder.load(tmp_path / "run")
-    report = export(model, tmp_path / "encoder", "small", precision, audio_precision="fp16")
+    report = export(model, tmp_path / "encoder", name="small", precision=precision, audio_precision="fp16")
     assert max(report.audio_error, report.text_error) <= 1e-4
     encoder = OnnxEncoder(tmp_path / "encoder")
     sounds = [np.random.default_rng(k).standard_normal(32_000).astype(np.float32) / 9 for k in range(2)]

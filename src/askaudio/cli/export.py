@@ -16,6 +16,7 @@ exported from a training gets a model card (README.md) generated from its run fo
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def _clap(args: argparse.Namespace) -> Json:
         raise ConfigError(f"{args.checkpoint} can be written as an encoder folder only, without --push and --format")
     source = args.checkpoint.removeprefix("hf:")
     with progress_bar("exporting") as progress:
-        return _tell(args, export_clap(source, args.out, args.name, args.precision, progress))
+        return _tell(args, export_clap(source, args.out, name=args.name, precision=args.precision, progress=progress))
 
 
 def _checkpoint(args: argparse.Namespace) -> Json:
@@ -96,19 +97,20 @@ def _encoder(args: argparse.Namespace, model: DualEncoder) -> Json:
 
     source = f"efficientat:{args.tower}" if args.tower else None
     with progress_bar("exporting") as progress:
-        return _tell(args, export(model, args.out, args.name, args.precision, source, progress))
+        report = export(
+            model, args.out, name=args.name, precision=args.precision, audio_source=source, progress=progress
+        )
+    return _tell(args, report)
 
 
 def _tell(args: argparse.Namespace, report: ExportReport) -> Json:
-    from askaudio.export.dual_encoder import as_json
-
     if not args.json:
         say(f"{report.folder}: {report.megabytes} MB")
         say(f"difference from the original: audio {report.audio_error:.1e}, text {report.text_error:.1e}")
         if args.precision != "fp32":
             say(f"text vectors stored as {args.precision}: cosine to full precision at least {report.text_cosine:.4f}")
         say(f"next: askaudio index FOLDER --model {report.folder}")
-    return as_json(report)
+    return asdict(report)
 
 
 def _sentence_transformers(args: argparse.Namespace, model: DualEncoder) -> Json:

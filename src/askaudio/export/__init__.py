@@ -1,1 +1,1 @@
-"""Writing trained models as encoder folders that search opens without torch, and publishing them."""
+"""Write trained models as encoder folders, which search opens without torch, and publish them."""

@@ -1,7 +1,7 @@
-"""A ClapModel -> an encoder folder that search runs without torch, checked against the library that made it.
+"""Export a ClapModel as an encoder folder that search runs without torch, checked against `transformers`.
 
-The graphs keep that library's names and shapes, as public ONNX exports of CLAP do, so that the pulled model ``clap``
-and an export of your own are run by the same code. Audio enters as one window of fixed length; a text has any length.
+The graphs keep the names and shapes of `transformers`, as public ONNX exports of CLAP do. So the downloaded model
+``clap`` and an export of your own are run by the same code. Audio is one window of fixed length; a text has any length.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from askaudio.export.precision import Precision
 
 
 def export_clap(
-    source: str, folder: Path | str, name: str = "clap", precision: Precision = "fp32", progress: Progress = silent
+    source: str, folder: Path | str, *, name: str = "clap", precision: Precision = "fp32", progress: Progress = silent
 ) -> ExportReport:
     """Write an encoder folder.
 
     Args:
-        source: Folder or name of a ClapModel, as ``hf:`` takes it.
-        folder: Target; an older encoder folder there is replaced, anything else refused.
-        name: The encoder's name for people.
-        precision: How the text tower's weights are stored.
+        source: Folder or name of a ClapModel on the Hugging Face Hub.
+        folder: Target. An existing encoder folder is replaced, a folder with other content is refused.
+        name: Name of the encoder in reports.
+        precision: Storage of the text tower's weights; the audio tower stays in ``"fp32"``.
         progress: Called after each of the five steps.
 
     Raises:
-        ModelError: It is no ClapModel, one with feature fusion, or the export differs by more than 1e-4.
+        ModelError: Not a ClapModel, one with feature fusion, or the export differs by more than 1e-4.
     """
     folder, place = Path(folder), locate(source)
     check_target(folder)
@@ -79,7 +79,7 @@ def read_front_end(folder: Path) -> FrontEnd:
     """The front end that a model's ``preprocessor_config.json`` describes.
 
     Raises:
-        ModelError: It describes one that is not made here.
+        ModelError: It describes settings that ``FrontEnd`` does not have.
     """
     transformers = require("transformers", "hf")
     extractor = transformers.ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
@@ -118,7 +118,7 @@ class _Text(nn.Module):
 
 
 def _tokenizer_json(folder: Path) -> str:
-    """The tokenizer as ``tokenizers`` serialises it, cut at what the text tower takes."""
+    """The tokenizer as JSON of ``tokenizers``, truncating to the length that the text tower accepts."""
     transformers = require("transformers", "hf")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     backend = tokenizer.backend_tokenizer

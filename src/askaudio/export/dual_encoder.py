@@ -1,8 +1,9 @@
-"""A trained dual encoder -> an encoder folder that search runs without torch, checked against torch.
+"""Export a trained dual encoder as an encoder folder that search runs without torch, checked against torch.
 
-Trained parts go through torch's TorchScript exporter: 2 to 5 s for MiniLM where the newer exporter takes 50 s, and
-the parity check of encoder_folder.py sees to the rest. A frozen graph (EfficientAT's, or those of an encoder that
-training started from) is joined with the trained projection into one file.
+Trained towers are exported with torch's TorchScript exporter, which takes 2 to 5 s for MiniLM where the newer exporter
+takes 50 s. It does not detect every model that it cannot trace, so ``encoder_folder.py`` compares the result with
+torch. A frozen tower is an ONNX graph already (of EfficientAT, or of the encoder that training started from); it is
+joined with the trained projection into one graph.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,24 @@ OPSET = 18
 def export(
     model: DualEncoder,
     folder: Path | str,
+    *,
     name: str = "askaudio",
     precision: Precision = "fp32",
+    audio_precision: Precision = "fp32",
     audio_source: str | None = None,
     progress: Progress = silent,
-    audio_precision: Precision = "fp32",
 ) -> ExportReport:
     """Write an encoder folder.
 
     Args:
         model: Trained dual encoder; it is put into evaluation mode.
-        folder: Target; an older encoder folder there is replaced, anything else refused.
-        name: The encoder's name for people.
-        precision: How the text tower's weights are stored: ``"fp32"``, ``"fp16"`` (half the size, same speed) or
-            ``"int8"`` (a quarter).
-        audio_source: Where the frozen audio tower is now, if it moved since training.
+        folder: Target. An existing encoder folder is replaced, a folder with other content is refused.
+        name: Name of the encoder in reports.
+        precision: Storage of the text tower's weights: ``"fp32"``, ``"fp16"`` (half the size, same speed) or
+            ``"int8"`` (a quarter of the size).
+        audio_precision: Storage of the audio tower's weights; ``"int8"`` affects its linear layers only.
+        audio_source: Current place of the frozen audio tower, if it moved since training.
         progress: Called after each of the five steps.
-        audio_precision: The same for the audio tower; ``"int8"`` reaches its linear layers only.
 
     Returns:
         Sizes and the measured differences.
@@ -80,20 +81,15 @@ def export(
     return write_encoder(draft, folder, precision, audio_precision, progress)
 
 
-def as_json(report: ExportReport) -> dict[str, Any]:
-    """The report as a JSON object."""
-    return asdict(report)
-
-
 def _frozen_audio(model: DualEncoder, source: str) -> AudioFeatures:
     features = audio_features(source, front_end=model.front_end)
     if model.audio_source_sha256 not in ("", features.checksum):
-        raise ModelError(f"{source} is not the audio tower of this checkpoint (its checksum is another)")
+        raise ModelError(f"{source} is not the audio tower of this checkpoint (its checksum differs)")
     return features
 
 
 class _Side(nn.Module):
-    """Tower (or none), projection and unit length, for the exporter."""
+    """One side of the model as a module: tower (or none), projection, scaling to length 1."""
 
     def __init__(self, tower: nn.Module | None, projection: nn.Module) -> None:
         super().__init__()
@@ -113,7 +109,7 @@ def _audio_graph(model: DualEncoder, frozen: AudioFeatures | None) -> bytes:
 
 
 def trained_audio_graph(tower: Any, projection: nn.Module, n_mels: int) -> bytes:
-    """An ONNX graph from ``log_mel`` (B, F, T) to unit vectors (B, D), of a trained tower and its projection."""
+    """The ONNX graph of a trained tower and its projection: ``log_mel`` (B, F, T) -> unit vectors (B, D)."""
     example = torch.zeros(1, n_mels, 200)
     return trace(_Side(tower, projection), {"log_mel": example}, {"log_mel": {0: "B", 2: "T"}})
 
@@ -122,31 +118,41 @@ def _text_graph(model: DualEncoder, frozen: TextFeatures | None) -> bytes:
     if isinstance(frozen, EncoderText):
         tower = frozen.graph()
         return _with_head(tower, model.text_projection, tower.graph.output[0].name).SerializeToString()
-    text_tower: Any = model.text_tower if frozen is None else frozen.tower
     ids = torch.ones(1, 6, dtype=torch.int64)
     axes = {0: "B", 1: "L"}
-    side = _Side(text_tower, model.text_projection).eval()
+    side = _Side(_text_tower(model, frozen), model.text_projection)
     return trace(side, {"ids": ids, "mask": torch.ones_like(ids)}, {"ids": axes, "mask": axes})
 
 
 def _tokenizer_json(model: DualEncoder, frozen: TextFeatures | None) -> str:
     if isinstance(frozen, EncoderText):
         return frozen.tokenizer_json()
-    text_tower: Any = model.text_tower if frozen is None else frozen.tower
-    return text_tower.tokenizer_json()
+    return _text_tower(model, frozen).tokenizer_json()
+
+
+def _text_tower(model: DualEncoder, frozen: TextFeatures | None) -> Any:
+    return model.text_tower if frozen is None else frozen.tower
 
 
 def _with_head(tower: Any, projection: Any, output: str) -> Any:
-    """A frozen graph with a trained projection behind one of its outputs."""
+    """A frozen graph whose output of this name is the input of a trained projection."""
     example = torch.zeros(1, projection.in_dim)
     head = trace(_Side(None, projection), {"features": example}, {"features": {0: "B"}})
     return chain(tower, require("onnx", "train").load_model_from_string(head), {output: "features"})
 
 
 def trace(module: nn.Module, inputs: dict[str, torch.Tensor], axes: dict[str, dict[int, str]]) -> bytes:
-    """An ONNX graph of a module in evaluation mode, from example inputs by name; its output is ``vector``."""
+    """Trace a module as an ONNX graph with the output ``vector``.
+
+    Args:
+        module: It is put into evaluation mode.
+        inputs: Example inputs by name.
+        axes: For each input, names of the dimensions that may vary.
+    """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer warns of shape checks in transformers that hold for all lengths
+        warnings.simplefilter(
+            "ignore"
+        )  # the tracer warns about shape checks in transformers that are true for all lengths
         file = Path(folder) / "traced.onnx"
         torch.onnx.export(
             module.eval(),

@@ -1,7 +1,7 @@
-"""Writing an encoder folder: two graphs and a tokenizer, checked against the model that they were made of.
+"""Write an encoder folder: two graphs and a tokenizer, compared with the original model.
 
-Whoever exports a model brings a draft; the order of the steps, the check, the stored precision and the way into place
-are the same for all. The folder appears as a whole or not at all.
+An exporter (``dual_encoder.py``, ``clap.py``) makes a ``Draft``. The order of the steps, the comparison, the storage
+precision and the final move are the same for all and are here. The folder appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PROBE_TEXTS = ("a dog barks twice, then a door slams in a large hall", "rain", "
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written and how far it is from the model it was made of.
+    """What was written, and its measured differences from the original model.
 
     Attributes:
         folder: The encoder folder.
-        audio_error: Largest difference of an audio vector's numbers.
-        text_error: Largest difference of a text vector's numbers, at full precision.
-        text_cosine: Smallest cosine between a probe text's vector at full and at the stored precision.
-        megabytes: Size of the folder.
+        audio_error: Largest absolute difference between components of audio vectors, at full precision.
+        text_error: The same for text vectors.
+        text_cosine: Smallest cosine between the vectors of a probe text at full and at the stored precision.
+        megabytes: Size of the folder in MB.
     """
 
     folder: str
@@ -46,16 +46,16 @@ class ExportReport:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an encoder folder is made of.
+    """Everything that an encoder folder is made from.
 
     Attributes:
-        settings: The settings file but for precision and checksums.
-        audio: Makes the audio graph.
-        text: Makes the text graph.
-        tokenizer: The tokenizer's JSON.
-        original: Name of what the graphs are checked against.
-        audio_vectors: Its vectors (B, D) of waveforms.
-        text_vectors: Its vectors (B, D) of texts.
+        settings: Content of the settings file, without precision and checksums.
+        audio: Returns the audio graph as bytes.
+        text: Returns the text graph as bytes.
+        tokenizer: The tokenizer as JSON.
+        original: Name of the library that runs the original model, for messages.
+        audio_vectors: The original model: B waveforms -> (B, D).
+        text_vectors: The original model: B texts -> (B, D).
     """
 
     settings: Json
@@ -68,19 +68,26 @@ class Draft:
 
 
 def check_target(folder: Path) -> None:
-    """See that a folder may be written.
+    """Refuse a target that would be overwritten by mistake.
 
     Raises:
-        ModelError: It holds something that is no encoder.
+        ModelError: It exists and is neither empty nor an encoder folder.
     """
     if folder.exists() and not (folder / SETTINGS_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder} exists and is no encoder folder; name a new or empty folder")
+        raise ModelError(f"{folder} exists and is not an encoder folder. Fix: name a new or empty folder")
 
 
 def write_encoder(
     draft: Draft, folder: Path, precision: Precision, audio_precision: Precision, progress: Progress
 ) -> ExportReport:
-    """Write a draft to a folder that ``check_target`` let pass; ``progress`` is called after each of five steps.
+    """Write an encoder folder from a draft.
+
+    Args:
+        draft: The parts.
+        folder: Target, accepted by ``check_target``.
+        precision: Storage of the text tower's weights.
+        audio_precision: Storage of the audio tower's weights.
+        progress: Called after each of the five steps.
 
     Raises:
         ModelError: The graphs differ from the original by more than 1e-4.
@@ -120,16 +127,16 @@ def _check(draft: Draft, encoder: OnnxEncoder) -> tuple[tuple[float, float], Flo
     sounds, texts = probe_sounds(encoder.front_end), encoder.encode_text(PROBE_TEXTS)
     audio_error = float(np.abs(encoder.encode_audio(sounds) - draft.audio_vectors(sounds)).max())
     text_error = float(np.abs(texts - draft.text_vectors(PROBE_TEXTS)).max())
-    if not max(audio_error, text_error) <= TOLERANCE:
+    if not max(audio_error, text_error) <= TOLERANCE:  # "not <=" instead of ">": NaN must fail too
         raise ModelError(
             f"the exported model differs from {draft.original} by {audio_error:.1e} (audio) and {text_error:.1e} "
-            f"(text), allowed is {TOLERANCE:.0e}; nothing was written"
+            f"(text), expected at most {TOLERANCE:.0e}; nothing was written"
         )
     return (audio_error, text_error), texts
 
 
 def probe_sounds(front_end: FrontEnd) -> list[FloatArray]:
-    """A full window of noise and tone, a short one, silence."""
+    """A full window of tone and noise, a short sound, and silence."""
     rate = front_end.sample_rate_hz
     rng = np.random.default_rng(0)
     time_s = np.arange(round(front_end.window_s * rate)) / rate
@@ -138,8 +145,8 @@ def probe_sounds(front_end: FrontEnd) -> list[FloatArray]:
 
 
 def _put_in_place(work: Path, folder: Path) -> None:
-    """Move a finished folder to its place, in front of an older one."""
-    work.chmod(0o755)
+    """Replace the target by the finished folder."""
+    work.chmod(0o755)  # mkdtemp makes folders that only their owner may read
     if folder.exists():
         shutil.rmtree(folder)
     work.rename(folder)

@@ -1,8 +1,8 @@
-"""Smaller files for an exported tower: weights as 16-bit floats, or 8-bit integers.
+"""Smaller files for an exported tower: weights as 16-bit floats or 8-bit integers.
 
-``fp16`` changes storage only: each large weight is kept in half precision with a cast behind it that onnxruntime
-folds away when it opens the file, so computing stays in float32 and is as fast as before. ``int8`` quantises the
-matrix products with ranges found at run time.
+``fp16`` changes storage only. Each large weight is stored in half precision, followed by a cast to float32 that
+onnxruntime evaluates once, when it opens the file; computation stays in float32 and is as fast as before. ``int8``
+quantizes the matrix products; the ranges of activations are measured at run time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from askaudio.core.extras import require
 from askaudio.core.files import atomic_path
 
 Precision = Literal["fp32", "fp16", "int8"]
-_LARGE = 1024  # smaller tensors are not worth a node
+_LARGE = 1024  # elements; for smaller tensors the extra node costs more than it saves
 
 
 def store_as(path: Path, precision: Precision) -> None:
-    """Rewrite an ONNX file in place; ``"fp32"`` leaves it as it is.
+    """Rewrite an ONNX file in place; ``"fp32"`` does not change it.
 
     Raises:
         MissingExtraError: The ``onnx`` package is not installed.
@@ -30,7 +30,7 @@ def store_as(path: Path, precision: Precision) -> None:
         _halve(require("onnx", "train"), path)
     elif precision == "int8":
         require("onnx", "train")
-        _quantise(path)
+        _quantize(path)
 
 
 def _halve(onnx: Any, path: Path) -> None:
@@ -52,7 +52,7 @@ def _halve(onnx: Any, path: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
 
 
-def _quantise(path: Path) -> None:
+def _quantize(path: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""A model folder on the Hugging Face Hub: its model card, and the one commit that puts both there.
+"""Publish a model folder on the Hugging Face Hub: write its model card, and upload both in one commit.
 
-What is sent is listed first (``plan``); ``push`` sends exactly that, with the login of ``hf auth login`` or HF_TOKEN.
-Loading is ``askaudio models pull hf:NAME`` and then ``--model hf:NAME``.
+``plan`` lists the files, ``push`` uploads exactly these, with the login of ``hf auth login`` or HF_TOKEN. To load a
+published model: ``askaudio models pull hf:NAME``, then ``--model hf:NAME``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be sent.
+    """Files to upload.
 
     Attributes:
         name: Owner and name of the repository.
-        files: (path in the repository, file here), sorted.
+        files: (path in the repository, local file), sorted.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Plan:
 
     @property
     def megabytes(self) -> float:
-        """Of all files together."""
+        """Size of all files."""
         return round(sum(path.stat().st_size for _, path in self.files) / 1e6, 1)
 
 
 def write_card(folder: Path | str, title: str, checkpoint: Path | str, licence: str = "") -> Path:
-    """Write ``README.md`` of a model folder from what the training wrote down; nothing is claimed beyond that.
+    """Write ``README.md`` of a model folder, only from what the training recorded.
 
     Args:
         folder: An encoder folder or one for sentence-transformers.
-        title: First line.
+        title: Title of the card.
         checkpoint: Run folder or checkpoint that it was exported from.
-        licence: SPDX name of the weights' licence; left out of the card where it is empty.
+        licence: SPDX name of the weights' licence; empty leaves it out of the card.
     """
     folder, checkpoint = Path(folder), Path(checkpoint)
     settings = read_json(checkpoint / "dual_encoder.json")
@@ -64,7 +64,8 @@ def write_card(folder: Path | str, title: str, checkpoint: Path | str, licence: 
     }
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n# {title}\n",
-        "Sounds and texts as vectors of one space: the cosine says how well a text describes a sound.\n",
+        "Encodes sounds and texts as vectors of one space; their cosine similarity measures how well a text "
+        "describes a sound.\n",
         _FOR_SEARCH if for_search else _FOR_SENTENCE_TRANSFORMERS,
         _facts(settings),
         _scores(checkpoint),
@@ -82,7 +83,7 @@ askaudio models pull hf:OWNER/NAME
 askaudio index ~/sounds --model hf:OWNER/NAME
 askaudio search "metal door slams in a hall"
 ```
-`checkpoint/` holds the weights for going on with the training (safetensors).
+`checkpoint/` holds the weights for further training (safetensors).
 """
 _FOR_SENTENCE_TRANSFORMERS = """## Use
 ```python
@@ -110,7 +111,7 @@ def _facts(settings: Json) -> str:
 
 
 def _scores(checkpoint: Path) -> str:
-    """The validation scores of the run, with the number of clips, which they mean nothing without."""
+    """Validation scores of the run, with the number of clips: scores of different numbers are not comparable."""
     path = checkpoint / "metrics.json"
     summary = read_json(path) if path.is_file() else {}
     scores = summary.get("validation") or {}
@@ -119,36 +120,45 @@ def _scores(checkpoint: Path) -> str:
         return ""
     pool = f"{summary['validation_clips']} clips, {summary['validation_captions']} captions"
     rows = "".join(f"| {name} | {100 * value:.1f} |\n" for name, value in shown.items())
-    return f"## Validation ({pool}; it picked the checkpoint, so it is no test)\n| | % |\n|---|---|\n{rows}"
+    return f"## Validation ({pool}; used to select the checkpoint, so it is not a test)\n| | % |\n|---|---|\n{rows}"
 
 
 def plan(folder: Path | str, name: str, checkpoint: Path | str | None = None) -> Plan:
-    """What a push would send: all files of the folder, and the checkpoint's where given.
+    """List what ``push`` uploads.
+
+    Args:
+        folder: Model folder; all its files are uploaded.
+        name: OWNER/NAME of the repository.
+        checkpoint: Run folder whose weights and settings are uploaded too, or None.
 
     Raises:
         ConfigError: The name is not OWNER/NAME.
-        ModelError: There is nothing in the folder, or a link in it.
+        ModelError: The folder is empty or contains a link.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"a model on the Hub is called OWNER/NAME, got {name!r}")
+        raise ConfigError(f"got the model name {name!r}; names on the Hub have the form OWNER/NAME")
     folder = Path(folder)
     files = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
     if checkpoint is not None:
         given = [(f"{CHECKPOINT_FOLDER}/{file}", Path(checkpoint) / file) for file in CHECKPOINT_FILES]
         files += [(name_there, path) for name_there, path in given if path.is_file()]
     if not files or any(path.is_symlink() for _, path in files):
-        raise ModelError(f"{folder} is no model folder: it is empty or holds links")
+        raise ModelError(f"{folder} is not a model folder: it is empty or contains links")
     return Plan(name, tuple(sorted(files)))
 
 
-def push(what: Plan, private: bool = False, message: str = "Model and card") -> str:
-    """Make the repository where it is not there and send the files in one commit.
+def push(what: Plan, private: bool = False) -> str:
+    """Upload the files in one commit; the repository is created if it does not exist.
+
+    Args:
+        what: Result of ``plan``.
+        private: Visibility of a new repository.
 
     Returns:
         Address of the commit.
 
     Raises:
-        ModelError: No login, no right, no network.
+        ModelError: No login, no permission or no network.
         MissingExtraError: ``huggingface_hub`` is not installed.
     """
     hub = require("huggingface_hub", "hf")
@@ -157,8 +167,9 @@ def push(what: Plan, private: bool = False, message: str = "Model and card") -> 
     operations = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in what.files]
     try:
         api.create_repo(what.name, private=private, exist_ok=True)
-        return str(api.create_commit(what.name, operations, commit_message=message).commit_url)
+        return str(api.create_commit(what.name, operations, commit_message="Model and card").commit_url)
     except (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, OSError) as error:
         raise ModelError(
-            f"{what.name} could not be pushed ({error}); log in with: hf auth login, and see that you may write there"
+            f"{what.name} could not be uploaded ({error}). Fix: log in with: hf auth login, and check that "
+            "you may write to the repository"
         ) from error
