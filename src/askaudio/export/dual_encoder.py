@@ -150,9 +150,8 @@ def trace(module: nn.Module, inputs: dict[str, torch.Tensor], axes: dict[str, di
         axes: For each input, names of the dimensions that may vary.
     """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracer warns about shape checks in transformers that are true for all lengths
+        # the tracer warns about shape checks in transformers that are true for all lengths
+        warnings.simplefilter("ignore")
         file = Path(folder) / "traced.onnx"
         torch.onnx.export(
             module.eval(),
