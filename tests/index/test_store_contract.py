@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,8 @@ import pytest
 
 from askaudio.core.errors import ConfigError, IndexStoreError
 from askaudio.engines.open import open_store
-from askaudio.index.entries import Entry, Identity
+from askaudio.index.entries import Capabilities, Entry, Identity
+from askaudio.index.filters import Filter, holds
 from askaudio.index.store import VectorStore
 from stored_entries import DIM, IDENTITY, make_entries
 
@@ -239,6 +240,51 @@ def test_what_is_added_survives_without_save(opened: Opener) -> None:
         store.add(entries)
     with opened("r") if durable else opened("w") as store:
         agree(store, truth(entries if durable else []))
+
+
+class FourMethods(VectorStore):
+    """The smallest engine: everything else is a default of the contract."""
+
+    capabilities = Capabilities(False, snapshots=False, readers_while_writing=False, writers=1, approximate=False)
+
+    def __init__(self) -> None:
+        super().__init__("four:", IDENTITY, "w")
+        self.held: dict[str, Entry] = {}
+
+    def _upsert(self, entries: list[Entry]) -> None:
+        self.held.update((entry.entry_id, entry) for entry in entries)
+
+    def _delete(self, where: Filter) -> int:
+        gone = [key for key, entry in self.held.items() if holds(where, entry)]
+        for key in gone:
+            del self.held[key]
+        return len(gone)
+
+    def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
+        for _, entry in sorted(self.held.items()):
+            if holds(where, entry):
+                yield entry if vectors else replace(entry, vector=np.zeros(0, np.float32))
+
+    def version(self) -> str:
+        return str(len(self.held))
+
+
+def test_an_engine_of_four_methods_answers_as_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("askaudio.index.scans._BLOCK", 7)  # rankings are merged over blocks
+    with FourMethods() as store:
+        agree(store, truth([]))
+        assert store.sample(3).shape == (0, DIM)
+        store.add(make_entries(90))
+        true = truth(make_entries(90))
+        agree(store, true, thorough=True)
+        np.testing.assert_array_equal(store.sample(3), true.sample(3))
+        assert store.delete("tag=rain") == true.delete("tag=rain") > 0
+        agree(store, true)
+        assert store.snapshots() == []
+        for call in (store.snapshot, store.restore):
+            with pytest.raises(IndexStoreError, match=r"FourMethods has no snapshots\. Fix: .*askaudio copy"):
+                call("before")
+        store.save()
 
 
 def test_missing_collection_says_how_to_make_one(url: str) -> None:

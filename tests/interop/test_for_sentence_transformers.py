@@ -91,6 +91,16 @@ def test_saved_and_loaded_it_gives_the_vectors_of_indexing(model, place, tmp_pat
     np.testing.assert_allclose(vectors[0], mean, atol=1e-5)
 
 
+def test_a_folder_saved_under_the_old_module_name_loads(model, tmp_path):
+    model.save_pretrained(str(tmp_path), create_model_card=False)
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    assert [module["type"] for module in modules] == ["askaudio.interop.sentence_transformers_module.DualEncoderModule"]
+    modules[0]["type"] = "askaudio.models.st_module.DualEncoderModule"
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    again = st.SentenceTransformer(str(tmp_path), trust_remote_code=True)
+    np.testing.assert_array_equal(again.encode(["rain"]), model.encode(["rain"]))
+
+
 def test_a_frozen_text_tower_has_no_dropout_in_training():
     model = example.make_model().train()
     dual = model[0].model
