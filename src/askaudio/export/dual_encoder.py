@@ -130,7 +130,8 @@ def _tokenizer_json(model: DualEncoder, frozen: TextFeatures | None) -> str:
     return _text_tower(model, frozen).tokenizer_json()
 
 
-def _text_tower(model: DualEncoder, frozen: TextFeatures | None) -> Any:
+def _text_tower(model: DualEncoder, frozen: Any) -> Any:
+    """The MiniLM tower: trained, or frozen behind its features."""
     return model.text_tower if frozen is None else frozen.tower
 
 
