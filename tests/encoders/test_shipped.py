@@ -8,7 +8,7 @@ from askaudio.encoders.load import load
 from askaudio.encoders.onnx import OnnxEncoder
 from askaudio.encoders.registry import EFFICIENTAT, SMALL
 
-pytestmark = pytest.mark.skipif(not SMALL.is_shipped(), reason="this checkout has no weights: recipes/small/ship.py")
+pytestmark = pytest.mark.skipif(not SMALL.is_shipped(), reason="no weights: reproduce/small")
 
 
 @pytest.fixture(scope="module")
