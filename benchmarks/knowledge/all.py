@@ -1,10 +1,10 @@
-"""Everything of the knowledge benchmark in turn: scenes, tuning, rows, cost, locality, procedural version, figures.
+"""Run the whole knowledge benchmark: scenes, tuning, rows, locality, cost, the synthesised version, tables, figures.
 
     python benchmarks/knowledge/all.py --sounds ../shared/data/sounds/manifest.jsonl \\
         --tower ../shared/models/efficientat_mn04/mn04_as.onnx
 
-Hours of one core; each script keeps what it has done, so a stopped run goes on. Without ``--sounds`` and ``--tower``
-only what needs no recordings is run: cost and the procedural version.
+Some five hours of one core; an interrupted run continues. Without ``--sounds`` and ``--tower`` only the parts that need
+no recordings are run: cost and the synthesised version (five minutes).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
     steps = [["cost.py"], ["procedural.py"]]
     if args.sounds and args.tower:
-        scenes = ["features.py", "--sounds", args.sounds, "--tower", args.tower]
+        scenes = ["scenes.py", "--sounds", args.sounds, "--tower", args.tower]
         steps = [scenes, ["tune.py"], ["run.py"], ["locality.py"], *steps, ["report.py"], ["figures.py"]]
     for script, *rest in steps:
         print(f"== {script}", flush=True)

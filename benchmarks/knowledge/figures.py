@@ -1,6 +1,8 @@
-"""Figures of the knowledge benchmark from what report.py, locality.py and the results hold.
+"""Draw the figures of the knowledge benchmark from its stored ranks and locality.json; a minute.
 
-python benchmarks/knowledge/figures.py        # writes docs/figures/knowledge-*.png
+    python benchmarks/knowledge/figures.py        # writes docs/figures/knowledge-*.png
+
+By default from earlier/, which has every row; ``--ranks benchmarks/knowledge`` draws the rows of new results.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def drift(rows: report.Rows, target: Path) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean 1 - cosine of stored and fresh rows")
     axes.set_ylim(0)
-    axes.legend(title="base encoded anew", fontsize=8)
+    axes.legend(title="base refreshed", fontsize=8)
     _save(figure, target)
 
 
@@ -108,7 +110,7 @@ def fidelity(path: Path, target: Path) -> None:
             label = f"{name}, base at its oldest" if "ASK" in name else name
             (line,) = axes.plot(epochs, found[:, column], "o-", ms=3, label=label)
             if "ASK" in name and "static" not in name:
-                label = f"{name}, base just made"
+                label = f"{name}, base just refreshed"
                 axes.plot(epochs, found[:, column + 2], "o--", ms=3, color=line.get_color(), label=label)
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("epoch")
@@ -128,11 +130,10 @@ def _save(figure: plt.Figure, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("runs/knowledge/results"))
-    parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
+    parser.add_argument("--ranks", type=Path, default=report.HERE / "earlier", help="folder with ranks.npz")
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     args = parser.parse_args()
-    rows, third = report.runs_and_thirds(args.results, args.scenes)
+    rows, third = report.read_kept(args.ranks / report.RANKS)
     recall(rows, args.out / "knowledge-recall.png")
     drift(rows, args.out / "knowledge-drift.png")
     periods(rows, args.out / "knowledge-refresh.png")

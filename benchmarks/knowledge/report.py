@@ -1,13 +1,14 @@
 """Tables of the knowledge benchmark: means over seeds and clips, paired intervals, head / middle / tail.
 
     python benchmarks/knowledge/report.py --results runs/knowledge/results --scenes runs/knowledge/recorded
+    python benchmarks/knowledge/report.py --out benchmarks/knowledge/earlier      # the tables of earlier results again
 
-``ranks.npz`` beside this file keeps every run's ranks (from 1, all above 10 as 11), so that tables and figures can be
-made again, and rows compared with new ones, where the runs and scenes are gone; this is done where ``--results``
-holds nothing.
+``OUT/ranks.npz`` keeps every run's ranks (from 1, all above 10 as 11). It is read where ``--results`` is empty, so
+tables and figures can be made again, and compared with new rows, without the runs and scenes. Writes OUT/results.md and
+OUT/results.json in a minute.
 
-Differences are paired by test clip (all five queries of a clip move together) and by seed: 5,000 resamples of clips
-and, inside each, of seeds. p is two-sided; the tables name how many comparisons were made.
+Differences are paired by test clip (all five queries of a clip together) and by seed: 5,000 resamples of clips and,
+within each, of seeds. p is two-sided and not corrected; the table shows how many comparisons were made.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import features
 import numpy as np
 
 from askaudio.core.files import atomic_path, write_json, write_text
+from askaudio.data.manifest import read_manifest
 
 RESAMPLES = 5_000
-RANKS = Path(__file__).parent / "ranks.npz"
+HERE = Path(__file__).parent
+RANKS = "ranks.npz"
 FAR = 11  # no metric here tells ranks above 10 apart
 PAIRS = [
     ("ASK", "plain B=24"),
@@ -64,17 +66,6 @@ PAIRS = [
     ("trained tower: ASK", "trained tower: plain B=24"),
     ("trained tower, 40 %: ASK, reliability", "trained tower, 40 %: plain B=24"),
 ]
-# What was wanted of R@1 as a multiple of the second row: the trial's figures on its scenes (+4.0 on 55.2, 52 of 55 ...)
-WANTED = [
-    ("ASK", "plain B=24", 59.2 / 55.2),
-    ("ASK", "plain B=512", 1.0),
-    ("ASK", "XBM 2048", 59.2 / 57.7),
-    ("ASK", "ASK, static base", 58.7 / 55.7),
-    ("20 %: ASK, reliability", "plain B=24", 57.2 / 55.2),
-    ("40 %: ASK, reliability", "plain B=24", 52.0 / 55.0),
-    ("40 %: ASK, uniform weights", "40 %: ASK, reliability", 35.6 / 50.6),
-    ("ASK, reliability, clean", "ASK", 59.2 / 59.5),
-]
 THIRDS = [
     ("ASK", "plain B=24"),
     ("ASK", "plain B=512"),
@@ -97,7 +88,7 @@ def read(folder: Path) -> Rows:
     return rows
 
 
-def write_kept(rows: Rows, third: np.ndarray, target: Path = RANKS) -> None:
+def write_kept(rows: Rows, third: np.ndarray, target: Path) -> None:
     """Keep the runs in one file, a few kB each."""
     runs = [run for row in rows.values() for run in row.values()]
     about = [{k: v for k, v in run.items() if k not in ("t2a", "a2t")} for run in runs]
@@ -106,7 +97,7 @@ def write_kept(rows: Rows, third: np.ndarray, target: Path = RANKS) -> None:
         np.savez_compressed(file, third=third.astype(np.uint8), about=json.dumps(about), **ranks)
 
 
-def read_kept(source: Path = RANKS) -> tuple[Rows, np.ndarray]:
+def read_kept(source: Path) -> tuple[Rows, np.ndarray]:
     """What ``write_kept`` wrote: the runs, and which third each test clip belongs to."""
     rows: Rows = {}
     with np.load(source) as arrays:
@@ -116,10 +107,10 @@ def read_kept(source: Path = RANKS) -> tuple[Rows, np.ndarray]:
         return rows, arrays["third"]
 
 
-def runs_and_thirds(results: Path, scenes: Path) -> tuple[Rows, np.ndarray]:
-    """From the results and scenes where they are there; else what was kept of them."""
+def runs_and_thirds(results: Path, scenes: Path, folder: Path) -> tuple[Rows, np.ndarray]:
+    """From results and scenes if there are any, else from ``folder/ranks.npz``."""
     rows = read(results)
-    return (rows, thirds(scenes)) if rows else read_kept()
+    return (rows, thirds(scenes)) if rows else read_kept(folder / RANKS)
 
 
 def per_clip(run: dict, metric: str) -> np.ndarray:
@@ -150,32 +141,11 @@ def interval(
     return float(values.mean()), float(low), float(high), float(max(p, 1 / resamples))
 
 
-def ratio(a: np.ndarray, b: np.ndarray, rng: np.random.Generator, resamples: int = 2000) -> tuple[float, float, float]:
-    """Mean of a over mean of b, (seeds, clips) each, and its 95 % interval; clips and seeds are resampled together."""
-    s, n = a.shape
-    found = []
-    for _ in range(resamples):
-        at = np.ix_(rng.integers(s, size=s), rng.integers(n, size=n))
-        found.append(a[at].mean() / b[at].mean())
-    return float(a.mean() / b.mean()), *(float(x) for x in np.percentile(found, [2.5, 97.5]))
-
-
-def wanted_table(rows: Rows) -> tuple[list[str], dict[str, list[float]]]:
-    """R@1 as a multiple of another row's, beside the multiple that was wanted."""
-    lines, kept = ["| T2A R@1 as a multiple | wanted | measured |", "|---|---|---|"], {}
-    for a, b, wanted in WANTED:
-        seeds = sorted(set(rows.get(a, ())) & set(rows.get(b, ())))
-        if seeds:
-            tables = (table_of(rows[name], "t2a/R@1", seeds) for name in (a, b))
-            mean, low, high = ratio(*tables, np.random.default_rng(0))
-            kept[f"{a} / {b}"] = [mean, low, high, wanted]
-            lines.append(f"| {a} / {b} | {wanted:.3f} | {mean:.3f} [{low:.3f}, {high:.3f}] |")
-    return lines, kept
-
-
 def thirds(scenes: Path) -> np.ndarray:
     """0 head, 1 middle, 2 tail for each test clip, by training frequency of its rarest label."""
-    train, test = features.load(scenes, "train").labels, features.load(scenes, "test").labels
+    train, test = (
+        [clip.label.split("; ") for clip in read_manifest(scenes / f"{part}.jsonl")] for part in ("train", "test")
+    )
     seen = Counter(label for row in train for label in set(row))
     rarest = np.array([min(seen[label] for label in row) for row in test])
     return 2 - np.argsort(np.argsort(rarest, kind="stable")) * 3 // len(rarest)
@@ -237,10 +207,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("runs/knowledge/results"))
     parser.add_argument("--scenes", type=Path, default=Path("runs/knowledge/recorded"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/knowledge"))
+    parser.add_argument("--out", type=Path, default=HERE)
     args = parser.parse_args()
-    rows, third = runs_and_thirds(args.results, args.scenes)
-    write_kept(rows, third)
+    rows, third = runs_and_thirds(args.results, args.scenes, args.out)
+    write_kept(rows, third, args.out / RANKS)
     kept: dict[str, dict] = {"rows": {}, "data": data_of(args.scenes, args.out / "results.json")}
     for name, row in rows.items():
         one = row[min(row)]
@@ -258,8 +228,6 @@ def main() -> None:
         if a in rows and b in rows:
             more, kept["thirds"][f"{a} - {b}"] = third_table(rows, third, a, b)
             table += more
-    lines, kept["wanted"] = wanted_table(rows)
-    table += ["", *lines]
     write_text(args.out / "results.md", "\n".join(table) + "\n")
     write_json(args.out / "results.json", kept)
     print("\n".join(table))

@@ -277,7 +277,7 @@ def test_a_broken_link_would_be_found(tmp_path, generated, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_that_are_named_exist(page):
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"`((?:src|tests|examples|benchmarks|docs|recipes|tools|packaging)/[\w./-]+)(?:::\w+)?`", text)
+    named = re.findall(r"`((?:src|tests|examples|benchmarks|docs|reproduce|tools|packaging)/[\w./-]+)(?:::\w+)?`", text)
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
