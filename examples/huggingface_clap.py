@@ -1,11 +1,11 @@
-"""Fine-tune a ClapModel with ASK in the Hugging Face Trainer; the five lines that are added are marked with numbers.
+"""Fine-tune a ClapModel with ASK in the Hugging Face Trainer; the five added lines are marked with numbers.
 
     pip install 'askaudio[train,hf]'
     python examples/huggingface_clap.py laion/clap-htsat-unfused clotho:/data/clotho runs/clap --epochs 3
 
 MODEL is a name on the Hub (downloaded by transformers) or a folder, DATA anything that `askaudio data` reads. Long
-recordings are cut into fixed windows; the model's extractor with its random cut is never called. What is written loads
-with transformers and, with text and audio, with sentence-transformers.
+recordings are cut into fixed windows; the random cut of the model's extractor is not used. The result loads with
+transformers and, with text and audio, with sentence-transformers.
 """
 
 from __future__ import annotations

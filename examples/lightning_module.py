@@ -1,6 +1,6 @@
-"""ASK in a Lightning module: the five lines that are added are marked with numbers.
+"""ASK in a Lightning module: the five added lines are marked with numbers.
 
-python examples/lightning_module.py       # about 20 s of one core; the made-up pairs of plain_loop.py
+python examples/lightning_module.py       # about 20 s of one core; the random pairs of plain_loop.py
 """
 
 from __future__ import annotations

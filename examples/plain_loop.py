@@ -1,9 +1,9 @@
-"""ASK in a plain PyTorch loop: the five lines that are added are marked with numbers.
+"""ASK in a plain PyTorch loop: the five added lines are marked with numbers.
 
     python examples/plain_loop.py            # about 12 s of one core; prints the plain loss and ASK side by side
 
-The pairs are made up (two noisy views of a hidden cause, 1,500 pairs, a batch of 8), so that the file needs no data and
-shows only how the plug-in is used. What ASK does on real recordings is measured in benchmarks/knowledge.
+The pairs are random (two noisy views of a hidden vector, 1,500 pairs, a batch of 8), so the file needs no data and only
+shows how to use ASK. benchmarks/knowledge measures it on real recordings.
 """
 
 from __future__ import annotations

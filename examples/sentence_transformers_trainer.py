@@ -1,9 +1,9 @@
-"""ASK in the sentence-transformers trainer: the five lines that are added are marked with numbers.
+"""ASK in the sentence-transformers trainer: the five added lines are marked with numbers.
 
     pip install 'askaudio[train,hf]'
-    python examples/sentence_transformers_trainer.py      # about a minute of one core; made-up tones with captions
+    python examples/sentence_transformers_trainer.py      # about a minute of one core; synthesised tones with captions
 
-The model here is askaudio's own (a small CNN, and MiniLM frozen). Any model that takes text and audio does as well, for
+The model is askaudio's own (a small CNN, and a frozen MiniLM). Any model that takes text and audio can replace it, for
 example SentenceTransformer("laion/clap-htsat-unfused").
 """
 

@@ -1,9 +1,9 @@
-"""CPU seconds and memory of evaluation: all metrics, bootstrap, comparison, a million clips.
+"""Measure CPU seconds and memory of evaluation: all metrics, bootstrap, comparison, a million clips.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/evaluation/speed.py [--million]
+    OMP_NUM_THREADS=1 python benchmarks/evaluation/speed.py [--million]     # half a minute; with --million two
 
-Embeddings are random with the shape of Clotho's evaluation split (1,045 clips, five captions each, D = 512); times are
-process CPU seconds of one thread, the best of three. Measured figures: README.md beside this file.
+Embeddings are random, with the shape of Clotho's evaluation split (1,045 clips, five captions each, D = 512). Times are
+process CPU seconds of one thread, the best of three. Figures: README.md in this folder.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python benchmarks/fingerprints/run.py ../shared/data/sounds/manifest.jsonl --clips 400 --all --out found.json
 
-Recall: each clip is written as opus (about 37 kbit/s), mp3 (48 and 95 kbit/s), quieter, and as its middle half in mp3,
-and looked for among all originals. Precision: pairs that are found among the originals are judged by the normalised
-cross-correlation of their waveforms, which knows nothing of fingerprints; the rest are printed for ears.
+Recall: each clip is written as opus (about 37 kbit/s), mp3 (48 and 95 kbit/s), with a lower level, and as its middle
+half in mp3; each copy is searched among all originals. Precision: pairs found among the originals are verified by the
+normalised cross-correlation of their waveforms, which is independent of fingerprints; the other pairs are printed, to
+be checked by listening. Needs a manifest of real sounds.
 """
 
 import argparse

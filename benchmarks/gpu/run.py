@@ -1,11 +1,12 @@
-"""Steps a second of a real-sized tower, plain against ASK with 50 k, 500 k and 5 M entries; refresh time and memory.
+"""Measure steps a second of a real-sized tower on a GPU, plain against ASK with 50 k, 500 k and 5 M entries.
 
-    python benchmarks/gpu/run.py --out benchmarks/gpu/results.json      with a GPU
-    python benchmarks/gpu/run.py --tiny                                 the same code on a CPU, small, no figures kept
+    python benchmarks/gpu/run.py --out benchmarks/gpu/results.json      # needs a GPU, no data
+    python benchmarks/gpu/run.py --tiny                                 # the same code on a CPU, nothing is written
 
-The model is the trained CNN tower over log-mels of 10 s and a projection of text features, D = 512, B = 64; knowledge
-is K = 0, 256 prototypes, half precision on the device. Each line is the median over ``--steps`` steps after a warm-up,
-with and without torch.compile, in bfloat16. Figures carry date, device, commit and the versions of torch and driver.
+The model is the trained CNN tower over log-mels of 10 s and a projection of text features, D = 512, B = 64. ASK has
+K = 0, 256 prototypes, and a base in half precision on the device. Each line is the median over ``--steps`` steps after
+a warm-up, with and without torch.compile, in bfloat16; refresh time and memory are measured too. Results have the date,
+the device, the commit, and the versions of torch and driver.
 """
 
 from __future__ import annotations

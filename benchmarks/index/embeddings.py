@@ -1,16 +1,17 @@
-"""Embeddings for the index benchmark: real recordings and real texts through a trained dual encoder of 512 numbers.
+"""Make the embeddings of the index benchmark: real recordings and texts through a trained dual encoder, D = 512.
 
-    python benchmarks/index/embeddings.py --encoder ENCODER --out /tmp/rows          5 CPU-minutes
+    python benchmarks/index/embeddings.py --encoder ENCODER --out /tmp/rows          # five CPU-minutes
 
-How the rows are made, from what is heard to what is drawn:
-1. encoded: one-second windows of real recordings (no zeros around them: an encoder of ten-second windows would spend
-   its time on silence), through the audio tower and its trained projection.
-2. encoded: an altered copy of each of these windows (other speed, a soft low-pass, another recording under it, gain).
-3. drawn: the rest. Each is an encoded window plus the change that step 2 measured on a window of another recording,
-   so that copies lie around their originals as altered recordings do, not as noise of equal strength in all directions.
-Windows of a recording stand beside each other, as ingestion writes them.
-Queries: texts of the manifest through the text tower (the gap between text and sound is the model's own), and windows
-of recordings that give no rows (every 20th group).
+Needs the manifest of real sounds in ``../shared``. The rows are of three kinds:
+
+1. encoded: one-second windows of real recordings (without padding: an encoder of ten-second windows would spend its
+   time on silence), through the audio tower and its trained projection;
+2. encoded: an altered copy of each of these windows (other speed, a soft low-pass, another recording mixed in, gain);
+3. sampled, the rest: an encoded window plus the change that step 2 measured on a window of another recording. Copies
+   are therefore distributed around their originals as altered recordings are, not as isotropic noise.
+
+Windows of a recording are consecutive, as ingestion writes them. Queries are texts of the manifest through the text
+tower (with the modality gap of the model), and windows of recordings that contribute no rows (every 20th group).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Kill ingestion with -9 at random moments until it has been killed often enough; then nothing may be lost or doubled.
+"""Kill ingestion with -9 at random moments, and check that no entry is lost or duplicated.
 
-    python benchmarks/index/faults.py --kills 200
+    python benchmarks/index/faults.py --kills 200        # no data needed; some seconds a kill
 
-Between kills files are added, changed, renamed and deleted, and a reader opens the collection and searches it after
-every kill. Each writer and each reader is a process of its own, forked from this one before lancedb is imported (which
-starts threads), so that the seconds of importing all else are spent once. Exit code 1 when anything is wrong.
+Between kills, files are added, changed, renamed and deleted; after every kill a reader opens the collection and
+searches it. Each writer and each reader is a process of its own. They are forked from this process before lancedb is
+imported (which starts threads), so that the other imports are paid once. Exit code 1 when anything is wrong.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How fast sounds are made searchable on one core, and whether memory stays flat over many files.
+"""Measure the speed of ingestion on one core, and its memory over many files.
 
-    python benchmarks/index/ingest.py                                   mp3 and ogg, the model in the box: 1 CPU-minute
-    python benchmarks/index/ingest.py --files 0 --many 20000            tiny files, toy encoder: 2 CPU-minutes
+    python benchmarks/index/ingest.py                                   # mp3 and ogg, model small: one CPU-minute
+    python benchmarks/index/ingest.py --files 0 --many 20000            # tiny files, toy encoder: two CPU-minutes
 
-The first makes files of 60 s from real recordings (stereo, 44.1 kHz, mp3 and ogg), indexes them with one process, and
-measures each stage alone on the same files: decoding (with resampling), log-mel, tower, and what is left (reading,
-hashing, tags, storing). Goal: 150 times real time a core, in CPU time. The second writes that many short files and
-prints the memory of the process every tenth of the way.
+The first command makes files of 60 s from real recordings (``../shared``; stereo, 44.1 kHz, mp3 and ogg), indexes them
+with one process, and measures each stage alone on the same files: decoding with resampling, log-mel, tower, and the
+rest (reading, hashing, tags, storing). Goal: 150 times real time a core, in CPU time. The second command writes that
+many short files and prints the memory of the process after every tenth of them.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""The figures of the embedded store at a million entries, each against its goal, in one run on one core.
+"""Measure the embedded store with a million entries against its goals, on one core.
 
-    python benchmarks/index/speed.py --encoder ENCODER --rows 1000000           12 CPU-minutes, 6 GB of disk
+    python benchmarks/index/speed.py --encoder ENCODER --rows 1000000           # 12 CPU-minutes, 6 GB of disk
 
-ENCODER is a folder with 512 numbers a vector (``askaudio train sounds ... model.embed_dim=512``, then ``askaudio export
---precision int8``). The rows come from ``embeddings.py`` and are made first when ``--data`` does not hold them. Every
-step runs in a process of its own, so that memory and opening are measured fresh. Each figure is printed as a line of
+ENCODER is an encoder folder with D = 512 (``askaudio train sounds ... model.embed_dim=512``, then ``askaudio export
+--precision int8``). The rows come from ``embeddings.py``, and are made first if ``--data`` does not contain them. Every
+step runs in a new process, so memory and opening times are those of a fresh start. Each figure is printed as a line of
 JSON, and the table of all is written to ``results.md``.
 
-Times are given twice: as they passed (wall) and as this process worked (CPU). On a machine that is shared, only the
-second can be compared.
+Times are wall and CPU times. On a shared machine only CPU times can be compared.
 """
 
 from __future__ import annotations
@@ -136,7 +135,7 @@ def searching(data: Path, out: Path) -> None:
 
 
 def engine_latency(data: Path, out: Path) -> None:
-    """Whole searches, each with a text that was not asked before: text tower, vectors, words, twins, metadata."""
+    """Whole searches, each with a text that is new to the cache: text tower, vectors, words, duplicates, metadata."""
     texts = json.loads((data / "texts.json").read_text())[-600:]
     with SearchEngine.open(out) as engine:
         engine.encoder.threads = 1  # type: ignore[attr-defined]

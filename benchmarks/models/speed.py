@@ -1,10 +1,10 @@
-"""How fast the model in the box is beside a CLAP of the published size, in one run on one thread.
+"""Measure the speed of the shipped model against a CLAP of the published size, on one thread.
 
-    python benchmarks/models/speed.py            # one minute of one core; writes benchmarks/models/speed.json
+    python benchmarks/models/speed.py            # one minute of one core, no data; writes benchmarks/models/speed.json
 
-Both hear the same 10 s of decoded sound, each with its own front end. The CLAP has the architecture of
+Both encode the same 10 s of decoded sound, each with its own front end. The CLAP has the architecture of
 laion/clap-htsat-unfused with random weights (speed does not depend on them) and runs in torch, as its users run it.
-Then a cold search: a new process of the command line, from its start to its answer, on a collection of 200 sounds.
+A cold search is measured too: a new process of the command line, from its start to its answer, on 200 sounds.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ def cold_search(folder: Path) -> tuple[float, float]:
         began = time.monotonic()
         subprocess.run([*command, "search", "a click", *place], check=True, stdout=subprocess.DEVNULL)
         walls.append(time.monotonic() - began)
-    told = subprocess.run(
+    status = subprocess.run(
         [sys.executable, "-c", PEAK, "search", "a click", *place], check=True, capture_output=True, text=True
     ).stdout
-    return float(np.median(walls)), int(told.split("VmHWM:")[1].split()[0]) / 1024
+    return float(np.median(walls)), int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main() -> None:

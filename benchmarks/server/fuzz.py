@@ -1,10 +1,10 @@
-"""Mutated requests and mutated sounds against a real server: no crash, nothing that hangs over 10 s, no memory growth.
+"""Send mutated requests and mutated sounds to a real server: no crash, no answer over 10 s, no memory growth.
 
-    python benchmarks/server/fuzz.py --requests 5000 --uploads 1000 --files 19000
+    python benchmarks/server/fuzz.py --requests 5000 --uploads 1000 --files 19000     # no data needed
 
-Whole HTTP requests are damaged byte by byte, with tokens that servers have stumbled over, and sent raw; sounds of
-several formats are damaged and sent as queries; many more go to the service's decoder process without HTTP around them.
-Memory (the service and its decoders) is compared between the first third and the end. Prints one JSON value; exit code
+Whole HTTP requests are changed byte by byte, with tokens that are known to break servers, and sent raw. Sounds of
+several formats are damaged and sent as queries; many more are sent to the service's decoder process without HTTP.
+Memory of the service and its decoders is compared between the first third and the end. Prints one JSON value; exit code
 1 when anything is wrong.
 """
 

@@ -1,14 +1,13 @@
-"""50 people at once for a minute: no error, and the slowest percent within 10 times what one person alone waits.
+"""Load the server with 50 clients for a minute: no error, and p99 at most 10 times the p50 of one client.
 
-    python benchmarks/server/load.py                      generated sounds, toy encoder
-    python benchmarks/server/load.py --collection DIR     a collection of yours (say which model in the log)
+    python benchmarks/server/load.py                      # generated sounds, toy encoder
+    python benchmarks/server/load.py --collection DIR     # your collection (name the model in the log)
 
-A client is a person with the page: asks, looks at waveforms, plays a piece, and thinks for about a second in between
-(``--think``). The same mix is measured for one client first, in the same run. ``--flood`` measures instead how the
-service behaves when 50 programs ask without a pause: then the wait is the line's length, and the figure is requests/s.
-Every visit also asks ``/v1/health``, which does nothing: its own ratio is the share of the machine and of this script
-in the waiting, the rest is the search's.
-Prints one JSON value; exit code 1 when a goal is missed.
+A client behaves like a person with the page: it searches, requests waveforms, plays a piece, and pauses for about a
+second (``--think``). The same mix is measured with one client first, in the same run. ``--flood`` measures 50 programs
+without pauses instead; latency is then the length of the queue, and the figure is requests/s.
+Every visit also requests ``/v1/health``, which does no work: its latency is the share of the machine and of this
+script; the rest is the search's. Prints one JSON value; exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations

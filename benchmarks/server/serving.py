@@ -1,4 +1,4 @@
-"""A collection of generated sounds and `serve` as a process of its own: what both benchmarks of the server stand on."""
+"""Start a server process on a collection of generated sounds, for both benchmarks of the server."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Text-to-audio retrieval on real recordings, held out by group: the recipe `sounds`, three seeds, intervals.
-
-Protocol: the sounds of ../shared/data/sounds without urbansound8k, dealt out 70/10/20 by group of recordings; queries
-are the distinct texts of the test groups, and every test clip that carries a text answers it (R@k: any of them). The
-validation split picks the checkpoint; the test split is scored once a seed, after training.
+"""Measure text-to-audio retrieval on real recordings held out by group: the recipe ``sounds``, three seeds, intervals.
 
     python benchmarks/sounds/run.py                                 # 20 minutes the first time, 4 afterwards
     python benchmarks/sounds/run.py --seeds 0 1 2 --out /tmp/x.json train.lr=0.0005 knowledge=ask
 
-Towers are run once, their features cached. Results go to benchmarks/sounds/results.json, tries to benchmarks/LOG.md.
+Data: the sounds of ../shared/data/sounds without urbansound8k, split 70/10/20 by group of recordings. Queries are the
+distinct texts of the test groups; every test clip with that text is relevant (R@k: any of them). The validation split
+picks the checkpoint; the test split is scored once a seed, after training, with the trainer of ``askaudio train``.
+
+The features of the towers are computed once and cached. Results are written to benchmarks/sounds/results.json; add
+experiments to benchmarks/LOG.md.
 """
 
 from __future__ import annotations
