@@ -84,7 +84,7 @@ def test_damaged_m4a_is_an_error_or_a_shorter_sound(tmp_path, share):
 def test_both_readers_agree_where_both_can_read(tmp_path):
     import soundfile
 
-    from askaudio.audio import codec
+    from askaudio.audio.readers import codec
 
     samples = np.stack([tone(44100), 0.3 * tone(44100)[::-1]], 1)
     path = tmp_path / "a.flac"
@@ -96,5 +96,6 @@ def test_both_readers_agree_where_both_can_read(tmp_path):
 
 def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(AudioDecodeError, match=r"pip install 'askaudio\[codec\]'"):
         decode(M4A_START, 32000)

@@ -69,7 +69,7 @@ def test_searching_works_with_torch_uninstalled(tiny_folder, tmp_path):
     code = BLOCK_TORCH + (
         "import sys\n"
         "from askaudio.audio.decode import decode, probe, stream_windows\n"
-        "from askaudio.audio import codec, front_end, logmel, windows\n"
+        "from askaudio.audio import front_end, logmel, windows\n"
         "from askaudio.encoders import encoder, toy\n"
         "from askaudio.encoders.load import load\n"
         "model = load(sys.argv[1])\n"

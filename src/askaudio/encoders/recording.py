@@ -11,14 +11,15 @@ give the same vectors everywhere. Memory does not grow with the recording: eight
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from askaudio.audio.decode import Source, stream_windows
+from askaudio.audio.decode import Source, read_windows
+from askaudio.audio.windows import Window
 from askaudio.core.errors import AskAudioError, ModelError
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.encoders.encoder import Encoder, pool_windows
@@ -35,10 +36,16 @@ class Recording:
     Attributes:
         times: (W, 2) float64, start and end of each window in seconds, in order of time; W >= 1.
         vectors: (W, D) float32, rows of length 1.
+        notes: What a user should know about how the file was read, one sentence each; empty for most recordings.
+        damaged: Only the first part could be decoded; the first note says where it ends and why.
+        reader: What decoded it: ``"libsndfile"``, ``"PyAV"``, ``"ffmpeg"`` or ``"waveform"``.
     """
 
     times: FloatArray
     vectors: FloatArray
+    notes: tuple[str, ...] = ()
+    damaged: bool = False
+    reader: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -51,31 +58,39 @@ class Recording:
         return pool_windows(self.vectors)
 
 
-def encode_recording(encoder: Encoder, source: Source, longest_s: float | None = None) -> Recording:
+def encode_recording(
+    encoder: Encoder, source: Source, longest_s: float | None = None, partial: bool = False
+) -> Recording:
     """Decode a recording, cut it into the encoder's fixed windows, and encode them.
 
     Args:
         encoder: Its ``sample_rate_hz``, ``window_s`` and ``hop_s`` decide how the recording is cut.
         source: Path of a file, the bytes of one, or a ``Waveform``.
         longest_s: Read only this many seconds from the start; None reads all of it.
+        partial: Encode the part of a damaged recording that can be decoded (``Recording.damaged``) instead of raising.
 
     Returns:
         At least one window.
 
     Raises:
-        AudioDecodeError: The source cannot be decoded, or holds no samples.
+        AudioDecodeError: The source cannot be decoded, holds no samples, or is longer than
+            ``askaudio.audio.reading.LONGEST_S``.
         ModelError: The encoder returned NaN or infinity.
     """
-    windows = stream_windows(source, encoder.sample_rate_hz, encoder.window_s, encoder.hop_s, longest_s)
-    times: list[tuple[float, float]] = []
-    vectors: list[FloatArray] = []
-    while batch := list(islice(windows, WINDOWS_AT_ONCE)):
-        times += [(window.start_s, window.end_s) for window in batch]
-        vectors.append(encoder.encode_audio([window.samples for window in batch]))
-    rows = np.concatenate(vectors).astype(np.float32, copy=False)
+
+    def encode(windows: Iterator[Window]) -> tuple[FloatArray, FloatArray]:
+        times: list[tuple[float, float]] = []
+        vectors: list[FloatArray] = []
+        while batch := list(islice(windows, WINDOWS_AT_ONCE)):
+            times += [(window.start_s, window.end_s) for window in batch]
+            vectors.append(encoder.encode_audio([window.samples for window in batch]))
+        return np.array(times), np.concatenate(vectors).astype(np.float32, copy=False)
+
+    rate, window_s, hop_s = encoder.sample_rate_hz, encoder.window_s, encoder.hop_s
+    (times, rows), reading = read_windows(source, rate, window_s, hop_s, encode, longest_s, partial)
     if not np.isfinite(rows).all():
         raise ModelError(f"the encoder {encoder.name} returned NaN or infinity for this recording")
-    return Recording(np.array(times), rows)
+    return Recording(times, rows, reading.notes, reading.damaged, reading.reader)
 
 
 class FileEncoder(Encoder):

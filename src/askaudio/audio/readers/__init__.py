@@ -1,0 +1,1 @@
+"""Readers of audio files: libsndfile, PyAV and the ffmpeg program, tried in this order."""
