@@ -1,5 +1,5 @@
 // The search page. One file, no build step, no library; every request goes to the server that sent the page.
-// Order: state and its URL, asking the server, the list, waveforms, the player, search controls, keys, drag, dialogs.
+// Order: state and its URL, requests, the list, waveforms, the player, search controls, keys, drag, dialogs.
 
 const API = "v1/";
 const PAGE_SIZE = 40;
@@ -21,7 +21,7 @@ const sounds = new Map(); // key -> File: sounds of this visit; a URL can name t
 const empty = () => ({ q: "", like: [], unlike: [], sound: "", length: "", channels: "", tags: [], where: "" });
 let state = empty();
 let hits = []; // what the list shows, in order
-let shown = PAGE_SIZE; // how many hits were asked for
+let shown = PAGE_SIZE; // how many hits the page shows
 let collection = { clips: 0, upload_max_bytes: Infinity };
 
 function toUrl() {
@@ -69,7 +69,7 @@ function whereText() {
 const asksSomething = () => Boolean(splitWords(state.q).words || state.like.length || state.sound);
 const hasFilters = () => Boolean(whereText());
 
-// --- asking the server ---------------------------------------------------------------------------------------
+// --- requests to the server ---------------------------------------------------------------------------------------
 
 class ServerError extends Error {
   constructor(status, text, retryAfter = 0) {
@@ -140,10 +140,10 @@ async function showFound(signal) {
   $("show-more").hidden = answer.hits.length < shown || shown >= MAX_HITS;
   if (!found.length) return showNothing();
   say(`${found.length} ${found.length === 1 ? "sound" : "sounds"}, the nearest first`);
-  if (found[0].match < 20 && !found[0].words.length) showNotice("Nothing stands out. These are the nearest sounds there are.", "", null, true);
+  if (found[0].match < 20 && !found[0].words.length) showNotice("No clear match. These are the closest sounds in the collection.", "", null, true);
 }
 
-/** Nothing is asked: show what there is, from a random place, or what the filters leave. */
+/** Without a query: show clips from a random place in the collection, or those that pass the filters. */
 async function showCollection(signal) {
   const count = 8;
   const offset = hasFilters() ? 0 : Math.floor(Math.random() * Math.max(1, collection.clips - count + 1));
@@ -160,7 +160,7 @@ async function showCollection(signal) {
   if (clips.length) return say(hasFilters() ? `${clips.length} sounds pass the filters` : "");
   if (hasFilters()) return showNothing();
   say("");
-  showNotice("This collection holds no sounds yet. Add some with:\naskaudio index ~/sounds", "Look again", start, true);
+  showNotice("This collection holds no sounds yet. Add some with:\naskaudio index ~/sounds", "Try again", start, true);
 }
 
 function showNothing() {
@@ -179,7 +179,7 @@ function showError(error) {
   showNotice(error.message, mine ? "" : "Try again", mine ? null : start);
 }
 
-// --- words to the person -------------------------------------------------------------------------------------
+// --- messages -------------------------------------------------------------------------------------
 
 const say = (text) => ($("status").textContent = text);
 
@@ -282,7 +282,7 @@ function showMatch(place, hit) {
   place.hidden = hit.match === undefined;
   if (place.hidden) return;
   const [, level, word] = LEVELS.find(([from]) => hit.match >= from);
-  const byName = hit.match < 50 && hit.words.length > 0; // it stands here for its words, not for its sound
+  const byName = hit.match < 50 && hit.words.length > 0; // found by its words, not by its sound
   place.dataset.level = level;
   place.querySelector(".word").textContent = byName ? "By its name" : word;
   place.title = `${Math.round(hit.match)} of 100; cosine ${hit.score.toFixed(3)}`;
@@ -356,7 +356,7 @@ async function copyPath(place) {
     await navigator.clipboard.writeText(path);
     say(`Copied: ${path}`);
   } catch {
-    say(`This browser does not let the page copy. The path: ${path}`);
+    say(`This browser does not allow copying. The path: ${path}`);
   }
 }
 
@@ -456,7 +456,7 @@ function draw(place) {
   }
 }
 
-/** The value of light-dark(a, b) that holds for an element; a canvas does not know that function. */
+/** The value of light-dark(a, b) for an element, since a canvas does not support that function. */
 function resolve(element, value) {
   const pair = value.match(/light-dark\(\s*([^,]+),\s*([^)]+)\)/);
   if (!pair) return value.trim();
@@ -590,7 +590,7 @@ const closeIcon = (() => {
 
 const nameOfClip = (id) => names.get(id) ?? "a sound";
 
-/** Names for the clips of an address that came from elsewhere. */
+/** Fetch the names of clips whose ids came with the URL. */
 async function learnNames() {
   const unknown = [...state.like, ...state.unlike].filter((id) => !names.has(id));
   const clips = await Promise.all(unknown.map((id) => ask(clipUrl(id)).catch(() => null)));
@@ -699,7 +699,7 @@ document.addEventListener("keydown", (event) => {
   act(event);
 });
 
-// --- sounds in and out by drag -------------------------------------------------------------------------------
+// --- drag and drop -------------------------------------------------------------------------------
 
 const CLIP_TYPE = "application/x-askaudio-clip";
 
