@@ -1,5 +1,5 @@
-"""Scenes: captioned ten-second sounds, mixed from synthesised kinds or from real recordings; all of it seeded.
+"""Scenes: captioned ten-second sounds, mixed from synthesised kinds or from real recordings; all seeded.
 
-The walk of one scene: ``compose`` draws labels (Zipf), asks a source (``recorded`` or ``synthesised``) for sounds,
-places and mixes them; ``captions`` words what was placed; ``library`` makes many scenes, ``write`` stores them.
+How a scene is made: ``compose`` draws labels (Zipf), gets their sounds from a source (``recorded`` or ``synthesised``),
+places and mixes them. ``captions`` describes the result, ``library`` makes many scenes, and ``write`` stores them.
 """

@@ -1,7 +1,7 @@
-"""Captions with realistic errors, for measuring how training bears them; each function says which pairs are wrong.
+"""Add realistic errors to captions, to measure how well a training tolerates them.
 
-All of them change a given share of the captions of one split and leave the rest, and the other splits, as they are.
-Returned with the manifest: a mask over its captions in order, true where the caption is wrong.
+Each function changes a given share of the captions of the training split and returns a new manifest, with a mask over
+its captions in order that is true where the caption is wrong. Other splits are not changed.
 """
 
 from __future__ import annotations
@@ -12,31 +12,33 @@ from dataclasses import replace
 import numpy as np
 
 from askaudio.core.errors import ConfigError, DataError
-from askaudio.core.types import BoolArray, Split
+from askaudio.core.types import BoolArray
 from askaudio.data.manifest import Caption, Clip, Manifest
 from askaudio.scenes.captions import captions_for
 from askaudio.scenes.event import Event, Relation, events_of
 from askaudio.scenes.wording import Wording
 
-Pair = tuple[int, int]  # (place of the clip in the manifest, place of the caption in the clip)
+Pair = tuple[int, int]  # (index of the clip in the manifest, index of the caption in the clip)
+SPLIT = "train"  # the split that is changed
 
 
-def exchange_captions(
-    manifest: Manifest, share: float, seed: int = 0, split: Split = "train"
-) -> tuple[Manifest, BoolArray]:
-    """Exchange captions between clips at random; of generated scenes, never between two that hold the same events.
+def exchange_captions(manifest: Manifest, share: float, seed: int = 0) -> tuple[Manifest, BoolArray]:
+    """Exchange captions between clips at random; never between two generated scenes with the same events.
 
     Args:
         manifest: Clips with captions.
         share: Share of the pairs that become wrong, in [0, 1].
         seed: Seed of the choice.
-        split: The split to change.
 
     Returns:
         The manifest, and the mask (number of captions,) of wrong pairs.
+
+    Raises:
+        ConfigError: The share is not in [0, 1].
+        DataError: The captions cannot be exchanged.
     """
     rng = np.random.default_rng([seed, 1])
-    chosen = _choose(_pairs(manifest, split), share, rng)
+    chosen = _choose(_pairs(manifest), share, rng)
     content = [_content(clip) for clip in manifest]
     number = {key: k for k, key in enumerate(dict.fromkeys(content))}
     givers = _deranged([number[content[clip]] for clip, _ in chosen], rng)
@@ -44,16 +46,22 @@ def exchange_captions(
     return _with_texts(manifest, texts)
 
 
-def similar_captions(
-    manifest: Manifest, share: float, seed: int = 0, split: Split = "train"
-) -> tuple[Manifest, BoolArray]:
-    """Give pairs the caption of a similar scene: one that shares a label, but not all of them.
+def similar_captions(manifest: Manifest, share: float, seed: int = 0) -> tuple[Manifest, BoolArray]:
+    """Replace captions by one of a similar scene, which shares some labels but not all.
+
+    Args:
+        manifest: Generated scenes with captions.
+        share: Share of the pairs that become wrong, in [0, 1].
+        seed: Seed of the choice.
+
+    Returns:
+        The manifest, and the mask (number of captions,) of wrong pairs.
 
     Raises:
         DataError: The clips are not generated scenes, or too few have a similar one.
     """
     rng = np.random.default_rng([seed, 2])
-    labels = [frozenset(e.label for e in events_of(c)[0]) if c.split == split else frozenset() for c in manifest]
+    labels = [frozenset(e.label for e in events_of(c)[0]) if c.split == SPLIT else frozenset() for c in manifest]
     having: dict[str, list[int]] = {}
     for k, of_clip in enumerate(labels):
         for label in of_clip:
@@ -63,9 +71,9 @@ def similar_captions(
         near = {j for label in labels[clip] for j in having[label]}
         return sorted(j for j in near if labels[j] != labels[clip] and manifest.clips[j].captions)
 
-    eligible = [pair for pair in _pairs(manifest, split) if similar(pair[0])]
+    eligible = [pair for pair in _pairs(manifest) if similar(pair[0])]
     texts = {}
-    for pair in _choose(eligible, share, rng, len(_pairs(manifest, split))):
+    for pair in _choose(eligible, share, rng, len(_pairs(manifest))):
         near = similar(pair[0])
         captions = manifest.clips[near[int(rng.integers(len(near)))]].captions
         texts[pair] = captions[int(rng.integers(len(captions)))].text
@@ -73,9 +81,18 @@ def similar_captions(
 
 
 def drop_event(
-    manifest: Manifest, wordings: Mapping[str, Wording], share: float, seed: int = 0, split: Split = "train"
-) -> tuple[Manifest, BoolArray]:
-    """Leave one event out of captions (scenes of two or three events only).
+    manifest: Manifest, wordings: Mapping[str, Wording], share: float, seed: int = 0
+) -> tuple[Manifest, BoolArray]:  # fmt: skip
+    """Omit one event from captions of scenes with two or three events.
+
+    Args:
+        manifest: Generated scenes with captions.
+        wordings: Label -> its phrases.
+        share: Share of the pairs that become wrong, in [0, 1].
+        seed: Seed of the choice.
+
+    Returns:
+        The manifest, and the mask (number of captions,) of wrong pairs.
 
     Raises:
         DataError: The clips are not generated scenes, or too few have two events.
@@ -85,13 +102,22 @@ def drop_event(
         k = int(rng.integers(len(events)))
         return None if len(events) == 1 else (*events[:k], *events[k + 1 :])
 
-    return _reworded(manifest, wordings, share, np.random.default_rng([seed, 3]), split, without_one)
+    return _reworded(manifest, wordings, share, np.random.default_rng([seed, 3]), without_one)
 
 
 def wrong_event(
-    manifest: Manifest, wordings: Mapping[str, Wording], share: float, seed: int = 0, split: Split = "train"
-) -> tuple[Manifest, BoolArray]:
-    """Name a sound that is not there instead of one that is.
+    manifest: Manifest, wordings: Mapping[str, Wording], share: float, seed: int = 0
+) -> tuple[Manifest, BoolArray]:  # fmt: skip
+    """Replace one event in captions by a sound that the scene does not contain.
+
+    Args:
+        manifest: Generated scenes with captions.
+        wordings: Label -> its phrases; the wrong label is one of them.
+        share: Share of the pairs that become wrong, in [0, 1].
+        seed: Seed of the choice.
+
+    Returns:
+        The manifest, and the mask (number of captions,) of wrong pairs.
 
     Raises:
         DataError: The clips are not generated scenes.
@@ -103,7 +129,7 @@ def wrong_event(
         wrong = replace(events[k], label=str(rng.choice(others)), attributes={})
         return (*events[:k], wrong, *events[k + 1 :])
 
-    return _reworded(manifest, wordings, share, np.random.default_rng([seed, 4]), split, with_other)
+    return _reworded(manifest, wordings, share, np.random.default_rng([seed, 4]), with_other)
 
 
 def _reworded(
@@ -111,10 +137,9 @@ def _reworded(
     wordings: Mapping[str, Wording],
     share: float,
     rng: np.random.Generator,
-    split: Split,
     change: Callable[[tuple[Event, ...], np.random.Generator], tuple[Event, ...] | None],
 ) -> tuple[Manifest, BoolArray]:
-    pairs = _pairs(manifest, split)
+    pairs = _pairs(manifest)
     probe = np.random.default_rng(0)
     eligible = [pair for pair in pairs if change(events_of(manifest.clips[pair[0]])[0], probe) is not None]
     texts = {}
@@ -128,19 +153,19 @@ def _reworded(
 
 
 def _content(clip: Clip) -> str:
-    """What a clip holds: its labels and their relation if that is known, else the clip itself."""
+    """Key of a clip's content: its labels and their relation for a generated scene, else its id."""
     if "events" not in clip.extra:
         return clip.clip_id
     events, relation = events_of(clip)
     return "|".join([relation, *(e.label for e in events)])
 
 
-def _pairs(manifest: Manifest, split: Split) -> list[Pair]:
-    return [(k, j) for k, clip in enumerate(manifest) if clip.split == split for j in range(len(clip.captions))]
+def _pairs(manifest: Manifest) -> list[Pair]:
+    return [(k, j) for k, clip in enumerate(manifest) if clip.split == SPLIT for j in range(len(clip.captions))]
 
 
 def _choose(eligible: list[Pair], share: float, rng: np.random.Generator, n_pairs: int | None = None) -> list[Pair]:
-    """``share`` of all pairs, drawn from the eligible ones."""
+    """Draw ``share`` of all pairs from the eligible ones."""
     if not 0 <= share <= 1:
         raise ConfigError(f"the share of wrong captions must be between 0 and 1, got {share}")
     wanted = round(share * (len(eligible) if n_pairs is None else n_pairs))
@@ -150,7 +175,7 @@ def _choose(eligible: list[Pair], share: float, rng: np.random.Generator, n_pair
 
 
 def _deranged(owner: list[int], rng: np.random.Generator) -> list[int]:
-    """A permutation of places in which no place goes to one of the same owner.
+    """A permutation in which no element is replaced by one of the same owner.
 
     Places sorted by owner and moved on by the size of the largest owner's share meet another owner, unless one
     owner has more than half of them.

@@ -1,4 +1,4 @@
-"""Captions of a scene: its events put into differently built sentences, all of them true.
+"""Captions of a scene: true sentences of different patterns about its events.
 
 A style holds every free choice (sentence pattern, words, which attributes are named), so the same style can word the
 scene and a slightly changed scene: that gives minimal pairs (``near_miss``).
@@ -110,7 +110,7 @@ def captions_for(
 
     Args:
         events: The scene's events, in order.
-        relation: How they stand to one another.
+        relation: Relation of the events.
         wordings: Label -> its phrases.
         rng: Source of every choice.
         n: Number of captions.

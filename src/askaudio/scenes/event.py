@@ -1,4 +1,4 @@
-"""What is known exactly about a generated scene: its events in order, and how they stand to one another."""
+"""Ground truth of a generated scene: its events in order, and their relation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from askaudio.core.types import FloatArray, Json
 from askaudio.data.manifest import Clip
 
 # single: one event. sequence: one after the other, in list order. together: all sound at one moment.
-# background: the first stands in front of the others, which sound at the same time and quieter.
+# background: the first is louder than the others, which sound at the same time.
 Relation = Literal["single", "sequence", "together", "background"]
 
 
@@ -49,7 +49,7 @@ class Scene:
 
 
 def truth(events: tuple[Event, ...], relation: Relation) -> Json:
-    """What the manifest keeps of a scene beside its captions."""
+    """Ground truth as the manifest stores it beside the captions."""
     return {"relation": relation, "events": [asdict(event) for event in events]}
 
 

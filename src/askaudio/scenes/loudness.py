@@ -1,4 +1,4 @@
-"""Loudness of a sound where it sounds, trimming of silence, fades: what placing a sound into a scene needs."""
+"""Active loudness, trimming of silence, and fades, for placing sounds in a scene."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def frame_power(samples: FloatArray, sample_rate_hz: int) -> FloatArray:
 
 
 def active_rms(samples: FloatArray, sample_rate_hz: int) -> float:
-    """Root mean square over the frames in which the sound is there; 0 for silence."""
+    """Root mean square over the frames in which the sound is active; 0 for silence."""
     power = frame_power(samples, sample_rate_hz)
     if not len(power) or power.max() <= 0:
         return 0.0

@@ -21,7 +21,7 @@ Kind = Literal["order", "attribute", "count", "negation", "label"]
 
 
 class NearMiss(NamedTuple):
-    """What was changed, the wrong caption, and the true caption that it was made from."""
+    """Kind of the change, the wrong caption, and the true caption it was made from."""
 
     kind: Kind
     text: str
@@ -73,7 +73,7 @@ def minimal_pairs(
 
     Args:
         events: The scene's events, in order.
-        relation: How they stand to one another.
+        relation: Relation of the events.
         wordings: Label -> its phrases; other labels than the scene's are what "label" puts in.
         rng: Source of every choice.
 
@@ -91,7 +91,7 @@ _Scene = tuple[Event, ...]
 def _order(
     events: _Scene, relation: Relation, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> NearMiss | None:
-    """Two neighbouring events of a sequence change places."""
+    """Swap two consecutive events of a sequence."""
     if relation != "sequence":
         return None
     style = _style(events, relation, wordings, rng, "k")
@@ -105,14 +105,14 @@ def _order(
 def _attribute(
     events: _Scene, relation: Relation, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> NearMiss | None:
-    """An attribute other than the count gets another value."""
+    """Change an attribute other than the count."""
     return _other_value("attribute", events, relation, wordings, rng, lambda name: name != "count")
 
 
 def _count(
     events: _Scene, relation: Relation, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> NearMiss | None:
-    """The count of an event gets another value."""
+    """Change the count of an event."""
     return _other_value("count", events, relation, wordings, rng, lambda name: name == "count")
 
 
@@ -147,7 +147,7 @@ def _other_value(
 def _negation(
     events: _Scene, relation: Relation, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> NearMiss | None:
-    """A sound that is there is said to be absent."""
+    """Negate a sound of the scene."""
     k = int(rng.integers(len(events)))
     style = draw_style(events, "", wordings, rng)
     absent = noun(events[k], wordings[events[k].label], style.choices[k])
@@ -161,7 +161,7 @@ def _negation(
 def _label(
     events: _Scene, relation: Relation, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> NearMiss | None:
-    """Another sound stands in the place of one event."""
+    """Replace one event by another sound."""
     others = sorted(set(wordings) - {e.label for e in events})
     if not others:
         return None

@@ -26,7 +26,7 @@ def in_order(
         function: Picklable if ``workers`` is above 1.
         items: What to work on.
         workers: Processes; 1 works in this process.
-        progress: Told after each item.
+        progress: Called after each item.
     """
     results = map(function, items) if workers <= 1 else _pooled(function, items, workers)
     for done, result in enumerate(results, start=1):

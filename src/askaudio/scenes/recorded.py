@@ -51,7 +51,7 @@ def deal_groups(groups_of: Mapping[str, set[str]], external_share: float, seed: 
         groups = sorted(groups_of[name], key=lambda g: hashlib.sha256(f"{seed}|{g}".encode()).hexdigest())
         have = Counter(part_of[g] for g in groups if g in part_of)
         free = [g for g in groups if g not in part_of]
-        for part, count in _wanted(len(groups), external_share).items():
+        for part, count in _group_counts(len(groups), external_share).items():
             missing = max(0, count - have[part])
             part_of.update(dict.fromkeys(free[:missing], part))
             free = free[missing:]
@@ -59,11 +59,11 @@ def deal_groups(groups_of: Mapping[str, set[str]], external_share: float, seed: 
     return part_of
 
 
-def _wanted(n: int, external_share: float) -> dict[Part, int]:
-    wanted: dict[Part, int] = {part: max(1, round(share * n)) for part, share in _SHARES.items()}
-    wanted = {"train": 1, **wanted}  # one group for training first, so that a class of three is complete
-    wanted["external"] = max(0, min(round(external_share * n), n - sum(wanted.values())))
-    return wanted
+def _group_counts(n: int, external_share: float) -> dict[Part, int]:
+    counts: dict[Part, int] = {part: max(1, round(share * n)) for part, share in _SHARES.items()}
+    counts = {"train": 1, **counts}  # one group for training first, so that a class of three is complete
+    counts["external"] = max(0, min(round(external_share * n), n - sum(counts.values())))
+    return counts
 
 
 class RecordedSource:
@@ -164,7 +164,7 @@ def _fit(
     samples: FloatArray, rng: np.random.Generator, max_duration_s: float, sample_rate_hz: int
 ) -> tuple[FloatArray, int]:
     """Cut a long recording to a passage that sounds, repeat a short one; always the same number of draws."""
-    where, gap_s, wanted = rng.random(), rng.uniform(0.15, 0.6), int(rng.integers(1, _MAX_REPEATS + 1))
+    where, gap_s, drawn = rng.random(), rng.uniform(0.15, 0.6), int(rng.integers(1, _MAX_REPEATS + 1))
     limit = int(max_duration_s * sample_rate_hz)
     if len(samples) > limit:
         start = int(where * (len(samples) - limit))
@@ -178,6 +178,6 @@ def _fit(
     if len(samples) >= _SHORT_S * sample_rate_hz:
         return fade(samples, sample_rate_hz), 1
     gap = np.zeros(int(gap_s * sample_rate_hz), dtype=np.float32)
-    repeats = min(wanted, max(1, (limit + len(gap)) // (len(samples) + len(gap))))
+    repeats = min(drawn, max(1, (limit + len(gap)) // (len(samples) + len(gap))))
     one = fade(samples, sample_rate_hz, 0.003)
     return np.concatenate([one, *([gap, one] * (repeats - 1))]), repeats

@@ -1,7 +1,7 @@
 """Write scenes as a folder: audio files, ``manifest.jsonl``, ``about.json``; atomic, resumable, in several processes.
 
-Scenes are written in batches. A batch's rows are stored, in one atomic step, after its last audio file; a run that
-was stopped goes on behind the last finished batch. When all batches are there, the manifest is put together from them.
+Scenes are written in batches. A batch's rows are stored, in one atomic step, after its last audio file. An
+interrupted run continues after the last complete batch. The manifest is made from the rows of all batches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def write_scenes(
     workers: int = 1,
     progress: Progress = silent,
 ) -> Manifest:
-    """Write all scenes; an interrupted run of the same settings goes on where it stopped.
+    """Write all scenes; an interrupted run of the same settings continues.
 
     Args:
         scenes: What to write.
@@ -74,7 +74,7 @@ def write_scenes(
 
 @dataclass(frozen=True)
 class _BatchWriter:
-    """Picklable: writes one batch of scenes unless it is there, and says how many scenes it has."""
+    """Picklable: writes one batch of scenes unless it exists, and returns its number of scenes."""
 
     scenes: SceneSet
     folder: Path
