@@ -4,7 +4,7 @@
 
 2,000 training scenes of at most three synthesised events, 200 for validation, 400 for test, two captions each. The
 product's trainer fits projections over log-mel statistics and MiniLM, four rows, three seeds. Writes procedural.md and
-procedural.json. Four minutes of one core.
+procedural.json. Four minutes of one idle core.
 """
 
 from __future__ import annotations
