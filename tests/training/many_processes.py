@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from askaudio.ask.objective import ASK
-from askaudio.core.processes import objects_over, rank, sum_over, world
+from askaudio.core.processes import all_gather_object, all_reduce_sum, rank, world_size
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.knowledge.injection.candidates import CandidateSampling
 from askaudio.knowledge.injection.coarse import CoarseGrainedInjection
@@ -86,12 +86,12 @@ def train_by_hand(refine, steps, k=4, candidates=None):
     losses, grads = [], []
     for step in range(steps):
         rows = torch.arange(B) + B * (step % 5)
-        mine = rows.chunk(world())[rank()]
+        mine = rows.chunk(world_size())[rank()]
         a, t = encode(mine)
         batch = gather_ids([ids[row] for row in mine.tolist()])
         out = ask(gather_rows(a), gather_rows(t), batch, rows=torch.cat([rows]))
         (grad,) = torch.autograd.grad(out.total, w)
-        grad = sum_over(grad) / world()
+        grad = all_reduce_sum(grad) / world_size()
         losses.append(torch.stack([out.total.detach(), *(p.detach() for p in out.parts.values())]))
         grads.append(grad)
         with torch.no_grad():
@@ -146,7 +146,7 @@ def run(folder, epochs, resume=False, stop_at=None, **options):
         "scores": [entry["validation"] for entry in result.history],
         "weights": model.state_dict(),
         "audio": whole.audio,
-        "world": objects_over(rank()),
+        "world": all_gather_object(rank()),
     }
 
 
@@ -169,7 +169,7 @@ def goes_on_with_another_number(folder):
         run_folder.mkdir()
         (run_folder / "state").mkdir()
         (run_folder / "state" / "last.safetensors").write_bytes(Path(os.environ["STATE"]).read_bytes())
-    objects_over(None)
+    all_gather_object(None)
     return run(run_folder, 2, resume=True)
 
 

@@ -35,11 +35,15 @@ def test_processes_are_started_with_their_numbers_and_the_first_failure_ends_all
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    monkeypatch.setattr("askaudio.training.datamodule.world", lambda: 3)
+    monkeypatch.setattr("askaudio.training.datamodule.world_size", lambda: 3)
     with pytest.raises(ConfigError, match="multiple of 3"):
         PairDataModule(None, 8)
 
 
 def test_alone_everything_is_given_back():
-    assert (processes.world(), processes.rank(), processes.is_first()) == (1, 0, True)
-    assert processes.objects_over("x") == ["x"] and processes.stack_over("x") == ["x"] and processes.sum_over(3) == 3
+    assert (processes.world_size(), processes.rank(), processes.is_first()) == (1, 0, True)
+    assert (
+        processes.all_gather_object("x") == ["x"]
+        and processes.all_gather("x") == ["x"]
+        and processes.all_reduce_sum(3) == 3
+    )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from askaudio.ask.snapshot import Snapshot
 from askaudio.core.errors import ConfigError
-from askaudio.core.processes import sum_over, world
+from askaudio.core.processes import all_reduce_sum, world_size
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase, encode_rows
 from askaudio.knowledge.base.shards import Shard
 from askaudio.knowledge.refinement.drift import Drift, measure_drift, row_drift
@@ -61,7 +61,7 @@ class RefreshedSnapshot(Snapshot):
 
     def _encode_all(self, stored: KnowledgeBase) -> tuple[Tensor, Tensor]:
         """Fresh rows of the base, or of this process's part; each process encodes only its part in any case."""
-        divided = stored.shard is None and 1 < world() <= len(stored)
+        divided = stored.shard is None and 1 < world_size() <= len(stored)
         part = Shard.of(len(stored)) if divided else stored.shard or Shard(0, len(stored), len(stored))
         found = encode_rows(self._encoder_or_refuse(), torch.arange(part.start, part.stop), self.piece)
         audio, text = (x.to(stored.text.device) for x in found)
@@ -106,7 +106,7 @@ class RefreshedSnapshot(Snapshot):
             of_text, of_audio = row_drift(base.text[here], text), row_drift(base.audio[here], audio)[paired]
             sums = torch.tensor([of_text.double().sum(), len(of_text), of_audio.double().sum(), len(of_audio)])
         if base.shard is not None:
-            sums = sum_over(sums)
+            sums = all_reduce_sum(sums)
         text_drift = float(sums[0] / sums[1].clamp_min(1))
         return (text_drift + float(sums[2] / sums[3])) / 2 if sums[3] else text_drift
 

@@ -1,7 +1,7 @@
-"""The other processes of a training: how many there are, and the few things that all of them say to each other.
+"""Collectives of ``torch.distributed`` that also work in one process.
 
-Without a process group (the usual case) there is one process, and every function gives back what it was given. Torch is
-never imported here: a process group exists only where somebody has imported it.
+Without a process group (the usual case) there is one process, and every function returns its input. The names are those
+of ``torch.distributed``. Torch is not imported here: a process group exists only where the caller has imported it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 
 def _group() -> Any:
-    """``torch.distributed`` where a process group of more than one is at work; else None."""
+    """``torch.distributed`` where a process group of more than one process is initialised; else None."""
     dist = sys.modules.get("torch.distributed")
     if dist is None or not dist.is_available() or not dist.is_initialized():
         return None
     return dist if dist.get_world_size() > 1 else None
 
 
-def world() -> int:
+def world_size() -> int:
     """Number of processes."""
     dist = _group()
     return 1 if dist is None else int(dist.get_world_size())
@@ -32,12 +32,12 @@ def rank() -> int:
 
 
 def is_first() -> bool:
-    """Is this the process that speaks and writes? Known from the environment before a group is joined."""
+    """Whether this process has rank 0, which alone prints and writes; before a group is joined, from ``RANK``."""
     return rank() == 0 if _group() is not None else os.environ.get("RANK", "0") == "0"
 
 
-def sum_over(x: Any) -> Any:
-    """Tensor -> the sum of all processes' tensors of this shape, without gradient; the same bits everywhere."""
+def all_reduce_sum(x: Any) -> Any:
+    """Sum a tensor of one shape over all processes, without gradient; every process gets the same bits."""
     dist = _group()
     if dist is None:
         return x
@@ -46,8 +46,8 @@ def sum_over(x: Any) -> Any:
     return total
 
 
-def stack_over(x: Any) -> list[Any]:
-    """Tensor -> the tensors of all processes in order of rank, without gradient; one shape everywhere."""
+def all_gather(x: Any) -> list[Any]:
+    """Tensors of all processes in order of rank, without gradient; all must have one shape."""
     dist = _group()
     if dist is None:
         return [x]
@@ -56,16 +56,16 @@ def stack_over(x: Any) -> list[Any]:
     return parts
 
 
-def from_first(x: Any, source: int = 0) -> Any:
-    """Tensor of the shape that rank ``source`` holds -> that rank's values, in place."""
+def broadcast(x: Any, source: int = 0) -> Any:
+    """Overwrite a tensor with that of rank ``source``, which has the same shape, and return it."""
     dist = _group()
     if dist is not None:
         dist.broadcast(x, source)
     return x
 
 
-def objects_over(value: Any) -> list[Any]:
-    """A small Python value -> those of all processes in order of rank."""
+def all_gather_object(value: Any) -> list[Any]:
+    """Small Python values of all processes in order of rank."""
     dist = _group()
     if dist is None:
         return [value]
@@ -74,8 +74,8 @@ def objects_over(value: Any) -> list[Any]:
     return parts
 
 
-def wait_for_all() -> None:
-    """Go on when every process has come here."""
+def barrier() -> None:
+    """Return when every process has called this."""
     dist = _group()
     if dist is not None:
         dist.barrier()

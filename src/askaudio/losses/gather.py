@@ -12,29 +12,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from askaudio.core.processes import objects_over, rank, stack_over, sum_over, world
+from askaudio.core.processes import all_gather, all_gather_object, all_reduce_sum, rank, world_size
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        return torch.cat(stack_over(rows))
+        return torch.cat(all_gather(rows))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return sum_over(grads[0]).chunk(world())[rank()]
+        return all_reduce_sum(grads[0]).chunk(world_size())[rank()]
 
 
 def gather_rows(rows: Tensor) -> Tensor:
     """Rows (B, D) of this process -> (world x B, D) of all, in order of rank; B must be the same everywhere."""
-    return rows if world() == 1 else _Gather.apply(rows)
+    return rows if world_size() == 1 else _Gather.apply(rows)
 
 
 def gather_ids(ids: list[Any]) -> list[Any]:
     """Clip ids of this process -> those of all, in order of rank."""
-    return [one for part in objects_over(ids) for one in part]
+    return [one for part in all_gather_object(ids) for one in part]
 
 
 def gather_numbers(numbers: Tensor) -> Tensor:
     """Rows (B, ...) of this process -> (world x B, ...) of all, in order of rank, without gradient."""
-    return numbers if world() == 1 else torch.cat(stack_over(numbers))
+    return numbers if world_size() == 1 else torch.cat(all_gather(numbers))

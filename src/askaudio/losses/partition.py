@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from askaudio.core.processes import stack_over
+from askaudio.core.processes import all_gather
 
 PIECE = 8192  # rows of the table read at once where no fused kernel serves
 DEVICE_CELLS = 1 << 25  # scores made at once elsewhere than on a CPU: 128 MiB, a few launches for a million rows
@@ -102,7 +102,7 @@ def _read_shards(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Te
         mean, log_sum = read_table(queries, keys, bias)
     else:
         mean, log_sum = torch.zeros_like(queries), queries.new_full(queries.shape[:1], float("-inf"))
-    return _merge(torch.stack(stack_over(mean)), torch.stack(stack_over(log_sum)))
+    return _merge(torch.stack(all_gather(mean)), torch.stack(all_gather(log_sum)))
 
 
 def read_partition(queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from askaudio.core.errors import DataError
-from askaudio.core.processes import sum_over
+from askaudio.core.processes import all_reduce_sum
 from askaudio.losses.partition import log_partition, read_partition
 from askaudio.losses.positives import check_batch
 from askaudio.losses.reduce import log_reliability, weighted_mean, working
@@ -137,7 +137,7 @@ def _asked_for(
     share = mass.new_zeros(len(rows))
     if bias is not None and len(table):
         share = torch.where(mass > 0, mass * bias[rows].to(mass.dtype), 0.0).sum(dim=1)  # (B,)
-    return (goal, share) if start is None else (sum_over(goal), sum_over(share))
+    return (goal, share) if start is None else (all_reduce_sum(goal), all_reduce_sum(share))
 
 
 def small_table_contrast(

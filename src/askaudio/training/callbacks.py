@@ -12,7 +12,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from askaudio.core.files import write_json
-from askaudio.core.processes import from_first, is_first, objects_over, world
+from askaudio.core.processes import all_gather_object, broadcast, is_first, world_size
 from askaudio.core.types import Json, Progress, silent
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.datamodule import PairDataModule
@@ -32,7 +32,7 @@ class KnowledgeClock(pl.Callback):
     ) -> None:
         """After the optimizer's step."""
         assert isinstance(pl_module, RetrievalModule)
-        if world() > 1:
+        if world_size() > 1:
             _share_statistics(pl_module.model)
         if pl_module.momentum is not None:
             pl_module.momentum.follow(pl_module.model)
@@ -127,7 +127,7 @@ class RunFolder(pl.Callback):
         scores = None
         if is_first():
             scores = score(pl_module.model, self.validation, name=f"epoch {epoch}").values
-        scores = objects_over(scores)[0]
+        scores = all_gather_object(scores)[0]
         entry: Json = {
             "epoch": epoch,
             "step": step,
@@ -167,7 +167,7 @@ def _share_statistics(model: DualEncoder) -> None:
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             for buffer in module.buffers():
-                from_first(buffer)
+                broadcast(buffer)
 
 
 def keep_temperature(model: DualEncoder, temperature: float) -> None:

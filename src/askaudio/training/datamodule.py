@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from askaudio.core.errors import ConfigError
-from askaudio.core.processes import rank, world
+from askaudio.core.processes import rank, world_size
 from askaudio.training.collate import Batch, collate
 from askaudio.training.dataset import PairDataset
 from askaudio.training.sampler import PairBatchSampler
@@ -30,10 +30,10 @@ class PairDataModule(pl.LightningDataModule):
 
     def __init__(self, dataset: PairDataset, batch_size: int, seed: int = 0) -> None:
         super().__init__()
-        if batch_size % world():
+        if batch_size % world_size():
             raise ConfigError(
-                f"train.batch_size is {batch_size}, the batch of all {world()} processes together; "
-                f"take a multiple of {world()}"
+                f"train.batch_size is {batch_size}, the batch of all {world_size()} processes together; "
+                f"take a multiple of {world_size()}"
             )
         self.dataset = dataset
         self.sampler = PairBatchSampler(dataset.clip_rows, batch_size, seed)
@@ -77,5 +77,5 @@ class _Share:
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches:
-            size = len(batch) // world()
+            size = len(batch) // world_size()
             yield batch[rank() * size : (rank() + 1) * size]

@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from askaudio.ask.objective import ASK
 from askaudio.core.errors import ConfigError
-from askaudio.core.processes import is_first, wait_for_all, world
+from askaudio.core.processes import barrier, is_first, world_size
 from askaudio.core.types import Json, Progress, silent
 from askaudio.knowledge.injection.queue import MomentumEncoder
 from askaudio.models.dual_encoder import DualEncoder
@@ -138,13 +138,13 @@ def fit(
     keeper = RunFolder(
         folder, data, validation, patience, save_every_steps, score_start, progress if is_first() else silent
     )
-    here, machines = devices_here() if world() > 1 else (1, 1)
+    here, machines = devices_here() if world_size() > 1 else (1, 1)
     with _quiet():
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
             devices=here,
             num_nodes=machines,
-            strategy="auto" if world() == 1 else DDPStrategy(broadcast_buffers=False),
+            strategy="auto" if world_size() == 1 else DDPStrategy(broadcast_buffers=False),
             precision=precision,
             max_epochs=epochs,
             callbacks=[KnowledgeClock(), keeper],
@@ -160,7 +160,7 @@ def fit(
             use_distributed_sampler=False,
         )
         _run(trainer, module, data, state if resume and state.exists() else None)
-    wait_for_all()
+    barrier()
     best = keeper.best
     assert best is not None  # there is at least one epoch
     return FitResult(DualEncoder.load(folder), best["epoch"], best["validation"], keeper.history)

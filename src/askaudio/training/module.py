@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from askaudio.ask.objective import ASK
-from askaudio.core.processes import rank, sum_over, world
+from askaudio.core.processes import all_reduce_sum, rank, world_size
 from askaudio.knowledge.injection.queue import MomentumEncoder
 from askaudio.losses.gather import gather_numbers, gather_rows
 from askaudio.losses.gradient_cache import GradientCache
@@ -95,7 +95,7 @@ class RetrievalModule(pl.LightningModule):
 
     def _whole(self, batch: Batch) -> Batch:
         """What the objective looks at, of all processes' parts of the batch; the sounds stay this process's own."""
-        if world() == 1:
+        if world_size() == 1:
             return batch
         text = batch.text if self.see is None else gather_numbers(batch.text)
         return Batch(batch.audio, text, gather_numbers(batch.ids), gather_numbers(batch.entries))
@@ -127,9 +127,9 @@ class RetrievalModule(pl.LightningModule):
         if self._cache is not None:
             self._cache.backward()
             self._cache = None
-            for parameter in self.parameters() if world() > 1 else ():  # what the reducer does otherwise
+            for parameter in self.parameters() if world_size() > 1 else ():  # what the reducer does otherwise
                 if parameter.grad is not None:
-                    parameter.grad = sum_over(parameter.grad) / world()
+                    parameter.grad = all_reduce_sum(parameter.grad) / world_size()
 
     def on_train_start(self) -> None:
         """With a cached gradient the reducer of data parallel training rests: it expects one way back a step."""

@@ -18,7 +18,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from askaudio.core.processes import is_first, wait_for_all
+from askaudio.core.processes import barrier, is_first
 
 PATIENCE = timedelta(hours=24)  # the others wait while the first computes features or scores
 
@@ -55,10 +55,10 @@ def joined() -> Iterator[None]:
 def first_then_others() -> Iterator[None]:
     """The block runs in the first process, then in all others: they find its work on disk."""
     if not is_first():
-        wait_for_all()
+        barrier()
     yield
     if is_first():
-        wait_for_all()
+        barrier()
 
 
 def launch(devices: int, arguments: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from askaudio.core.errors import DataError
-from askaudio.core.processes import world
+from askaudio.core.processes import world_size
 from askaudio.knowledge.base.entries import EntryIndex
 from askaudio.knowledge.base.leaks import LeakFilter
 from askaudio.knowledge.base.shards import Shard
@@ -113,7 +113,7 @@ class KnowledgeBase:
         several processes each encodes its part, and the base is divided among them (``whole`` puts it together);
         with a leak filter, which may drop rows, each encodes all.
         """
-        divided = leaks is None and 1 < world() <= len(ids)
+        divided = leaks is None and 1 < world_size() <= len(ids)
         mine = Shard.of(len(ids)) if divided else Shard(0, len(ids), len(ids))
         audio, text = encode_rows(encode, torch.arange(mine.start, mine.stop), piece)
         part = cls.from_pairs(
@@ -176,7 +176,7 @@ class KnowledgeBase:
 
     def sharded(self) -> KnowledgeBase:
         """The part of this process, where there are several; else the base itself."""
-        if self.shard is not None or world() == 1 or len(self) < world():
+        if self.shard is not None or world_size() == 1 or len(self) < world_size():
             return self
         mine = Shard.of(len(self))
         audio, text = (x[mine.start : mine.stop] for x in (self.audio, self.text))

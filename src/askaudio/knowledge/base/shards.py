@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from askaudio.core.processes import from_first, rank, stack_over, sum_over, world
+from askaudio.core.processes import all_gather, all_reduce_sum, broadcast, rank, world_size
 from askaudio.knowledge.base.neighbors import merge_top, nearest
 
 PIECE = 2048  # queries sent round at once
@@ -29,7 +29,7 @@ class Shard:
     @classmethod
     def of(cls, total: int, number: int | None = None, of: int | None = None) -> Shard:
         """The part of process ``number`` of ``of``; default this process."""
-        number, of = rank() if number is None else number, of or world()
+        number, of = rank() if number is None else number, of or world_size()
         return cls(total * number // of, total * (number + 1) // of, total)
 
     def __len__(self) -> int:
@@ -46,14 +46,14 @@ class Shard:
         here = self.holds(rows)
         found = table.new_zeros((len(rows), *table.shape[1:]))
         found[here] = table[rows[here] - self.start]
-        return sum_over(found).reshape(*shape, *table.shape[1:])
+        return all_reduce_sum(found).reshape(*shape, *table.shape[1:])
 
     def whole(self, table: Tensor) -> Tensor:
         """This process's part (n, ...) -> the whole (N, ...), on every process."""
-        sizes = [len(Shard.of(self.total, number)) for number in range(world())]
+        sizes = [len(Shard.of(self.total, number)) for number in range(world_size())]
         padded = table.new_zeros((max(sizes), *table.shape[1:]))
         padded[: len(table)] = table
-        return torch.cat([part[:size] for part, size in zip(stack_over(padded), sizes, strict=True)])
+        return torch.cat([part[:size] for part, size in zip(all_gather(padded), sizes, strict=True)])
 
     def nearest(
         self,
@@ -85,20 +85,20 @@ class Shard:
             key_codes=None if key_codes is None else key_codes[mine],
             eligible=None if eligible is None else eligible[mine],
         )  # fmt: skip
-        return merge_top(stack_over(score), stack_over(rows + self.start), k)
+        return merge_top(all_gather(score), all_gather(rows + self.start), k)
 
     def neighbors(self, table: Tensor, k: int, codes: Tensor) -> tuple[Tensor, Tensor]:
         """The K nearest of each of this process's rows (n, D) in the whole base, own clips left out -> (n, K) twice."""
         score = table.new_zeros(0, k)
         rows = torch.zeros(0, k, dtype=torch.long, device=table.device)
-        for number in range(world()):
+        for number in range(world_size()):
             owner = Shard.of(self.total, number)
             for start in range(owner.start, owner.stop, PIECE):
                 stop = min(start + PIECE, owner.stop)
                 queries = table.new_zeros(stop - start, table.shape[1])
                 if number == rank():
                     queries = table[start - self.start : stop - self.start].contiguous()
-                queries = from_first(queries, number)
+                queries = broadcast(queries, number)
                 found = self.nearest(queries, table, k, query_codes=codes[start:stop], key_codes=codes)
                 if number == rank():
                     score, rows = torch.cat([score, found[0]]), torch.cat([rows, found[1]])

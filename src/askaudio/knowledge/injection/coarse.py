@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from askaudio.core.errors import ConfigError
-from askaudio.core.processes import stack_over, sum_over
+from askaudio.core.processes import all_gather, all_reduce_sum
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.knowledge.base.shards import Shard, rows_at
 from askaudio.knowledge.injection.fine import joint_rows
@@ -127,7 +127,7 @@ def _lloyd_round(rows: Tensor, centers: Tensor, weight: Tensor, shard: Shard | N
     """One round of spherical k-means; an empty cluster restarts at the row that fits its own center worst."""
     sums, mass, score = cluster_sums(rows, centers, weight)
     if shard is not None:  # rows are divided among processes: P sums and masses are all that is exchanged
-        sums, mass = sum_over(sums), sum_over(mass)
+        sums, mass = all_reduce_sum(sums), all_reduce_sum(mass)
     empty = (mass <= 0).nonzero()[:, 0]
     if len(empty):
         sums[empty] = _worst(rows, score, len(empty), shard)
@@ -142,5 +142,5 @@ def _worst(rows: Tensor, score: Tensor, wanted: int, shard: Shard | None) -> Ten
     scores = score.new_full((wanted,), float("inf"))
     candidates = rows.new_zeros(wanted, rows.shape[1])
     scores[: len(order)], candidates[: len(order)] = score[order], rows[order]
-    best = torch.argsort(torch.cat(stack_over(scores)), stable=True)[:wanted]
-    return torch.cat(stack_over(candidates))[best]
+    best = torch.argsort(torch.cat(all_gather(scores)), stable=True)[:wanted]
+    return torch.cat(all_gather(candidates))[best]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from askaudio.core.processes import sum_over
+from askaudio.core.processes import all_reduce_sum
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.knowledge.base.neighbors import nearest
 from askaudio.knowledge.base.shards import Shard, rows_at
@@ -73,5 +73,5 @@ def _mean(drift: Tensor, shard: Shard | None) -> float:
     """Mean over all rows, here or elsewhere; 0 of none."""
     if shard is None:
         return float(drift.mean()) if len(drift) else 0.0
-    total, count = sum_over(torch.tensor([float(drift.double().sum()), len(drift)], dtype=torch.float64)).tolist()
+    total, count = all_reduce_sum(torch.tensor([float(drift.double().sum()), len(drift)], dtype=torch.float64)).tolist()
     return total / max(count, 1.0)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from askaudio.core.processes import is_first, sum_over
+from askaudio.core.processes import all_reduce_sum, is_first
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase, stored
 from askaudio.knowledge.injection.coarse import cluster_sums
 from askaudio.knowledge.injection.fine import joint_rows
@@ -78,7 +78,7 @@ class Round(nn.Module):
         """Move the prototypes and begin the next round; returns the drift of all rows of this one."""
         sums, mass, drift = self.sums, self.mass, self.drift
         if self.divided:
-            sums, mass, drift = sum_over(sums), sum_over(mass), sum_over(drift)
+            sums, mass, drift = all_reduce_sum(sums), all_reduce_sum(mass), all_reduce_sum(drift)
         filled = mass > 0  # an empty one stays where it is
         self.centers[filled] = F.normalize(sums[filled], dim=1)
         self.sums.zero_()
@@ -95,7 +95,7 @@ class Round(nn.Module):
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for name in ("sums", "mass", "drift") if self.divided else ():
-            destination[prefix + name] = sum_over(getattr(self, name))
+            destination[prefix + name] = all_reduce_sum(getattr(self, name))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
