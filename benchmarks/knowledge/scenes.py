@@ -31,7 +31,8 @@ from askaudio.core.files import atomic_path, write_json
 from askaudio.core.types import Progress, silent
 from askaudio.data.cache import FeatureCache
 from askaudio.data.manifest import Clip, Manifest, read_manifest, write_manifest
-from askaudio.models.sources import text_features
+from askaudio.encoders.efficientat import FRONT_END
+from askaudio.models.frozen_encoder import FrozenTowers, text_features
 from askaudio.pipeline.inputs import Inputs
 from askaudio.scenes import caption_errors
 from askaudio.scenes.library import SceneSet, recorded_scenes, wordings_of
@@ -135,7 +136,10 @@ class Scenes:
         audio = self._audio["mel" if recipe.model.audio == "cnn" else "audio"]  # (N, 1, ...): one window a scene
         texts = sorted({caption.text for clip in manifest for caption in clip.captions})
         of_clip = {clip.clip_id: rows for clip, rows in zip(manifest, audio, strict=True)}
-        return Inputs(recipe.data, manifest, of_clip, self._texts(texts), {text: k for k, text in enumerate(texts)})
+        rows = {text: k for k, text in enumerate(texts)}
+        source = None if recipe.model.audio == "cnn" else f"efficientat:{recipe.model.audio_weights}"
+        towers = FrozenTowers(source, recipe.model.text, None, None)
+        return Inputs(recipe.data, manifest, of_clip, self._texts(texts), rows, FRONT_END, towers)
 
     def _texts(self, texts: list[str]) -> np.ndarray:
         """MiniLM embeddings (U, 384), each text encoded once for the folder."""

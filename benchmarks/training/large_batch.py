@@ -29,13 +29,14 @@ def one(size: int, chunk: int) -> dict[str, float]:
     from askaudio.models.projection import Projection
     from askaudio.training.collate import Batch
     from askaudio.training.module import RetrievalModule
+    from askaudio.training.settings import Objective, TrainSettings
 
     torch.manual_seed(0)
     normalise = torch.nn.functional.normalize
     table = [normalise(torch.randn(2000, 256), dim=1) for _ in range(2)]
     ask = ASK(KnowledgeBase.from_pairs(list(range(2000)), *table), NTXent(), refine=NeverRefine())
     model = DualEncoder(Projection(384, 256), Projection(384, 256), CnnAudioTower(64))
-    module = RetrievalModule(model, ask, gradient_cache_chunk=chunk)
+    module = RetrievalModule(model, Objective(ask), TrainSettings(gradient_cache_chunk=chunk))
 
     def batch(n: int) -> Batch:
         return Batch((torch.randn(n, 64, 1001), torch.full((n,), 1001)), torch.randn(n, 384), torch.arange(n), None)

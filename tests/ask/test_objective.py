@@ -20,11 +20,14 @@ from askaudio.knowledge.refinement.policies import (
     NeverRefine,
     RefineEveryEpochs,
     RefineEverySteps,
+    RefineInParts,
+    RefinementPolicy,
     RefineOnDrift,
 )
 from askaudio.knowledge.reliability.agreement import AgreementGate
 from askaudio.losses.ntxent import NTXent, ntxent
 from askaudio.losses.sigmoid import SigmoidLoss
+from askaudio.losses.soft_targets import SoftTargets, soft_target_loss
 from askaudio.losses.triplet import Triplet
 
 N, D, B, TAU = 90, 12, 6, 0.1
@@ -47,14 +50,13 @@ LOSSES = {"ntxent": lambda: NTXent(TAU), "sigmoid": lambda: SigmoidLoss(), "trip
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("how", ["none", "empty", "zero weights", "not yet"])
+@pytest.mark.parametrize("how", ["none", "empty", "zero weights"])
 def test_without_knowledge_it_is_the_plain_loss_to_the_bit(name, how):
     loss = LOSSES[name]()
     ask = {
         "none": lambda: ASK(None, loss),
         "empty": lambda: ASK(base_of(0, ids=[]), loss),
         "zero weights": lambda: ASK(base_of(), loss, fine_weight=0, coarse_weight=0, refine=NeverRefine()),
-        "not yet": lambda: ASK(base_of(), loss, start_epoch=1, refine=NeverRefine()),
     }[how]()
     a, t = batch()
     got, want = ask(a, t, range(B)).total, loss(a, t)
@@ -65,7 +67,7 @@ def test_without_knowledge_it_is_the_plain_loss_to_the_bit(name, how):
 
 def slow_total(ask, a, t, ids, trust):
     """The whole contrast objective as plain loops, from the snapshot that ``ask`` holds."""
-    base, r, w = ask.base, ask.pair_reliability, torch.as_tensor(trust)
+    base, r, w = ask.base, ask.state.reliability, torch.as_tensor(trust)
     log_r = r.double().clamp_min(1e-4).log() if len(r) else torch.zeros(len(base), dtype=torch.float64)
     log_w = w.clamp_min(1e-4).log()
 
@@ -76,15 +78,15 @@ def slow_total(ask, a, t, ids, trust):
     parts = {"batch": [], "fine": [], "coarse": []}
     for i, one in enumerate(ids):
         own = [j for j, other in enumerate(base.index.ids) if other == one]
-        near = ask.neighbor_rows[own[0]].tolist()
+        near = ask.state.neighbor_rows[own[0]].tolist()
         mass = ask.fine.mass if near else 0.0
         target = {}
         for j in own:
             target[j] = target.get(j, 0) + (1 - mass) / len(own)
-        for j, x in zip(near, ask.neighbor_weights[own[0]].tolist(), strict=True):
+        for j, x in zip(near, ask.state.neighbor_weights[own[0]].tolist(), strict=True):
             target[j] = target.get(j, 0) + mass * x
         parts["fine"].append((cross(a[i], base.text, log_r, target) + cross(t[i], base.audio, log_r, target)) / 2)
-        pa, pt = ask.prototypes_audio, ask.prototypes_text
+        pa, pt = ask.state.prototypes_audio, ask.state.prototypes_text
         joint = [
             (torch.softmax(a[i] @ pa.T / 0.1, 0)[p] * torch.softmax(t[i] @ pt.T / 0.1, 0)[p]) ** 0.5
             for p in range(len(pa))
@@ -126,7 +128,7 @@ def test_order_of_the_batch_does_not_matter_and_no_gradient_enters_the_base():
     two = ask(a[order], t[order], order.tolist()).total
     torch.testing.assert_close(one, two)
     one.backward()
-    assert all(not x.requires_grad for x in (ask.base_audio, ask.base_text, ask.prototypes_text))
+    assert all(not x.requires_grad for x in (ask.state.audio, ask.state.text, ask.state.prototypes_text))
     fast = ASK(base_of(dtype=torch.bfloat16), NTXent(TAU), refine=NeverRefine())
     near = fast(a.float(), t.float(), range(B)).total
     assert abs(near.item() - one.item()) < 0.02 * one.item()  # bfloat16 storage moves the loss by under 2 %
@@ -137,7 +139,7 @@ def test_items_outside_the_base_use_their_live_partner():
     a, t = batch()
     got = ask(a, t, range(B)).parts["fine"]
     loss = 0.0
-    for x, y, table in ((a, t, ask.base_text), (t, a, ask.base_audio)):
+    for x, y, table in ((a, t, ask.base.text), (t, a, ask.base.audio)):
         logits = torch.cat([(x * y).sum(1, keepdim=True), x @ table.T], dim=1) / TAU
         loss = loss + F.cross_entropy(logits, torch.zeros(B, dtype=torch.long)) / 2
     torch.testing.assert_close(got, loss, rtol=1e-6, atol=1e-9)
@@ -150,7 +152,7 @@ def test_text_only_entries_are_candidates_for_audio_only():
     both = ASK(KnowledgeBase.combine([pairs, words]), NTXent(TAU), fine=fine, coarse_weight=0, refine=NeverRefine())
     a, t = batch()
     own = torch.arange(B)
-    a2t = F.cross_entropy(a @ both.base_text.T / TAU, own)
+    a2t = F.cross_entropy(a @ both.base.text.T / TAU, own)
     t2a = F.cross_entropy(t @ pairs.audio.T / TAU, own)
     torch.testing.assert_close(both(a, t, range(B)).parts["fine"], (a2t + t2a) / 2, rtol=1e-6, atol=1e-9)
 
@@ -248,6 +250,75 @@ def test_a_reloaded_run_goes_on_bit_equal(name):
     ))  # fmt: skip
 
 
+OLD_LAYOUT = {
+    "state.audio": "base_audio",
+    "state.text": "base_text",
+    "state.reliability": "pair_reliability",
+    "state.neighbor_rows": "neighbor_rows",
+    "state.neighbor_weights": "neighbor_weights",
+    "state.prototypes_audio": "prototypes_audio",
+    "state.prototypes_text": "prototypes_text",
+    "state._extra_state": "clock",
+    "state.round.centers": "round.centers",
+    "state.round.sums": "round.sums",
+    "state.round.mass": "round.mass",
+    "state.round.drift": "round.drift",
+}
+
+
+@pytest.mark.parametrize("name", ["epochs", "learned graph", "candidates", "parts", "queue"])
+def test_a_state_of_the_old_layout_is_continued_bit_equal(name):
+    """Before, the tensors of the state and a clock (step, epoch, last refresh, version) were ASK's own buffers."""
+    settings = {**RESUMED, "parts": lambda: {"refine": RefineInParts(3)}}[name]
+    whole = Loop(**settings())
+    whole.steps(8)
+    state = {}
+    for key, value in copy.deepcopy(whole.modules.state_dict()).items():
+        part, _, own = key.partition(".")
+        state[f"ask.{OLD_LAYOUT.get(own, own)}" if part == "ask" else key] = value
+    assert state["ask.clock"].shape == (5,) and "ask.base_audio" in state and "ask.state.audio" not in state
+    optimizer = copy.deepcopy(whole.optimizer.state_dict())
+    again = Loop(**settings())
+    again.modules.load_state_dict(state)
+    again.optimizer.load_state_dict(optimizer)
+    again.done = 8
+    assert again.steps(9) == whole.steps(9)
+    assert again.ask.state.get_extra_state().tolist() == whole.ask.state.get_extra_state().tolist()
+
+
+def test_the_view_of_the_base_is_made_once_and_follows_the_buffers():
+    ask = Loop().ask
+    before = ask.base
+    assert ask.base is before and before.audio is ask.state.audio
+    ask.double()
+    assert ask.base is not before and ask.base.audio is ask.state.audio and ask.base.audio.dtype == torch.float64
+    ask.epoch_ended()
+    assert ask.base.version == 1 and ask.base.audio is ask.state.audio
+
+
+def test_what_a_loss_needs_besides_the_batch_is_an_argument():
+    a, t = batch()
+    soft = torch.rand(B, B, generator=torch.Generator().manual_seed(0))
+    got = ASK(None, SoftTargets(TAU))(a, t, range(B), extra={"targets": soft}).total
+    assert torch.equal(got, soft_target_loss(a, t, soft, TAU))
+    with pytest.raises(TypeError, match="targets"):
+        ASK(None, SoftTargets(TAU))(a, t, range(B))
+
+
+def test_a_policy_that_is_never_given_neighbors_still_transforms_the_fresh_base():
+    class Turned(RefinementPolicy):
+        def due(self, clock):
+            return clock.epoch_end
+
+        def transform(self, base, rows, weights):
+            return base.replaced(-base.audio, base.text)
+
+    loop = Loop(refine=Turned())
+    before = loop.ask.base.audio.float()
+    loop.ask.epoch_ended()
+    torch.testing.assert_close(loop.ask.base.audio.float(), -before)
+
+
 def test_state_holds_tensors_only():
     ask = Loop().ask
     assert all(isinstance(x, torch.Tensor) for x in ask.state_dict().values())
@@ -258,21 +329,21 @@ def test_refresh_follows_the_encoders_and_measures_drift():
     loop.steps(5)
     assert loop.ask.base.version == 1 and loop.ask.last_drift.mean > 0
     fresh = loop.encode(torch.arange(N))
-    torch.testing.assert_close(loop.ask.base_audio.float(), fresh[0].detach(), rtol=0, atol=5e-3)
+    torch.testing.assert_close(loop.ask.base.audio.float(), fresh[0].detach(), rtol=0, atol=5e-3)
     static = Loop(refine=NeverRefine())
-    before = static.ask.base_text.clone()
+    before = static.ask.base.text.clone()
     static.steps(5)
-    assert torch.equal(static.ask.base_text, before)
-    assert static.ask.sample_drift() > 0.001
+    assert torch.equal(static.ask.base.text, before)
+    assert static.ask.refresher.sample_drift() > 0.001
 
 
 def test_write_through_overwrites_own_entries_after_the_step():
     ask = ASK(base_of(), NTXent(TAU), refine=NeverRefine(), write_through=True)
     a, t = batch()
     ask(a, t, [5, 6, 7, 8, 9, "unknown"])
-    assert not torch.equal(ask.base_audio[5], a[0].detach())
+    assert not torch.equal(ask.base.audio[5], a[0].detach())
     ask.step_ended()
-    assert torch.equal(ask.base_audio[5:10], a[:5].detach()) and torch.equal(ask.base_text[5:10], t[:5].detach())
+    assert torch.equal(ask.base.audio[5:10], a[:5].detach()) and torch.equal(ask.base.text[5:10], t[:5].detach())
 
 
 def test_mistakes_are_told_with_the_mend():

@@ -50,7 +50,9 @@ def test_the_trainers_loss_is_our_own_and_its_events_keep_time(pairs, tmp_path):
     ask.loss.log_scale.requires_grad_(True)
     weights = {name: p.detach().clone() for name, p in model.named_parameters()}
     trainer.train()
-    assert ask.clock.tolist() == [4, 2, 4, 2, 2]  # 12 pairs in batches of 8, twice; the base was encoded twice
+    state = ask.state
+    assert (state.step, state.epoch) == (4, 2)  # 12 pairs in batches of 8, twice
+    assert (state.refreshed_step, state.refreshed_epoch, state.version) == (4, 2, 2)  # the base was encoded twice
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, weights[name])}
     assert any("audio_tower" in name for name in moved) and not any("text_tower" in name for name in moved)
     assert ask.temperature.item() != pytest.approx(0.1, abs=1e-7)  # the trainer found the loss's own parameter

@@ -123,12 +123,14 @@ def test_the_trainers_loss_is_our_own_and_its_events_keep_time(parts, tmp_path):
         torch.testing.assert_close(trainer.compute_loss(model, dict(batch)), want, rtol=0, atol=1e-6)
     before, warm = model.text_projection.linear1.weight.detach().clone(), ask.temperature.item()
     trainer.train()
-    assert ask.clock.tolist() == [4, 2, 4, 2, 2]  # 7 pairs in batches of 4, twice; the base was encoded twice
+    state = ask.state
+    assert (state.step, state.epoch) == (4, 2)  # 7 pairs in batches of 4, twice
+    assert (state.refreshed_step, state.refreshed_epoch, state.version) == (4, 2, 2)  # the base was encoded twice
     assert not torch.equal(model.text_projection.linear1.weight, before)
     assert ask.temperature.item() != warm  # the learned temperature is in the optimizer
     fresh = ASK(KnowledgeBase.encoded(pairs.ids, row_encoder(model, pairs)), encode=row_encoder(model, pairs))
     load_state(fresh, tmp_path / "checkpoint-4")
-    assert fresh.clock.tolist() == ask.clock.tolist() and torch.equal(fresh.base_text, ask.base_text)
+    assert fresh.state.step == ask.state.step and torch.equal(fresh.base.text, ask.base.text)
     assert (tmp_path / "checkpoint-2" / STATE_FILE).is_file()
     with pytest.raises(ModelError, match=STATE_FILE):
         load_state(fresh, tmp_path)

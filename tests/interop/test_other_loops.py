@@ -66,15 +66,17 @@ def test_lightning_steps_and_epochs_are_counted_and_the_base_is_encoded_again():
     import lightning_module
 
     module = lightning_module.train(epochs=2, **QUIET)
-    step, epoch, last_step, last_epoch, version = module.ask.clock.tolist()
-    assert (step, epoch, last_step, last_epoch, version) == (8, 2, 8, 2, 2)
-    assert "ask.base_audio" in module.state_dict()
+    state = module.ask.state
+    assert (state.step, state.epoch) == (8, 2)
+    assert (state.refreshed_step, state.refreshed_epoch, state.version) == (8, 2, 2)
+    assert "ask.state.audio" in module.state_dict()
 
 
 def test_accumulated_batches_are_one_step():
     import lightning_module
 
-    assert lightning_module.train(epochs=1, accumulate_grad_batches=2, **QUIET).ask.clock.tolist()[:2] == [2, 1]
+    state = lightning_module.train(epochs=1, accumulate_grad_batches=2, **QUIET).ask.state
+    assert (state.step, state.epoch) == (2, 1)
 
 
 def test_a_module_without_ask_is_told():

@@ -92,7 +92,7 @@ def test_rows_in_files_are_the_base_and_its_state(tmp_path):
     assert base.index.codes_of([8, 3, 506]).tolist() == [1, -1, 499] and base.fingerprint == want.fingerprint
     turn = torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(3)))[0]
     ask = ask_of(base, encode=lambda rows: (audio[rows] @ turn, text[rows] @ turn), refine=RefineInParts(4))
-    assert not {"base_audio", "base_text"} & set(ask.state_dict())
+    assert not {"state.audio", "state.text"} & set(ask.state_dict())
     for _ in range(4):
         ask.step_ended()
     again = open_mapped(tmp_path / "base")
@@ -119,13 +119,13 @@ def test_a_round_in_parts_ends_where_one_whole_refresh_ends_and_resumes_in_its_m
         return ASK(base, NTXent(0.1), encode=encode, refine=RefineInParts(7), fine=FineGrainedInjection(3))
 
     whole, stopped, resumed = make(), make(), make()
-    before = whole.base_text.clone()
+    before = whole.base.text.clone()
     for step in range(7):
         assert (whole.step_ended() is not None) == (step == 6)
         if step < 6:
-            changed = (whole.base_text != before).any(dim=1)
+            changed = (whole.base.text != before).any(dim=1)
             assert changed.any() and not changed.all()
-    torch.testing.assert_close(whole.base_text, F.normalize(text @ turn, dim=1))
+    torch.testing.assert_close(whole.base.text, F.normalize(text @ turn, dim=1))
     assert whole.base.version == 1 and whole.last_drift.mean > 0.1
     for _ in range(3):
         stopped.step_ended()
@@ -139,5 +139,5 @@ def test_a_round_in_parts_ends_where_one_whole_refresh_ends_and_resumes_in_its_m
 def test_parts_and_whole_graphs_do_not_go_together():
     with pytest.raises(AskAudioError, match="RefineEverySteps"):
         GraphRefinement(RefineInParts(3))
-    with pytest.raises(AskAudioError, match="whole ones"):
+    with pytest.raises(AskAudioError, match="whole refreshes"):
         ASK(base_of(n=90), encode=lambda rows: None, refine=RefineInParts(3), reliability=lambda base: torch.ones(90))

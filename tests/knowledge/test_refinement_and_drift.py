@@ -46,8 +46,8 @@ def test_policies_say_when():
             last = step
             at.append(step)
     assert at == [4, 8, 16, 32]
-    steps = RefineEverySteps(10, first=3)
-    assert [s for s in range(1, 12) if steps.due(clock(step=s))] == [3, 10, 11]
+    steps = RefineEverySteps(10)
+    assert [s for s in range(1, 12) if steps.due(clock(step=s))] == [10, 11]
     assert not steps.due(clock(step=10, epoch_end=True))
     drift = RefineOnDrift(0.1, every_steps=5)
     assert drift.due(clock(step=5, drift=0.2)) and not drift.due(clock(step=5, drift=0.05))

@@ -205,15 +205,10 @@ def test_modules_call_their_functions(batch):
     torch.testing.assert_close(SigmoidLoss(TAU, -1.0)(a, t), sigmoid_loss(a, t, TAU, -1.0), rtol=1e-6, atol=1e-6)
     assert torch.equal(Triplet(0.3, "all")(a, t), triplet(a, t, 0.3, "all"))
     assert torch.equal(TransportLoss(0.1, 5)(a, t), transport_loss(a, t, 0.1, 5))
-    soft = SoftTargets(TAU)
-    soft.see(torch.eye(B))
-    torch.testing.assert_close(soft(a, t), ntxent(a, t, TAU))
-    xie = TextSimilarityLoss(TAU)
+    torch.testing.assert_close(SoftTargets(TAU)(a, t, targets=torch.eye(B)), ntxent(a, t, TAU))
     sentences = unit(B, 8, 9)
-    xie.see(sentences)
-    assert torch.equal(xie(a, t), soft_target_loss(a, t, caption_relevance(sentences), TAU))
-    with pytest.raises(AskAudioError, match="see"):
-        xie(a, t)
+    wanted = soft_target_loss(a, t, caption_relevance(sentences), TAU)
+    assert torch.equal(TextSimilarityLoss(TAU)(a, t, sentences=sentences), wanted)
 
 
 def test_learned_temperature_gets_a_gradient_and_stays_in_range(batch):

@@ -99,7 +99,7 @@ def test_table_contrast_equals_slow_loop_with_gradients():
     table, bias = unit(11, 6, 2), -torch.rand(11, dtype=torch.float64)
     rows = torch.tensor([[0, 3], [1, 1], [7, 10], [0, 0]])
     mass = torch.tensor([[0.9, 0.1], [1.0, 0.0], [0.3, 0.2], [0.0, 0.0]], dtype=torch.float64)
-    got = table_contrast(a, table, rows, mass, 0.1, bias, own)
+    got = table_contrast(a, table, rows, mass, 0.1, bias=bias, own=own)
     want = slow_table_contrast(a, table, rows, mass, 0.1, bias, own)
     torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
     for g, h in zip(torch.autograd.grad(got.sum(), (a, own)), torch.autograd.grad(want.sum(), (a, own)), strict=True):

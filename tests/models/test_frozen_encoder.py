@@ -14,9 +14,8 @@ from askaudio.encoders.load import load
 from askaudio.encoders.onnx_bytes import Graph
 from askaudio.export.dual_encoder import export
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.frozen_encoder import base_encoder
+from askaudio.models.frozen_encoder import audio_features, base_encoder, text_features
 from askaudio.models.projection import Projection
-from askaudio.models.sources import audio_features, text_features
 from onnx_folder import write_encoder
 
 pytest.importorskip("onnx")

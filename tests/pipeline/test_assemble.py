@@ -78,7 +78,7 @@ def test_inputs_come_from_the_cache_the_second_time(library, inputs, monkeypatch
     def refuse(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("askaudio.pipeline.inputs.decode", refuse)
+    monkeypatch.setattr("askaudio.pipeline.inputs.stream_windows", refuse)
     again = read_inputs(recipe_of(library))
     np.testing.assert_array_equal(again.audio["0"], inputs.audio["0"])
     with pytest.raises(AssertionError, match="decoded again"):
@@ -126,10 +126,10 @@ POLICIES = {
     "refresh_by=momentum momentum=0.5": lambda o: o.momentum is not None and o.ask.queue is None,
     "graph=mean graph_alpha=0.4 graph_depth=2": lambda o: (o.ask.refine.alpha, o.ask.refine.depth) == (0.4, 2),
     "graph=attention refresh=drift": lambda o: o.ask.graph_layer is not None,
-    "reliability=agreement": lambda o: len(o.ask.pair_reliability) == 36,
-    "reliability=overlap": lambda o: 0 <= o.ask.pair_reliability.min() < 1,
-    "reliability=transport entries=clip": lambda o: len(o.ask.pair_reliability) == 18,
-    "reliability=dual_softmax": lambda o: 0 < o.ask.pair_reliability.max() < 1,
+    "reliability=agreement": lambda o: len(o.ask.state.reliability) == 36,
+    "reliability=overlap": lambda o: 0 <= o.ask.state.reliability.min() < 1,
+    "reliability=transport entries=clip": lambda o: len(o.ask.state.reliability) == 18,
+    "reliability=dual_softmax": lambda o: 0 < o.ask.state.reliability.max() < 1,
 }
 
 
@@ -139,11 +139,11 @@ def test_every_policy_is_a_recipe_key(library, inputs, tmp_path, keys):
     recipe = recipe_of(library, "knowledge=ask", *overrides, "knowledge.prototypes=4", "train.epochs=1")
     parts = assemble(recipe, inputs)
     assert POLICIES[keys](parts.objective)
-    before = parts.objective.ask.base_text.clone()
+    before = parts.objective.ask.base.text.clone()
     losses = run(recipe, parts, tmp_path).history[0]["losses"]
     assert set(losses) == {"total", "batch", "fine", "coarse"} and np.isfinite(list(losses.values())).all()
     drift_was_too_much = "drift" not in keys
-    assert (not torch.equal(parts.objective.ask.base_text, before)) == drift_was_too_much
+    assert (not torch.equal(parts.objective.ask.base.text, before)) == drift_was_too_much
 
 
 def test_a_clip_entry_holds_the_mean_of_its_captions(library, inputs):

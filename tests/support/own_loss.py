@@ -5,6 +5,7 @@ from pathlib import Path
 
 from askaudio.training.collate import Batch
 from askaudio.training.module import RetrievalModule
+from askaudio.training.settings import Objective, TrainSettings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 if str(EXAMPLES) not in sys.path:
@@ -13,4 +14,5 @@ if str(EXAMPLES) not in sys.path:
 
 def own_loss(model, ask, audio, text, ids):
     """Loss of ``RetrievalModule`` for ``model(audio, text)``."""
-    return RetrievalModule(model, ask).training_step(Batch(audio, text, ids, None), 0).detach()
+    module = RetrievalModule(model, Objective(ask), TrainSettings())
+    return module.training_step(Batch(audio, text, ids, None), 0).detach()

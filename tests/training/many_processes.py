@@ -24,6 +24,7 @@ from askaudio.losses.gather import gather_ids, gather_rows
 from askaudio.losses.ntxent import NTXent
 from askaudio.training.fit import fit
 from askaudio.training.retrieval import entry_encoder
+from askaudio.training.settings import Objective, TrainSettings
 from small_training import make_model, make_pairs, make_queries
 
 N, CLIPS, IN, D, B = 53, 40, 7, 6, 8
@@ -103,7 +104,7 @@ def train_by_hand(refine, steps, k=4, candidates=None):
     state = {name: value for name, value in ask.state_dict().items() if "candidates" not in name}
     return {
         "losses": torch.stack(losses), "grads": torch.stack(grads), "drift": torch.tensor([drift.audio, drift.text]),
-        "sample": torch.tensor(ask.sample_drift()), **state,
+        "sample": torch.tensor(ask.refresher.sample_drift()), **state,
     }  # fmt: skip
 
 
@@ -139,7 +140,10 @@ def run(folder, epochs, resume=False, stop_at=None, **options):
             raise KeyboardInterrupt
 
     settings = {"batch_size": 8, "lr": 0.01, "device": "cpu", "seed": 3, "save_every_steps": 3} | options
-    result = fit(model, ask, pairs, make_queries(), folder, epochs=epochs, resume=resume, progress=progress, **settings)
+    result = fit(
+        model, Objective(ask), pairs, make_queries(), folder, TrainSettings(epochs=epochs, **settings), resume=resume,
+        progress=progress,
+    )  # fmt: skip
     whole = ask.base.whole()
     return {
         "losses": [entry["losses"] for entry in result.history],

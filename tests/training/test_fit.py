@@ -13,23 +13,26 @@ from safetensors.torch import load_file
 
 from askaudio.ask.objective import ASK
 from askaudio.core.errors import ConfigError
+from askaudio.core.types import silent
 from askaudio.knowledge.injection.queue import MomentumEncoder, QueueMemory
 from askaudio.losses.ntxent import NTXent
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.callbacks import PRIMARY
 from askaudio.training.fit import fit
 from askaudio.training.retrieval import score
+from askaudio.training.settings import Objective, TrainSettings
 from small_training import make_model, make_objective, make_pairs, make_queries
 
 STEPS = 5  # 40 clips in batches of 8
 
 
-def train(folder, kind="none", epochs=4, **options):
+def train(folder, kind="none", epochs=4, resume=False, progress=silent, **options):
     pairs = make_pairs()
     model = make_model()
-    objective = make_objective(kind, model, pairs)
+    objective = Objective(make_objective(kind, model, pairs))
     settings = {"batch_size": 8, "lr": 0.01, "device": "cpu", "seed": 3, "feature_dropout": 0.1} | options
-    return fit(model, objective, pairs, make_queries(), folder, epochs=epochs, **settings)
+    settings = TrainSettings(epochs=epochs, **settings)
+    return fit(model, objective, pairs, make_queries(), folder, settings, resume=resume, progress=progress)
 
 
 class Killed(Exception):
@@ -130,9 +133,11 @@ def test_momentum_queue_trains_and_follows(tmp_path):
     pairs, model = make_pairs(), make_model()
     momentum = MomentumEncoder(model, 0.9)
     before = [p.clone() for p in momentum.copy.parameters()]
-    objective = ASK(None, NTXent(0.1), queue=QueueMemory(16, 8))
-    fit(model, objective, pairs, make_queries(), tmp_path, epochs=1, batch_size=8, momentum=momentum, device="cpu")
-    assert len(objective.queue) == 16
+    queue = QueueMemory(16, 8)
+    objective = Objective(ASK(None, NTXent(0.1), queue=queue), momentum)
+    settings = TrainSettings(epochs=1, batch_size=8, device="cpu")
+    fit(model, objective, pairs, make_queries(), tmp_path, settings)
+    assert len(queue) == 16
     assert any(not torch.equal(a, b) for a, b in zip(before, momentum.copy.parameters(), strict=True))
 
 

@@ -15,6 +15,7 @@ from askaudio.models.projection import Projection
 from askaudio.training.collate import Batch, collate
 from askaudio.training.fit import fit
 from askaudio.training.module import RetrievalModule
+from askaudio.training.settings import Objective, TrainSettings
 from small_training import make_model, make_objective, make_pairs, make_queries
 
 
@@ -29,6 +30,10 @@ def log_mel_batch(n, frames=40):
     lengths = torch.randint(20, frames + 1, (n,), generator=g)
     sounds = torch.randn(n, 32, frames, generator=g) * (torch.arange(frames) < lengths[:, None])[:, None]
     return Batch((sounds, lengths), torch.randn(n, 12, generator=g), torch.arange(n), torch.arange(n))
+
+
+def module_of(model, ask, chunk=0):
+    return RetrievalModule(model, Objective(ask), TrainSettings(gradient_cache_chunk=chunk))
 
 
 def gradients(module, batch):
@@ -49,8 +54,8 @@ def test_the_gradient_is_that_of_the_plain_large_batch(kind, chunk):
         projection.dropout.p = 0.0
     objective = make_objective(kind, model, pairs)
     batch = double(collate([pairs[i] for i in range(24)]))
-    plain = RetrievalModule(model, objective).double()
-    cached = RetrievalModule(copy.deepcopy(model), copy.deepcopy(objective), gradient_cache_chunk=chunk).double()
+    plain = module_of(model, objective).double()
+    cached = module_of(copy.deepcopy(model), copy.deepcopy(objective), chunk).double()
     want, want_grads = gradients(plain, batch)
     got, got_grads = gradients(cached, batch)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
@@ -62,7 +67,7 @@ def test_the_gradient_is_that_of_the_plain_large_batch(kind, chunk):
 def test_dropout_draws_the_same_on_both_ways():
     """The reference encodes the same pieces in the same order, all kept in memory."""
     batch = log_mel_batch(12)
-    module = RetrievalModule(cnn_model(dropout=0.4), make_objective("none", None, None), gradient_cache_chunk=5)
+    module = module_of(cnn_model(dropout=0.4), make_objective("none", None, None), 5)
     module.train()
     reference = copy.deepcopy(module)
     reference._seed_draws()
@@ -80,7 +85,7 @@ def test_dropout_draws_the_same_on_both_ways():
 
 def test_under_autocast_both_ways_compute_in_the_same_precision():
     batch = log_mel_batch(8)
-    module = RetrievalModule(cnn_model(), make_objective("none", None, None), gradient_cache_chunk=4)
+    module = module_of(cnn_model(), make_objective("none", None, None), 4)
     seen = []
     module.model.audio_projection.hidden.register_forward_hook(lambda m, i, out: seen.append(out.dtype))
     with torch.autocast("cpu", torch.bfloat16):
@@ -119,7 +124,7 @@ class SavedBytes:
 
 
 def kept(size, chunk):
-    module = RetrievalModule(cnn_model(), make_objective("none", None, None), gradient_cache_chunk=chunk)
+    module = module_of(cnn_model(), make_objective("none", None, None), chunk)
     batch = log_mel_batch(size)
     gc.collect()
     with SavedBytes() as meter:
@@ -140,8 +145,9 @@ def test_a_run_in_pieces_is_the_run(tmp_path):
         pairs = make_pairs()
         for projection in (model := make_model()).children():
             projection.dropout.p = 0.0
-        settings = {"epochs": 2, "batch_size": 20, "lr": 0.01, "device": "cpu"} | options
-        return fit(model, make_objective("ask", model, pairs), pairs, make_queries(), tmp_path / name, **settings)
+        settings = TrainSettings(epochs=2, batch_size=20, lr=0.01, device="cpu", **options)
+        objective = Objective(make_objective("ask", model, pairs))
+        return fit(model, objective, pairs, make_queries(), tmp_path / name, settings)
 
     plain, pieces = run("plain"), run("pieces", gradient_cache_chunk=6)
     for mine, its in zip(pieces.history, plain.history, strict=True):

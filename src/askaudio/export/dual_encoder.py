@@ -24,10 +24,9 @@ from askaudio.encoders.onnx import FORMAT
 from askaudio.export.encoder_folder import Draft, ExportReport, check_target, write_encoder
 from askaudio.export.precision import Precision
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.frozen_encoder import EncoderText
+from askaudio.models.frozen_encoder import AudioFeatures, EncoderText, FrozenTowers, TextFeatures, open_towers
 from askaudio.models.graphs import chain, from_log_mel
 from askaudio.models.minilm import pad_tokens
-from askaudio.models.sources import AudioFeatures, TextFeatures, audio_features, text_features
 
 OPSET = 18
 
@@ -41,6 +40,7 @@ def export(
     audio_precision: Precision = "fp32",
     audio_source: str | None = None,
     progress: Progress = silent,
+    towers: FrozenTowers | None = None,
 ) -> ExportReport:
     """Write an encoder folder.
 
@@ -53,6 +53,7 @@ def export(
         audio_precision: Storage of the audio tower's weights; ``"int8"`` affects its linear layers only.
         audio_source: Current place of the frozen audio tower, if it moved since training.
         progress: Called after each of the five steps.
+        towers: The model's frozen towers, if they are open already.
 
     Returns:
         Sizes and the measured differences.
@@ -62,8 +63,8 @@ def export(
     """
     model, folder = model.eval(), Path(folder)
     check_target(folder)
-    frozen_audio = None if model.audio_tower else _frozen_audio(model, audio_source or model.audio_source)
-    frozen_text = None if model.text_tower else text_features(model.text_source)
+    towers = towers or _frozen_towers(model, audio_source or model.audio_source)
+    frozen_audio, frozen_text = towers.audio, towers.text
     draft = Draft(
         settings={
             "format": FORMAT,
@@ -81,11 +82,15 @@ def export(
     return write_encoder(draft, folder, precision, audio_precision, progress)
 
 
-def _frozen_audio(model: DualEncoder, source: str) -> AudioFeatures:
-    features = audio_features(source, front_end=model.front_end)
-    if model.audio_source_sha256 not in ("", features.checksum):
+def _frozen_towers(model: DualEncoder, source: str) -> FrozenTowers:
+    towers = open_towers(
+        None if model.audio_tower else source,
+        None if model.text_tower else model.text_source,
+        front_end=model.front_end,
+    )
+    if towers.audio and model.audio_source_sha256 not in ("", towers.audio.checksum):
         raise ModelError(f"{source} is not the audio tower of this checkpoint (its checksum differs)")
-    return features
+    return towers
 
 
 class _Side(nn.Module):

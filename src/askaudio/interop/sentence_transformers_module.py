@@ -25,8 +25,8 @@ from askaudio.audio.decode import Source, Waveform, stream_windows
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
 from askaudio.models.dual_encoder import DualEncoder
+from askaudio.models.frozen_encoder import audio_features
 from askaudio.models.minilm import MiniLMTower, pad_tokens
-from askaudio.models.sources import audio_features
 
 _InputModule: Any = require("sentence_transformers.base.modules", "hf").InputModule
 TOWER_FILE = "audio_tower.onnx"

@@ -82,6 +82,7 @@ def table_contrast(
     rows: Tensor,
     mass: Tensor,
     temperature: float | Tensor,
+    *,
     bias: Tensor | None = None,
     own: Tensor | None = None,
     start: int | None = None,
@@ -200,11 +201,6 @@ class SoftTargets(nn.Module):
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
         self.temperature = temperature
-        self._targets: Tensor | None = None
-
-    def see(self, targets: Tensor) -> None:
-        """Give the (B, B) targets of the next batch, for instance ``target_rows(teacher_similarity, temperature)``."""
-        self._targets = targets
 
     def forward(
         self,
@@ -213,13 +209,8 @@ class SoftTargets(nn.Module):
         positives: Tensor | None = None,
         weights: Tensor | None = None,
         reliability: Tensor | None = None,
+        *,
+        targets: Tensor,
     ) -> Tensor:
-        """See ``soft_target_loss``.
-
-        Raises:
-            DataError: ``see`` was not called for this batch.
-        """
-        if self._targets is None:
-            raise DataError("call loss.see(targets) with this batch's (B, B) soft targets before the loss")
-        targets, self._targets = self._targets, None
+        """See ``soft_target_loss``; ``targets`` (B, B) is for example ``target_rows(similarity, temperature)``."""
         return soft_target_loss(audio, text, targets, self.temperature, positives, weights, reliability)

@@ -1,56 +1,48 @@
-"""An encoder whose two sides are frozen features: what ``askaudio train --init`` starts from.
+"""Frozen towers by name, as a checkpoint writes them, and whole encoders whose two sides serve as such towers.
 
-Features are the encoder's own unit vectors, so a projection that begins as the identity begins with the encoder's own
-score. The result is exported as the encoder's graphs with the trained projections behind them.
+Names of audio towers: ``"efficientat:PATH"``; of text towers: ``"minilm"``; of either: ``"encoder:SPEC"``, that side of
+an encoder, from which ``askaudio train --init`` starts. Its features are the encoder's own unit vectors, so a
+projection that starts as the identity starts with the encoder's own score. The trained model is exported as the
+encoder's graphs with the projections behind them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Progress, silent
+from askaudio.encoders.efficientat import FRONT_END, EfficientATFeatures
 from askaudio.encoders.load import load
 from askaudio.encoders.onnx import TOKENIZER_FILE, OnnxEncoder
 from askaudio.models.graphs import audio_graph, text_graph
+from askaudio.models.minilm import MiniLMFeatures
 
+ENCODER = "encoder"
 _AT_ONCE = 16
 
 
-def base_encoder(spec: str) -> OnnxEncoder:
-    """Open the encoder that a training starts from.
-
-    Raises:
-        ModelError: It is not here, or has no graphs that could be written out again.
-    """
-    encoder = load(spec)
-    if not isinstance(encoder, OnnxEncoder):
-        hint = f"; export it first: askaudio export {spec} OUT" if spec.startswith("hf:") else ""
-        raise ModelError(
-            f"training cannot start from {spec}: expected small, efficientat, clap, an encoder folder or a run folder"
-            + hint
-        )
-    return encoder
-
-
 class EncoderAudio:
-    """Frozen audio features of an encoder.
+    """Audio side of an encoder as a frozen tower.
 
     Args:
-        spec: Name or folder of the encoder.
+        encoder: The encoder.
     """
 
     graph_output = ""  # the graph's only one
 
-    def __init__(self, spec: str) -> None:
-        self.encoder = base_encoder(spec)
-        self.dim = self.encoder.embed_dim
-        self.front_end = self.encoder.front_end
-        self.checksum = self.encoder.fingerprint
-        self.fingerprint = f"encoder {self.encoder.fingerprint} audio"
+    def __init__(self, encoder: OnnxEncoder) -> None:
+        self.encoder = encoder
+        self.dim = encoder.embed_dim
+        self.front_end = encoder.front_end
+        self.checksum = encoder.fingerprint
+        self.fingerprint = f"encoder {encoder.fingerprint} audio"
 
     def features(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:
         """Unit vectors (B, D) of B waveforms (S_i,)."""
@@ -62,16 +54,16 @@ class EncoderAudio:
 
 
 class EncoderText:
-    """Frozen text features of an encoder.
+    """Text side of an encoder as a frozen tower.
 
     Args:
-        spec: Name or folder of the encoder.
+        encoder: The encoder.
     """
 
-    def __init__(self, spec: str) -> None:
-        self.encoder = base_encoder(spec)
-        self.dim = self.encoder.embed_dim
-        self.fingerprint = f"encoder {self.encoder.fingerprint} text"
+    def __init__(self, encoder: OnnxEncoder) -> None:
+        self.encoder = encoder
+        self.dim = encoder.embed_dim
+        self.fingerprint = f"encoder {encoder.fingerprint} text"
 
     def features(self, texts: Sequence[str], progress: Progress = silent) -> FloatArray:
         """Unit vectors (B, D) of B texts."""
@@ -88,3 +80,85 @@ class EncoderText:
     def tokenizer_json(self) -> str:
         """The encoder's tokenizer."""
         return self.encoder.content(TOKENIZER_FILE).decode("utf-8")
+
+
+AudioFeatures: TypeAlias = EfficientATFeatures | EncoderAudio
+TextFeatures: TypeAlias = MiniLMFeatures | EncoderText
+
+
+@dataclass(frozen=True)
+class FrozenTowers:
+    """The opened frozen towers of a model.
+
+    Attributes:
+        audio_source: Name of the audio tower; None where it is trained.
+        text_source: Name of the text tower; None where it is trained.
+        audio: None where it is trained, or its features were made elsewhere.
+        text: The same for the text tower.
+    """
+
+    audio_source: str | None
+    text_source: str | None
+    audio: AudioFeatures | None
+    text: TextFeatures | None
+
+
+def base_encoder(spec: str) -> OnnxEncoder:
+    """Open the encoder that a training starts from.
+
+    Raises:
+        ModelError: It is missing, or has no graphs that could be exported again.
+    """
+    encoder = load(spec)
+    if not isinstance(encoder, OnnxEncoder):
+        hint = f"; export it first: askaudio export {spec} OUT" if spec.startswith("hf:") else ""
+        raise ModelError(
+            f"training cannot start from {spec}: expected small, efficientat, clap, an encoder folder or a run folder"
+            + hint
+        )
+    return encoder
+
+
+def audio_features(source: str, *, front_end: FrontEnd = FRONT_END) -> AudioFeatures:
+    """Open the frozen audio tower of a name, with the front end on which its projection was trained.
+
+    Raises:
+        ModelError: The name is unknown, or its file is missing.
+    """
+    kind, _, path = source.partition(":")
+    if kind == ENCODER and path:
+        return EncoderAudio(base_encoder(path))
+    if kind != "efficientat" or not path:
+        raise ModelError(f"unknown frozen audio tower {source!r}; expected efficientat:PATH_OF_THE_ONNX_FILE")
+    return EfficientATFeatures(Path(path).expanduser(), 1, front_end)
+
+
+def text_features(source: str) -> TextFeatures:
+    """Open the frozen text tower of a name.
+
+    Raises:
+        ModelError: The name is unknown.
+        MissingExtraError: Its package is not installed.
+    """
+    kind, _, path = source.partition(":")
+    if kind == ENCODER and path:
+        return EncoderText(base_encoder(path))
+    if source != "minilm":
+        raise ModelError(f"unknown frozen text tower {source!r}; expected minilm")
+    return MiniLMFeatures()
+
+
+def open_towers(audio_source: str | None, text_source: str | None, *, front_end: FrontEnd = FRONT_END) -> FrozenTowers:
+    """Open both frozen towers of a model; an encoder that serves as both is opened once.
+
+    Args:
+        audio_source: Name of the audio tower; None for none.
+        text_source: Name of the text tower; None for none.
+        front_end: See ``audio_features``.
+    """
+    audio = audio_features(audio_source, front_end=front_end) if audio_source is not None else None
+    if isinstance(audio, EncoderAudio) and audio_source == text_source:
+        text: TextFeatures | None = EncoderText(audio.encoder)
+    else:
+        text = text_features(text_source) if text_source is not None else None
+    return FrozenTowers(audio_source, text_source, audio, text)

@@ -1,4 +1,4 @@
-"""The one place where all rooms of training are joined: a recipe becomes data, model, objective, and then a run."""
+"""From a recipe to a run: data, model and objective are built here, trained, and exported."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from askaudio.core.errors import ConfigError
 from askaudio.core.files import write_text
 from askaudio.core.processes import is_first
 from askaudio.core.types import Json, Progress, silent
-from askaudio.encoders.efficientat import FEATURE_DIM
 from askaudio.export.dual_encoder import export
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.models.frozen_encoder import base_encoder
 from askaudio.models.projection import Projection
-from askaudio.pipeline.inputs import Inputs, audio_source, front_end, read_inputs, text_source
-from askaudio.pipeline.objective import Objective, build_objective
+from askaudio.pipeline.inputs import Inputs, read_inputs
+from askaudio.pipeline.objective import build_objective
 from askaudio.training.callbacks import STATE_FILE
 from askaudio.training.dataset import PairDataset
 from askaudio.training.fit import FitResult, fit
 from askaudio.training.processes import first_then_others, joined
 from askaudio.training.retrieval import RetrievalSet
+from askaudio.training.settings import Objective, TrainSettings
 
 RECIPE_FILE = "recipe.yaml"
 ENCODER_FOLDER = "encoder"
-FREE_TO_CHANGE = ("train.devices", "train.threads", "train.device")  # where a run is resumed; its steps stay the same
+FREE_TO_CHANGE = ("train.devices", "train.threads", "train.device")  # when a run is resumed: the steps are the same
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What ``fit`` takes."""
+    """What ``fit`` takes besides settings and folder."""
 
     model: DualEncoder
     objective: Objective
@@ -47,7 +46,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
     """Build everything that a training needs; the model's first weights depend on ``recipe.seed`` alone."""
     train = inputs.pairs(recipe.seed)
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, inputs.texts.shape[1])
+    model = build_model(recipe.model, inputs)
     _standardise(model, train)
     if recipe.model.init:
         for head in _heads(model):
@@ -56,30 +55,25 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
     return Parts(model, objective, train, inputs.queries("val"))
 
 
-def build_model(recipe: ModelRecipe, text_dim: int) -> DualEncoder:
+def build_model(recipe: ModelRecipe, inputs: Inputs) -> DualEncoder:
     """Untrained dual encoder: projections over a frozen tower's features, or over a trainable tower."""
+    towers, text_dim = inputs.towers, inputs.texts.shape[1]
 
-    def projection(in_dim: int, embed_dim: int = recipe.embed_dim, residual: bool = recipe.residual) -> Projection:
+    def projection(in_dim: int) -> Projection:
+        embed_dim = text_dim if recipe.init else recipe.embed_dim
+        residual = recipe.residual or bool(recipe.init)
         return Projection(in_dim, embed_dim, recipe.hidden_dim, recipe.dropout, residual)
 
-    if recipe.init:
-        return DualEncoder(
-            projection(text_dim, text_dim, True),
-            projection(text_dim, text_dim, True),
-            audio_source=audio_source(recipe),
-            audio_source_sha256=base_encoder(recipe.init).fingerprint,
-            text_source=text_source(recipe),
-            front_end=front_end(recipe),
-            learn_temperature=False,
-        )
-    tower = CnnAudioTower(recipe.n_mels) if recipe.audio == "cnn" else None
+    trained = CnnAudioTower(recipe.n_mels) if towers.audio_source is None else None
+    audio_dim = next(iter(inputs.audio.values())).shape[1] if trained is None else trained.dim
     return DualEncoder(
-        projection(FEATURE_DIM if tower is None else tower.dim),
+        projection(audio_dim),
         projection(text_dim),
-        audio_tower=tower,
-        audio_source=audio_source(recipe),
-        text_source=recipe.text,
-        front_end=front_end(recipe),
+        audio_tower=trained,
+        audio_source=towers.audio_source or "",
+        audio_source_sha256="" if towers.audio is None else towers.audio.checksum,
+        text_source=towers.text_source or "",
+        front_end=inputs.front_end,
         learn_temperature=False,  # the loss learns it; a checkpoint gets its value
     )
 
@@ -111,10 +105,10 @@ def train(
     Args:
         recipe: What to train.
         folder: The run folder.
-        resume: Go on where a killed run stopped.
+        resume: Continue where a stopped run ended.
         export_encoder: Write ``encoder/``, which search runs without torch.
-        command: Head comment of the saved recipe.
-        progress: Told of the stages one after another.
+        command: First comment of the saved recipe.
+        progress: Called in every stage.
 
     Raises:
         ConfigError: The folder holds another run.
@@ -123,48 +117,48 @@ def train(
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     with joined():
-        with first_then_others():  # the first computes features, the others find them in the cache
+        with first_then_others():  # rank 0 computes the features, the others read them from the cache
             if is_first():
                 _claim(recipe, folder, resume, command)
             inputs = read_inputs(recipe, progress=progress if is_first() else silent)
         result = run(recipe, assemble(recipe, inputs), folder, resume, progress)
         if not is_first():
             return result
-    if export_encoder and not (resume and (folder / ENCODER_FOLDER).exists()):  # it is there: the run had ended
-        export(result.model, folder / ENCODER_FOLDER, name=recipe.name, progress=progress)
+    if export_encoder and not (resume and (folder / ENCODER_FOLDER).exists()):  # an existing one: the run had ended
+        export(result.model, folder / ENCODER_FOLDER, name=recipe.name, progress=progress, towers=inputs.towers)
     return result
 
 
 def run(
     recipe: Recipe, parts: Parts, folder: Path | str, resume: bool = False, progress: Progress = silent
 ) -> FitResult:
-    """Only the training of assembled parts."""
-    settings = {k: v for k, v in asdict(recipe.train).items() if k not in ("threads", "devices")}
-    settings["score_start"] = bool(recipe.model.init)
+    """Train assembled parts, without ``recipe.yaml`` and export."""
     return fit(
         parts.model,
-        parts.objective.ask,
+        parts.objective,
         parts.train,
         parts.validation,
         folder,
-        seed=recipe.seed,
-        momentum=parts.objective.momentum,
-        see=parts.objective.see,
-        caption_entries=parts.objective.caption_entries,
+        train_settings(recipe),
         resume=resume,
         progress=progress,
-        **settings,
     )
 
 
+def train_settings(recipe: Recipe) -> TrainSettings:
+    """Settings of ``fit`` from a recipe; ``train.threads`` and ``train.devices`` concern the processes, not the fit."""
+    keys = {key: value for key, value in asdict(recipe.train).items() if key not in ("threads", "devices")}
+    return TrainSettings(**keys, seed=recipe.seed, score_start=bool(recipe.model.init))
+
+
 def _claim(recipe: Recipe, folder: Path, resume: bool, command: str) -> None:
-    """Write the resolved recipe, or see that it is the one that the folder was begun with."""
+    """Write the resolved recipe, or check that the folder's own recipe is the same."""
     saved = folder / RECIPE_FILE
     if not saved.exists():
         write_text(saved, dump_recipe(recipe, command))
         return
     if not resume and (folder / STATE_FILE).exists():
-        raise ConfigError(f"{folder} already holds a run; go on with it (--resume) or give another folder (--out)")
+        raise ConfigError(f"{folder} already holds a run; continue it (--resume) or choose another folder (--out)")
     before, now = _flat(asdict(load_recipe(str(saved)))), _flat(asdict(recipe))
     other = [
         f"{key}: {before[key]!r} there, {now[key]!r} here"
@@ -175,7 +169,7 @@ def _claim(recipe: Recipe, folder: Path, resume: bool, command: str) -> None:
         write_text(saved, dump_recipe(recipe, command))
     elif other:
         raise ConfigError(
-            f"{folder} was begun with another recipe; go on with: askaudio train {folder} --resume\n  "
+            f"{folder} was started with another recipe; continue it with: askaudio train {folder} --resume\n  "
             + "\n  ".join(other)
         )
 

@@ -1,4 +1,4 @@
-"""From a recipe's data section to arrays: clips with splits, what the towers take, pairs to train on, sets to score.
+"""From a recipe to arrays: clips with splits, inputs of the towers, pairs to train on, sets to score.
 
 Everything that does not depend on training is computed once, in one pass, and kept in the feature cache: a frozen
 tower's features or the log-mels of every window of every clip, and the features of every wording.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from askaudio.audio.decode import decode
+from askaudio.audio.decode import stream_windows
 from askaudio.audio.front_end import FrontEnd
 from askaudio.audio.logmel import LogMel
-from askaudio.audio.windows import fixed_windows
 from askaudio.config.schema import DataRecipe, ModelRecipe, Recipe
 from askaudio.core.errors import DataError
 from askaudio.core.files import sha256_file
@@ -29,8 +28,7 @@ from askaudio.data.manifest import Clip, Manifest
 from askaudio.encoders.efficientat import FRONT_END
 from askaudio.encoders.load import settled
 from askaudio.evaluation.relevance import Relevance
-from askaudio.models.frozen_encoder import base_encoder
-from askaudio.models.sources import ENCODER, audio_features, text_features
+from askaudio.models.frozen_encoder import ENCODER, AudioFeatures, FrozenTowers, TextFeatures, open_towers
 from askaudio.pipeline.clips import read_clips
 from askaudio.training.dataset import PairDataset
 from askaudio.training.retrieval import RetrievalSet
@@ -45,9 +43,11 @@ class Inputs:
     Attributes:
         recipe: Where they come from.
         manifest: Captioned clips with splits.
-        audio: Clip id -> (W, ...) what the audio side takes, for each window.
+        audio: Clip id -> (W, ...) input of the audio side for each window.
         texts: (U, C) features of each wording.
         text_rows: Wording -> row of ``texts``.
+        front_end: How the sounds were cut, and what the audio side computes first.
+        towers: The frozen towers that made the features.
     """
 
     recipe: DataRecipe
@@ -55,6 +55,8 @@ class Inputs:
     audio: dict[str, Array]
     texts: FloatArray
     text_rows: dict[str, int]
+    front_end: FrontEnd
+    towers: FrozenTowers
 
     def pairs(self, seed: int = 0, split: Split = "train") -> PairDataset:
         """Pairs to train on."""
@@ -84,7 +86,7 @@ class Inputs:
         if not len(clips):
             raise DataError(
                 f"{self.manifest.name} has no captioned clip in its {split} split; "
-                "write splits into the manifest, or let them be dealt out by group: data.split=group"
+                "write splits into the manifest, or split by group: data.split=group"
             )
         return clips
 
@@ -95,75 +97,67 @@ def wordings_of(text: str, clip: Clip, prompts: Sequence[str]) -> list[str]:
 
 
 def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Progress = silent) -> Inputs:
-    """Compute, or take from the cache, everything that a recipe's towers take.
+    """Compute, or read from the cache, the inputs of a recipe's towers.
 
     Args:
-        recipe: Sections data and model are read.
-        manifest: Clips, where they are at hand; default ``read_clips``.
-        progress: Told how many sounds are there.
+        recipe: Its sections data and model are read.
+        manifest: Clips with splits; default ``read_clips``.
+        progress: Called with the number of sounds and texts that are done.
 
     Raises:
         DataError: A damaged cache, an unreadable manifest.
-        AudioDecodeError: A sound is broken; the message names it.
+        AudioDecodeError: A sound is broken or empty; the message names it.
     """
     manifest = read_clips(recipe.data) if manifest is None else manifest
     root = recipe.data.cache or default_root()
-    audio = _audio(recipe.model, manifest, root, progress)
+    front_end, towers = open_sources(recipe.model)
+    assert towers.text is not None  # every recipe has a frozen text tower
+    audio = _audio(front_end, towers.audio, manifest, root, progress)
     wordings = {t for clip in manifest for c in clip.captions for t in wordings_of(c.text, clip, recipe.data.prompts)}
     text_rows = {text: row for row, text in enumerate(sorted(wordings))}
-    texts = _texts(text_source(recipe.model), list(text_rows), root, progress)
-    return Inputs(recipe.data, manifest, audio, texts, text_rows)
+    texts = _texts(towers.text, list(text_rows), root, progress)
+    return Inputs(recipe.data, manifest, audio, texts, text_rows, front_end, towers)
 
 
-def front_end(model: ModelRecipe) -> FrontEnd:
-    """What the audio side hears: the pretrained tower's own front end, or that of the recipe."""
+def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:
+    """Front end of a model section, and its frozen towers; the encoder of ``model.init`` is opened once."""
     if model.init:
-        return base_encoder(model.init).front_end
+        source = f"{ENCODER}:{settled(model.init)}"
+        towers = open_towers(source, source)
+        assert towers.audio is not None
+        return towers.audio.front_end, towers
     if model.audio == "efficientat":
-        return FRONT_END
-    edge_hz = model.sample_rate_hz * 15 / 32  # a little below half the rate
-    return FrontEnd(
-        LogMel(sample_rate_hz=model.sample_rate_hz, n_mels=model.n_mels, f_max_hz=edge_hz),
+        return FRONT_END, open_towers(f"efficientat:{model.audio_weights}", model.text)
+    front_end = FrontEnd(
+        LogMel(
+            sample_rate_hz=model.sample_rate_hz,
+            n_mels=model.n_mels,
+            f_max_hz=model.sample_rate_hz * 15 / 32,  # a little below half the rate
+        ),
         window_s=model.window_s,
         hop_s=model.window_s,
     )
+    return front_end, open_towers(None, model.text)
 
 
-def audio_source(model: ModelRecipe) -> str:
-    """Name of the frozen audio tower, as checkpoints write it; empty for a trained one."""
-    if model.init:
-        return f"{ENCODER}:{settled(model.init)}"
-    return f"efficientat:{model.audio_weights}" if model.audio == "efficientat" else ""
-
-
-def text_source(model: ModelRecipe) -> str:
-    """Name of the frozen text tower, as checkpoints write it."""
-    return f"{ENCODER}:{settled(model.init)}" if model.init else model.text
-
-
-def _audio(model: ModelRecipe, manifest: Manifest, root: Any, progress: Progress) -> dict[str, Array]:
-    """Clip id -> (W, 384) frozen features, or (W, F, T) log-mels in half precision."""
-    front = front_end(model)
-    settings: dict[str, Any] = {"front_end": front.to_json()}
-    of_windows: Callable[[list[FloatArray]], Array]
-    if audio_source(model):
-        tower = audio_features(audio_source(model))
-        settings["tower"] = tower.fingerprint
-        of_windows = tower.features
-    else:
+def _audio(
+    front_end: FrontEnd, tower: AudioFeatures | None, manifest: Manifest, root: Any, progress: Progress
+) -> dict[str, Array]:  # fmt: skip
+    """Clip id -> (W, C) features of a frozen tower, or (W, F, T) log-mels in half precision."""
+    settings: dict[str, Any] = {"front_end": front_end.to_json()}
+    if tower is None:
         settings["type"] = "float16"
-
-        def of_windows(windows: list[FloatArray]) -> Array:
-            return np.stack([front(window) for window in windows]).astype(np.float16)
+    else:
+        settings["tower"] = tower.fingerprint
 
     def of_clip(clip: Clip) -> Array:
-        samples = decode(clip.path, front.sample_rate_hz)
-        windows = fixed_windows(samples, front.sample_rate_hz, front.window_s, front.hop_s)
-        if not windows:
-            raise DataError(f"{clip.path} has no sound in it; take it out of {manifest.name}, or data.exclude its id")
-        return of_windows([window.samples for window in windows])
+        cut = stream_windows(clip.path, front_end.sample_rate_hz, front_end.window_s, front_end.hop_s)
+        windows = [window.samples for window in cut]
+        if tower is not None:
+            return tower.features(windows)
+        return np.stack([front_end(window) for window in windows]).astype(np.float16)
 
-    # one clip a thread: decoding, log-mel and tower all leave the interpreter's lock
+    # one clip a thread: decoding, log-mel and tower all release the interpreter's lock
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         keys = []
         for key in pool.map(sha256_file, [clip.path for clip in manifest]):
@@ -177,9 +171,8 @@ def _audio(model: ModelRecipe, manifest: Manifest, root: Any, progress: Progress
     return {clip.clip_id: array for clip, array in zip(manifest, arrays, strict=True)}
 
 
-def _texts(name: str, texts: list[str], root: Any, progress: Progress) -> FloatArray:
+def _texts(tower: TextFeatures, texts: list[str], root: Any, progress: Progress) -> FloatArray:
     """(U, C) features of U wordings."""
-    tower = text_features(name)
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
     def compute(positions: list[int]) -> list[Array]:

@@ -1,16 +1,15 @@
-"""One recipe section, ``knowledge``, -> the objective: the plain loss, ASK, a part of it, or a null model."""
+"""From the recipe sections ``knowledge`` and ``loss`` to the objective: the plain loss, ASK, or a null model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from askaudio.ask.objective import ASK
-from askaudio.ask.snapshot import Reliability
+from askaudio.ask.refresher import Reliability
 from askaudio.config.schema import KnowledgeRecipe, LossRecipe
 from askaudio.core.errors import ConfigError
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
@@ -40,31 +39,15 @@ from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.collate import Batch
 from askaudio.training.dataset import PairDataset
 from askaudio.training.retrieval import clip_encoder, entry_encoder
+from askaudio.training.settings import Objective
 
 TILES: dict[str, Callable[[], Callable[[KnowledgeBase], Tensor]]] = {
     "agreement": AgreementGate,
     "overlap": RankBiasedOverlap,
     "transport": TransportPlan,
     "dual_softmax": DualSoftmax,
-}  # of the learned space, asked again at every refresh
+}  # computed in the learned space at every refresh
 HARD_SHARE = 1 / 3  # of the candidates: from the cells of the batch's own entries
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The loss of a run, and what must be carried along for it.
-
-    Attributes:
-        ask: The loss.
-        momentum: A slow copy of the model.
-        see: Told of each batch before the loss, where that needs more than embeddings.
-        caption_entries: The base has an entry for each caption; else one for each clip.
-    """
-
-    ask: ASK
-    momentum: MomentumEncoder | None = None
-    see: Callable[[Batch], None] | None = None
-    caption_entries: bool = True
 
 
 def build_objective(
@@ -73,10 +56,10 @@ def build_objective(
     """Make the objective of a run.
 
     Args:
-        knowledge: Which kind, and its settings.
-        loss: The loss of the batch.
+        knowledge: Kind and settings.
+        loss: Loss of the batch.
         model: Encodes the base, now and at every refresh.
-        pairs: The training pairs; a base holds all of them.
+        pairs: Training pairs; a base holds all of them.
         seed: Of prototypes, candidates and random bases.
 
     Raises:
@@ -85,11 +68,10 @@ def build_objective(
     if knowledge.kind == "none":
         return Objective(ASK(None, build_loss(loss)))
     if knowledge.kind == "text_similarity":
-        similarity = TextSimilarityLoss(loss.temperature)
-        return Objective(ASK(None, similarity), see=lambda batch: similarity.see(batch.text))
+        return Objective(ASK(None, TextSimilarityLoss(loss.temperature)), extra=lambda batch: {"sentences": batch.text})
     if knowledge.kind == "offline":
-        soft = SoftTargets(loss.temperature)
-        return Objective(ASK(None, soft), see=_teach(soft, knowledge.teacher, loss.temperature, pairs))
+        targets = _teacher_targets(knowledge.teacher, loss.temperature, pairs)
+        return Objective(ASK(None, SoftTargets(loss.temperature)), extra=targets)
     if knowledge.kind in ("xbm", "queue"):
         queue = QueueMemory(knowledge.queue_size, model.embed_dim)
         slow = MomentumEncoder(model, knowledge.momentum) if knowledge.kind == "queue" else None
@@ -140,7 +122,7 @@ def _candidates(knowledge: KnowledgeRecipe, seed: int) -> CandidateSource | None
 
 
 def build_policy(knowledge: KnowledgeRecipe, embed_dim: int) -> RefinementPolicy:
-    """When the base is refreshed, and what is done to its fresh rows."""
+    """The policy that says when the base is refreshed, and changes its fresh rows."""
     if knowledge.kind in ("static", "random"):
         return NeverRefine()
     when: RefinementPolicy = RefineEveryEpochs(knowledge.refresh_epochs, knowledge.refresh_early)
@@ -157,7 +139,7 @@ def build_policy(knowledge: KnowledgeRecipe, embed_dim: int) -> RefinementPolicy
 
 
 def build_loss(loss: LossRecipe) -> nn.Module:
-    """The loss of the batch; all are called in the same way."""
+    """The loss of the batch."""
     if loss.kind == "sigmoid":
         return SigmoidLoss(loss.temperature, learn=loss.learn_temperature)
     if loss.kind == "triplet":
@@ -167,8 +149,8 @@ def build_loss(loss: LossRecipe) -> nn.Module:
     return NTXent(loss.temperature, loss.learn_temperature)
 
 
-def _teach(soft: SoftTargets, teacher: str, temperature: float, pairs: PairDataset) -> Callable[[Batch], None]:
-    """Soft targets of every batch from a finished model's similarities, computed once for all pairs."""
+def _teacher_targets(teacher: str, temperature: float, pairs: PairDataset) -> Callable[[Batch], dict[str, Tensor]]:
+    """Soft targets of every batch from a finished model's similarities; its embeddings are computed once."""
     try:
         audio, text = entry_encoder(DualEncoder.load(Path(teacher)), pairs)(torch.arange(pairs.n_entries))
     except RuntimeError as error:  # a matrix that does not fit the features
@@ -177,15 +159,15 @@ def _teach(soft: SoftTargets, teacher: str, temperature: float, pairs: PairDatas
             "train the teacher with the same model section"
         ) from error
 
-    def see(batch: Batch) -> None:
+    def targets(batch: Batch) -> dict[str, Tensor]:
         similarity = audio[batch.entries] @ text[batch.entries].T  # (B, B)
-        soft.see(target_rows(similarity, temperature).to(batch.text.device))
+        return {"targets": target_rows(similarity, temperature).to(batch.text.device)}
 
-    return see
+    return targets
 
 
 def _reliability(knowledge: KnowledgeRecipe, pairs: PairDataset) -> Reliability:
-    """How far each entry is to be trusted: estimated once from features that no training has touched, or a tile."""
+    """Reliability of each entry: estimated once from untrained features, or a tile of the learned space."""
     if knowledge.reliability == "none":
         return None
     if knowledge.reliability in TILES:

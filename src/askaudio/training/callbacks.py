@@ -1,4 +1,4 @@
-"""What happens beside the steps: knowledge keeps time, the run folder is kept, progress is told."""
+"""What happens besides the steps: the objective counts steps and epochs, the run folder is written."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.datamodule import PairDataModule
 from askaudio.training.module import RetrievalModule
 from askaudio.training.retrieval import RetrievalSet, score
+from askaudio.training.settings import TrainSettings
 
 PRIMARY = "t2a/mAP@10"
 STATE_FILE = "state/last.safetensors"
@@ -25,7 +26,7 @@ METRICS_FILE = "metrics.json"
 
 
 class KnowledgeClock(pl.Callback):
-    """Tells objective and momentum copy that a step or an epoch has ended; must stand first among the callbacks."""
+    """Calls the objective and the momentum copy after every step and epoch; must be the first of the callbacks."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -50,30 +51,25 @@ class RunFolder(pl.Callback):
     Args:
         folder: The run folder.
         data: Counts the batches of an epoch, for the state.
-        validation: What picks the checkpoint, by text-to-audio mAP@10; never the test split.
-        patience: Epochs without a better validation after which training stops; 0: it never does.
-        save_every_steps: Write the state so often, besides each epoch's end; 0: only then.
-        score_start: Validate before the first step, too: a start that is better than every epoch is kept.
-        progress: Told of every step.
+        validation: Picks the checkpoint, by text-to-audio mAP@10; never the test split.
+        settings: ``patience``, ``save_every_steps`` and ``score_start`` are read.
+        progress: Called after every step.
     """
 
     def __init__(
         self,
         folder: Path,
+        *,
         data: PairDataModule,
         validation: RetrievalSet,
-        patience: int = 0,
-        save_every_steps: int = 0,
-        score_start: bool = False,
+        settings: TrainSettings,
         progress: Progress = silent,
     ) -> None:
         super().__init__()
         self.folder = folder
         self.data = data
         self.validation = validation
-        self.patience = patience
-        self.save_every_steps = save_every_steps
-        self.score_start = score_start
+        self.settings = settings
         self.progress = progress
         self.history: list[Json] = []
         self._began = time.monotonic()
@@ -84,30 +80,31 @@ class RunFolder(pl.Callback):
         return max(self.history, key=lambda entry: entry["validation"][PRIMARY], default=None)
 
     def state_dict(self) -> Json:
-        """For the state."""
+        """The history, for the state."""
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: Json) -> None:
-        """From the state."""
+        """Load the history."""
         self.history = state_dict["history"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A run that had stopped early stays stopped when it is resumed."""
+        """Validate the start where settings say so; a run that had stopped early stays stopped when it is resumed."""
         assert isinstance(pl_module, RetrievalModule)
         self._began = time.monotonic()
-        if self.score_start and not self.history:
+        if self.settings.score_start and not self.history:
             self._score(0, 0, pl_module)
         trainer.should_stop = self._out_of_patience()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count, tell, and save now and then."""
+        """Count the batch, report progress, and save the state where it is due."""
         self.data.done = batch_idx + 1
         step = trainer.global_step
         self.progress(step, int(trainer.estimated_stepping_batches), self._note(trainer.current_epoch))
         last_of_epoch = self.data.done == len(self.data.sampler)
-        if self.save_every_steps and step % self.save_every_steps == 0 and not last_of_epoch:
+        every = self.settings.save_every_steps
+        if every and step % every == 0 and not last_of_epoch:
             trainer.save_checkpoint(self.folder / STATE_FILE)
 
     def _note(self, epoch: int) -> str:
@@ -123,7 +120,7 @@ class RunFolder(pl.Callback):
         trainer.save_checkpoint(self.folder / STATE_FILE)
 
     def _score(self, epoch: int, step: int, pl_module: RetrievalModule) -> None:
-        """Validate, note it, and keep the weights if they are the best so far; epoch 0 is the start."""
+        """Validate, record the scores, and keep the weights if they are the best so far; epoch 0 is the start."""
         scores = None
         if is_first():
             scores = score(pl_module.model, self.validation, name=f"epoch {epoch}").values
@@ -146,11 +143,11 @@ class RunFolder(pl.Callback):
             write_json(self.folder / METRICS_FILE, self.summary())
 
     def _out_of_patience(self) -> bool:
-        best = self.best
-        return bool(self.patience and best and self.history[-1]["epoch"] - best["epoch"] >= self.patience)
+        best, patience = self.best, self.settings.patience
+        return bool(patience and best and self.history[-1]["epoch"] - best["epoch"] >= patience)
 
     def summary(self) -> Json:
-        """What metrics.json holds."""
+        """Content of metrics.json."""
         relevance = self.validation.relevance
         return {
             "primary_metric": PRIMARY,
@@ -163,7 +160,7 @@ class RunFolder(pl.Callback):
 
 
 def _share_statistics(model: DualEncoder) -> None:
-    """The first process's running statistics for all: each has seen its part of the batch only."""
+    """Copy the running statistics of rank 0 to all processes: each saw only its part of the batch."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             for buffer in module.buffers():

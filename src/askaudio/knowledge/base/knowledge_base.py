@@ -180,9 +180,11 @@ class KnowledgeBase:
             return self
         mine = Shard.of(len(self))
         audio, text = (x[mine.start : mine.stop] for x in (self.audio, self.text))
-        if not self.mapped:  # a copy, so that the other rows need not be kept
-            audio, text = audio.clone(), text.clone()
-        return replace(self, audio=audio, text=text, shard=mine)
+        return replace(self, audio=audio, text=text, shard=mine).copied()  # so that the other rows can be released
+
+    def copied(self) -> KnowledgeBase:
+        """A base whose rows may be written in place: a copy; rows in files are meant to be written and stay shared."""
+        return self if self.mapped else replace(self, audio=self.audio.clone(), text=self.text.clone())
 
     def whole(self) -> KnowledgeBase:
         """All rows on every process."""
