@@ -17,7 +17,8 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]
-RUNNABLE = [p for p in PAGES if p.parent.name in ("extend", "tutorials", "how-to") or p == DOCS / "index.md"]
+FIRST_PAGES = (DOCS / "index.md", ROOT / "README.md")
+RUNNABLE = [p for p in PAGES if p.parent.name in ("extend", "tutorials", "how-to") or p in FIRST_PAGES]
 NOT_RUN = "<!-- not run:"  # before a block, with the reason
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<language>\w*)[^\n`]*\n(?P<body>.*?)^(?P=ticks)[ ]*$", re.M | re.S)
 RATE_HZ = 16_000
@@ -84,6 +85,8 @@ def world(tmp_path_factory):
 def run_blocks(page: Path, world: Path, monkeypatch) -> dict:
     """Run a page's python blocks one after the other, as a reader would; returns what they leave behind."""
     monkeypatch.chdir(world)
+    for home in ("HOME", "USERPROFILE"):  # ~/sounds is the folder of the fixture
+        monkeypatch.setenv(home, str(world))
     monkeypatch.setenv("ASKAUDIO_COLLECTION", str(world / "collection"))
     names: dict = {"__name__": "__page__"}
     for line, body, before in blocks(page, "python"):
