@@ -10,7 +10,7 @@ from askaudio.core.errors import AskAudioError
 from askaudio.knowledge.base import neighbors as neighbors_module
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.knowledge.base.leaks import LeakFilter, plain_text
-from askaudio.knowledge.base.neighbors import approximate_neighbors, nearest
+from askaudio.knowledge.base.neighbors import nearest
 
 
 def rows(n, d=8, seed=0):
@@ -123,15 +123,3 @@ def test_nearest_equals_a_sort_ties_and_own_clips_included(n, k, seed, cells):
         there = ~torch.isneginf(score[i])
         assert found[i][there].tolist() == want
         assert torch.equal(score[i][there], (x[want] @ x[i]) if want else score[i][there])
-
-
-def test_inverted_lists_find_most_of_the_exact_neighbors():
-    g = torch.Generator().manual_seed(0)
-    centers = F.normalize(torch.randn(20, 16, generator=g), dim=1)
-    x = F.normalize(centers[torch.arange(600) % 20] + 0.1 * torch.randn(600, 16, generator=g), dim=1)
-    codes = torch.arange(600)
-    exact = nearest(x, x, 5, query_codes=codes, key_codes=codes)[1]
-    near = approximate_neighbors(x, x, 5, query_codes=codes, key_codes=codes, probe=8)[1]
-    common = (exact[:, :, None] == near[:, None, :]).any(2).float().mean()
-    assert common > 0.9
-    assert not (near == codes[:, None]).any()

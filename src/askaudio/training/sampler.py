@@ -22,8 +22,6 @@ class PairBatchSampler:
         clip_rows: (n,) row of each item's clip.
         batch_size: B.
         seed: Of the order.
-        allow_same_clip: Let two captions of one clip into a batch (with a loss that takes several positives).
-        drop_last: Leave out a last batch of fewer than B.
 
     Raises:
         ConfigError: No full batch can be made.
@@ -34,14 +32,10 @@ class PairBatchSampler:
         clip_rows: IntArray,
         batch_size: int,
         seed: int = 0,
-        allow_same_clip: bool = False,
-        drop_last: bool = True,
     ) -> None:
         self.clip_rows = np.asarray(clip_rows, dtype=np.int64)
         self.batch_size = batch_size
         self.seed = seed
-        self.allow_same_clip = allow_same_clip
-        self.drop_last = drop_last
         self._epoch = self._done = 0
         self._batches: list[list[int]] = []
         self.set_epoch(0)
@@ -61,17 +55,13 @@ class PairBatchSampler:
 
     def _make(self, epoch: int) -> list[list[int]]:
         order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.clip_rows)).tolist()
-        batches = self._chunks(order) if self.allow_same_clip else self._apart(order)
-        full = [b for b in batches if len(b) == self.batch_size or not self.drop_last]
+        full = [batch for batch in self._apart(order) if len(batch) == self.batch_size]
         if not full:
             raise ConfigError(
                 f"no batch of {self.batch_size} can be made of {len(order)} pairs from "
                 f"{len(np.unique(self.clip_rows))} clips; lower train.batch_size"
             )
         return full
-
-    def _chunks(self, order: list[int]) -> list[list[int]]:
-        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
     def _apart(self, order: list[int]) -> list[list[int]]:
         """Fill batches in order; a pair whose clip is already in the batch waits for the next one."""

@@ -1,7 +1,7 @@
 """The K nearest entries of each row by cosine: exact, in pieces, an item's own clip left out.
 
-Cost: one (Q, N) product in pieces of at most ``PIECE_CELLS`` scores, so memory does not grow with N x Q. Above some
-hundred thousand entries use ``approximate_neighbors`` (faiss, inverted lists).
+Cost: one (Q, N) product in pieces of at most ``PIECE_CELLS`` scores, so memory does not grow with N x Q. For bases of
+more than some hundred thousand entries leave neighbors out: ``FineGrainedInjection(k=0)``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from askaudio.core.errors import DataError
-from askaudio.core.extras import require
 
 PIECE_CELLS = 1 << 24  # scores held at once: 64 MiB in float32
 
@@ -83,54 +82,6 @@ def merge_top(scores: list[Tensor], rows: list[Tensor], k: int) -> tuple[Tensor,
     best = torch.argsort(score, dim=1, descending=True, stable=True)[:, :k]
     score, row = score.gather(1, best), row.gather(1, best)
     return score, torch.where(torch.isneginf(score), 0, row)
-
-
-def approximate_neighbors(
-    queries: Tensor,
-    keys: Tensor,
-    k: int,
-    *,
-    query_codes: Tensor | None = None,
-    key_codes: Tensor | None = None,
-    spare: int = 8,
-    lists: int | None = None,
-    probe: int = 16,
-) -> tuple[Tensor, Tensor]:
-    """Near top-K from faiss inverted lists, for bases too large for N^2 products; arguments as in ``nearest``.
-
-    Args:
-        queries: (Q, D).
-        keys: (N, D).
-        k: Neighbors wanted.
-        query_codes: (Q,) clip codes; see ``nearest``.
-        key_codes: (N,) clip codes.
-        spare: Asked for beyond k, so that enough are left when the own clip is taken out.
-        lists: Number of inverted lists; default about sqrt(N).
-        probe: Lists searched per query.
-
-    Returns:
-        As ``nearest``.
-
-    Raises:
-        MissingExtraError: faiss is not installed.
-    """
-    faiss = require("faiss", "train")
-    table = keys.float().contiguous().cpu().numpy()
-    lists = lists or max(1, min(int(len(table) ** 0.5), len(table) // 39))  # faiss asks for 39 rows a list
-    index = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(table.shape[1]), table.shape[1], lists, faiss.METRIC_INNER_PRODUCT
-    )  # fmt: skip
-    index.train(table[:: max(1, len(table) // (lists * 64))])
-    index.add(table)
-    index.nprobe = min(probe, lists)
-    found, at = index.search(queries.float().contiguous().cpu().numpy(), k + spare)
-    scores, rows = torch.from_numpy(found), torch.from_numpy(at)
-    scores = torch.where(rows < 0, float("-inf"), scores)
-    if query_codes is not None and key_codes is not None:
-        scores = scores.masked_fill(query_codes[:, None] == key_codes[rows.clamp_min(0)], float("-inf"))
-    best, order = torch.topk(scores, k, dim=1)
-    rows = rows.gather(1, order)
-    return best, torch.where(torch.isneginf(best), 0, rows)
 
 
 def neighbor_weights(score: Tensor, rows: Tensor, reliability: Tensor | None, temperature: float) -> Tensor:

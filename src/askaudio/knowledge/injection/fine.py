@@ -18,7 +18,7 @@ from torch import Tensor
 
 from askaudio.core.errors import ConfigError
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
-from askaudio.knowledge.base.neighbors import approximate_neighbors, nearest, neighbor_weights
+from askaudio.knowledge.base.neighbors import nearest, neighbor_weights
 from askaudio.knowledge.base.shards import rows_at
 from askaudio.knowledge.reliability.adaptive import NeighborSetting, fit_neighbor_setting
 
@@ -51,8 +51,6 @@ class FineGrainedInjection:
         mass: Target mass on all neighbors together, in [0, 1).
         beta: Weight of text similarity beside audio similarity; None estimates it at each refinement (``adaptive.py``).
         temperature: Sharpness of the neighbor weights; None estimates it too.
-        exact: Exact search; False uses faiss inverted lists (a base that is divided among processes is always
-            searched exactly).
 
     Attributes:
         setting: The estimate in use; None where both were given.
@@ -64,7 +62,6 @@ class FineGrainedInjection:
         mass: float = 0.1,
         beta: float | None = None,
         temperature: float | None = None,
-        exact: bool = True,
     ) -> None:
         wrong = (beta is not None and beta < 0) or (temperature is not None and temperature <= 0)
         if k < 0 or not 0.0 <= mass < 1.0 or wrong:
@@ -76,7 +73,6 @@ class FineGrainedInjection:
         self.mass = mass if k > 0 else 0.0
         self.beta = beta
         self.temperature = temperature
-        self.exact = exact
         self.setting: NeighborSetting | None = None
 
     def build(self, base: KnowledgeBase, reliability: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -103,8 +99,7 @@ class FineGrainedInjection:
         if base.shard is not None:
             score, rows = base.shard.neighbors(joint, self.k, codes)
         else:
-            search = nearest if self.exact else approximate_neighbors
-            score, rows = search(joint, joint, self.k, query_codes=codes, key_codes=codes)  # (N, K)
+            score, rows = nearest(joint, joint, self.k, query_codes=codes, key_codes=codes)  # (N, K)
         return rows, neighbor_weights(score, rows, reliability, temperature)
 
     def targets(

@@ -1,7 +1,7 @@
 """Other answers to "is this pair right?": tiles to put in the place of the posterior, each ``tile(base) -> (N,)``.
 
 All look at the base's own (learned) space and are asked again at every refresh. They are the null models of
-``reliability.py``: uniform trust, an agreement gate split by two means, rank-biased overlap of the two neighbor
+``estimate.py``: an agreement gate split by two means, rank-biased overlap of the two neighbor
 lists, the diagonal of an optimal-transport plan, and a dual softmax. Cost: one or two (N, N) products in pieces.
 
 Source: Webber et al. 2010 (rank-biased overlap, equation 7); Cuturi 2013 (arXiv 1306.0895) for the plan.
@@ -18,11 +18,6 @@ from askaudio.knowledge.base.neighbors import nearest
 from askaudio.knowledge.reliability.estimate import predict
 
 PIECE = 1024
-
-
-def uniform(base: KnowledgeBase) -> Tensor:
-    """Trust every pair: (N,) ones."""
-    return torch.ones(len(base))
 
 
 def _rows(base: KnowledgeBase) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import Progress, silent
-from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.knowledge.base.neighbors import nearest, neighbor_weights
 from askaudio.knowledge.reliability.crossfit import ridge_scores, standardise
 
@@ -179,56 +178,3 @@ def density_ratio(real: Tensor, null: Tensor, ridge: float = 1e-3, steps: int = 
             break
     odds = x @ beta
     return odds[: len(real)], odds[len(real) :]
-
-
-class ReliabilityWeighting:
-    """The posterior as a tile for an objective: ``tile(base) -> (N,)``.
-
-    With raw features the estimate is made once, since they do not change. Without them it is made in the base's own,
-    learned space at every refresh; there it fades as the model memorises its wrong pairs, so prefer raw features.
-
-    Args:
-        audio: (N, Da) raw audio features of the base's rows, or None.
-        text: (N, Dt) raw text features, or None.
-        k: Neighbors per prediction.
-        temperature: Sharpness of the neighbor weights.
-        rounds: How often the posterior is fed back.
-        cut: Trust pairs fully from this posterior on and not at all below it; None keeps the posterior.
-
-    Attributes:
-        estimate: The last estimate; None before the first call.
-    """
-
-    def __init__(
-        self,
-        audio: Tensor | None = None,
-        text: Tensor | None = None,
-        *,
-        k: int = 32,
-        temperature: float = 0.1,
-        rounds: int = 3,
-        cut: float | None = 0.5,
-    ) -> None:
-        if (audio is None) != (text is None):
-            raise ConfigError("give raw features of both sides, or of none")
-        self._raw = None if audio is None or text is None else (audio, text)
-        self.k = k
-        self.temperature = temperature
-        self.rounds = rounds
-        self.cut = cut
-        self.estimate: ReliabilityEstimate | None = None
-
-    def __call__(self, base: KnowledgeBase) -> Tensor:
-        """(N,) reliabilities; entries without audio get 1, there being no pair to doubt."""
-        paired = base.index.has_audio.nonzero()[:, 0]
-        if self.estimate is None or self._raw is None:
-            audio, text = self._raw or (base.audio, base.text)
-            if len(audio) != len(base):
-                raise DataError(f"raw features of {len(audio)} rows do not fit a base of {len(base)} entries")
-            self.estimate = estimate_reliability(
-                audio[paired], text[paired], base.index.codes[paired],
-                k=self.k, temperature=self.temperature, rounds=self.rounds,
-            )  # fmt: skip
-        trust = torch.ones(len(base))
-        trust[paired] = self.estimate.gate(self.cut)
-        return trust
