@@ -71,7 +71,14 @@ class NTXent(nn.Module):
 
     Args:
         temperature: First (or only) temperature.
-        learn_temperature: Learn log(1 / temperature), kept within 1 / 100 .. 1.
+        learn_temperature: Learn log(1 / temperature); the temperature stays between 1 / 100 and 1.
+
+    Example:
+        >>> import torch
+        >>> audio, text = torch.nn.functional.normalize(torch.eye(4)), torch.nn.functional.normalize(torch.eye(4))
+        >>> loss = NTXent(0.07)(audio, text)
+        >>> bool(loss < 1e-4)
+        True
     """
 
     def __init__(self, temperature: float = 0.07, learn_temperature: bool = False) -> None:

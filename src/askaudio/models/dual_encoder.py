@@ -58,6 +58,13 @@ class DualEncoder(nn.Module):
 
     Raises:
         ModelError: The projections do not meet in one space or do not fit their towers.
+
+    Example:
+        >>> import torch
+        >>> model = DualEncoder(Projection(384, 64), Projection(384, 64))  # over features of frozen towers
+        >>> audio, text = model(torch.randn(2, 384), torch.randn(2, 384))
+        >>> audio.shape, text.shape
+        (torch.Size([2, 64]), torch.Size([2, 64]))
     """
 
     def __init__(

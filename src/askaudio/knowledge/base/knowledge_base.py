@@ -39,6 +39,12 @@ class KnowledgeBase:
         version: Grows by 1 at each refresh.
         shard: Which rows ``audio`` and ``text`` hold, where the base is divided among processes; None for all.
         mapped: The rows are those of files (``mapped.py``), which are the state of the base.
+
+    Example:
+        >>> import torch
+        >>> base = KnowledgeBase.from_pairs(["a", "b", "b"], torch.randn(3, 8), torch.randn(3, 8))
+        >>> len(base), base.dim, base.index.n_clips
+        (3, 8, 2)
     """
 
     index: EntryIndex
