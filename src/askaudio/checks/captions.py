@@ -36,7 +36,7 @@ def alignment_checksum(clips: Iterable[Clip]) -> str:
     Two copies of a corpus with the same checksum have the same pairs; captions shifted by one row change it.
     """
     pairs = sorted(f"{clip.clip_id}\t{caption.text}" for clip in clips for caption in clip.captions)
-    return hashlib.sha256("\n".join(pairs).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(pairs).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 # alignment_checksum of the official caption files

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from askaudio.core.errors import DataError
 
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # cp1252 leaves five bytes undefined; "?" marks them, because control characters and U+FFFD would not be seen
 _CP1252 = bytes(range(256)).decode("cp1252", "replace").replace("\ufffd", "?")
 
@@ -105,6 +108,33 @@ def split_lines(text: str) -> list[str]:
 def non_blank_lines(text: str) -> list[str]:
     """The lines of a text that are not blank, without blanks around them."""
     return [line.strip() for line in split_lines(text) if line.strip()]
+
+
+def json_line(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    r"""One line of JSON, with its line end, that can be written as UTF-8.
+
+    Args:
+        value: What ``json.dumps`` takes.
+        default: Converts other objects, as in ``json.dumps``.
+
+    Example:
+        >>> print(json_line("caf\u00e9"), json_line("file \udcff"), end="")
+        "caf\u00e9"
+         "file \udcff"
+    """
+    line = json.dumps(value, ensure_ascii=False, default=default) + "\n"
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a lone surrogate, as in names of files that are not UTF-8: only escapes can hold it
+        line = json.dumps(value, default=default) + "\n"
+    return line
+
+
+def bad_character(text: str) -> str:
+    """What in a text no tokenizer takes: "a NUL character", "half of a surrogate pair", or "" for nothing."""
+    if "\0" in text:
+        return "a NUL character"
+    return "half of a surrogate pair" if _SURROGATE.search(text) else ""
 
 
 def parse_json(text: str, where: str) -> Any:

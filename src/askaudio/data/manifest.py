@@ -12,7 +12,6 @@ are in one split. The short forms ``id`` for ``clip_id`` and ``text`` for one ca
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path
+from askaudio.core.text import bad_character, json_line, parse_json, read_text, split_lines
 from askaudio.core.types import SPLITS, Split
 from askaudio.data.summary import About, DatasetSummary, Fault
 
@@ -168,7 +168,7 @@ def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = No
         raise DataError(f"split shares must sum to 1, got {dict(shares)}")
 
     def key(group: str) -> str:
-        return hashlib.sha256(f"{seed}|{group}".encode()).hexdigest()
+        return hashlib.sha256(f"{seed}|{group}".encode("utf-8", "surrogatepass")).hexdigest()
 
     groups = sorted({c.group or c.clip_id for c in manifest}, key=key)
     of_group: dict[str, Split] = {}
@@ -181,19 +181,18 @@ def split_by_group(manifest: Manifest, shares: Mapping[Split, float] | None = No
     return replace(manifest, clips=tuple(replace(c, split=of_group[c.group or c.clip_id]) for c in manifest))
 
 
-_KNOWN = {
-    "clip_id",
-    "id",
-    "path",
-    "captions",
-    "text",
-    "split",
-    "group",
-    "label",
-    "duration_s",
-    "licence",
-    "source",
-}
+# names of the fields of a line; other fields are kept in ``Clip.extra``
+FIELDS = frozenset(
+    {"clip_id", "id", "path", "captions", "text", "split", "group", "label", "duration_s", "licence", "source"}
+)
+
+
+def local_path(folder: Path, name: str) -> Path:
+    """The path of a file that a table names: backslashes, as Windows writes them, separate folders on every system."""
+    path = folder / name
+    if "\\" not in name or path.is_file():  # elsewhere a file name may contain a backslash
+        return path
+    return folder / name.replace("\\", "/")
 
 
 def _clip_from_row(row: Any, where: str, folder: Path) -> Clip:
@@ -202,24 +201,28 @@ def _clip_from_row(row: Any, where: str, folder: Path) -> Clip:
     clip_id = row.get("clip_id", row.get("id"))
     if not isinstance(clip_id, str) or not clip_id or not isinstance(row.get("path"), str):
         raise DataError(f"{where}: needs the text fields 'clip_id' (or 'id') and 'path', got {sorted(row)}")
-    texts = row.get("captions", [row["text"]] if row.get("text") else [])
+    texts = row.get("captions") or ([row["text"]] if row.get("text") else [])
     if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
         raise DataError(f"{where}: 'captions' must be a list of texts")
+    if "\0" in clip_id + row["path"]:
+        raise DataError(f"{where}: clip_id or path contains a NUL character; take it out")
+    if bad := next(filter(None, map(bad_character, texts)), ""):
+        raise DataError(f"{where}: a caption contains {bad}; take it out")
     split = row.get("split")
     if split is not None and split not in SPLITS:
         raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
-    duration = row.get("duration_s")
+    try:
+        duration = None if row.get("duration_s") is None else float(row["duration_s"])
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: duration_s must be a number of seconds, got {row['duration_s']!r}") from None
     return Clip(
         clip_id=clip_id,
-        path=str(folder / row["path"]),
+        path=str(local_path(folder, row["path"])),
         captions=tuple(Caption(f"{clip_id}#{k}", text) for k, text in enumerate(texts)),
         split=split,
-        group=str(row.get("group", "")),
-        label=str(row.get("label", "")),
-        duration_s=None if duration is None else float(duration),
-        licence=str(row.get("licence", "")),
-        source=str(row.get("source", "")),
-        extra={k: v for k, v in row.items() if k not in _KNOWN},
+        **{name: "" if row.get(name) is None else str(row[name]) for name in ("group", "label", "licence", "source")},
+        duration_s=duration,
+        extra={k: v for k, v in row.items() if k not in FIELDS},
     )
 
 
@@ -230,30 +233,30 @@ def read_manifest(path: Path | str) -> Manifest:
         DataError: File missing, a line that is not JSON or lacks a field (with the line number), an id twice.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; create one with: askaudio data scenes OUT") from error
+    if not path.exists():
+        raise DataError(f"{path} does not exist; create one with: askaudio data scenes OUT")
     clips = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: not valid JSON ({error})") from error
-        clips.append(_clip_from_row(row, f"{path}:{number}", path.parent))
+    for number, line in enumerate(split_lines(read_text(path)), start=1):
+        if line.strip():
+            where = f"{path}:{number}"
+            clips.append(_clip_from_row(parse_json(line, where), where, path.parent))
     return Manifest(path.stem, tuple(clips))
 
 
 def write_manifest(manifest: Manifest, path: Path | str) -> None:
     """Write a manifest as JSON lines in one atomic step; paths of files below its folder are written relative to it."""
     path = Path(path)
-    folder = path.parent.resolve()
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for clip in manifest:
             row = {k: v for k, v in asdict(clip).items() if v not in ("", None, {}, ()) and k != "extra"}
-            target = Path(clip.path).resolve()
-            row["path"] = str(target.relative_to(folder) if target.is_relative_to(folder) else target)
+            row["path"] = _relative(Path(clip.path), path.parent)
             row["captions"] = [c.text for c in clip.captions]
-            file.write(json.dumps({**row, **clip.extra}, ensure_ascii=False) + "\n")
+            file.write(json_line({**clip.extra, **row}))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """The path as seen from the folder, with slashes on every system; absolute where it is not below the folder."""
+    for target, root in ((path.absolute(), folder.absolute()), (path.resolve(), folder.resolve())):
+        if target.is_relative_to(root):  # the first form keeps the names of links
+            return target.relative_to(root).as_posix()
+    return path.resolve().as_posix()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from askaudio.data.manifest import Manifest
 
 HELP = "describe a library and what is missing from it"
+N_EXAMPLES = 5  # faulty rows to show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,7 @@ def _facts(manifest: Manifest, n_clips: int) -> Json:
         "splits": [part.summary.to_json() for part in parts],
         "groups": len({clip.group or clip.clip_id for clip in manifest}),
         "faults": count_kinds(manifest.faults),
+        "fault_examples": [f"{fault.where}: {fault.what}" for fault in manifest.faults[:N_EXAMPLES]],
         "clips": [
             {"clip_id": clip.clip_id, "path": clip.path, "captions": [c.text for c in clip.captions]}
             for clip in manifest.clips[:n_clips]
@@ -75,6 +77,8 @@ def _print(facts: Json) -> None:
     say(f"{facts['groups']:,} recordings (groups)")
     for kind, count in facts["faults"].items():
         say(f"faulty rows: {count:,} x {kind}")
+    for example in facts["fault_examples"]:
+        say(f"  {example}")
     for clip in facts["clips"]:
         say(f"\n{clip['clip_id']}  {clip['path']}")
         for text in clip["captions"]:

@@ -10,11 +10,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 from askaudio.core.errors import DataError
 from askaudio.core.types import Split
-from askaudio.data.readers.tables import SPLIT_NAMES
+from askaudio.data.readers.splits import SPLIT_NAMES
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".aif", ".aiff", ".au", ".caf"}
@@ -35,6 +36,12 @@ def stem(name: str) -> str:
     """The last part of a path without its audio suffix; other suffixes are kept ("rain 1.5" has no suffix)."""
     name = name.replace("\\", "/").rsplit("/", 1)[-1]
     return name_key(os.path.splitext(name)[0] if is_audio(name) else name)
+
+
+def _common_folders(first: Path, second: Path) -> int:
+    """Number of folders, counted from the file upwards, that have the same names in both paths."""
+    pairs = zip(reversed(first.parts[:-1]), reversed(second.parts[:-1]), strict=False)
+    return len(list(takewhile(lambda pair: name_key(pair[0]) == name_key(pair[1]), pairs)))
 
 
 class AudioFiles:
@@ -93,10 +100,18 @@ class AudioFiles:
                 return min(paths, key=lambda path: (self._other_split(path, split), len(path.parts), path))
         return None
 
-    def only(self, name: str) -> Path | None:
-        """The file with this stem; None where no file or several files have it, because a choice would be a guess."""
-        paths = self._by_stem.get(name_key(name), [])
-        return paths[0] if len(paths) == 1 else None
+    def only(self, path: Path | str) -> Path | None:
+        """The file with the stem of a path; of several, the one whose folders agree best with those of the path.
+
+        Returns:
+            The file; None where no file has the stem, or several agree equally well: a choice would be a guess.
+        """
+        found = self._by_stem.get(stem(str(path)), [])
+        if len(found) < 2:
+            return found[0] if found else None
+        agree = [_common_folders(file, Path(path)) for file in found]
+        best = max(agree)
+        return found[agree.index(best)] if agree.count(best) == 1 else None
 
     def _other_split(self, path: Path, split: Split | None) -> int:
         """0: in a folder of this split; 1: in no split's folder; 2: in another split's folder."""

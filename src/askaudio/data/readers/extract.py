@@ -18,9 +18,11 @@ from pathlib import Path
 
 from askaudio.core.errors import DataError
 from askaudio.core.files import atomic_path, fingerprint
+from askaudio.core.text import json_line
 from askaudio.core.types import Json, Progress, Split, silent
 from askaudio.data.readers.audio_files import is_audio
-from askaudio.data.readers.tables import SPLIT_NAMES, Row, Table
+from askaudio.data.readers.splits import SPLIT_NAMES
+from askaudio.data.readers.tables import Row, Table
 from askaudio.data.summary import Fault
 
 _FORMAT = 1  # of the cache folder
@@ -82,7 +84,7 @@ def extract(
     if not rows.is_file():
         with atomic_path(rows) as temporary, temporary.open("w", encoding="utf-8") as file:
             for number, line in enumerate(_lines(samples, folder), start=1):
-                file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+                file.write(json_line(line, default=str))
                 progress(number, None, "extracting")
     return _table(rows), folder
 
@@ -134,7 +136,7 @@ def _store(data: bytes, suffix: str, folder: Path, split: str) -> str:
 def _table(rows: Path) -> Table:
     good: list[Row] = []
     faults: list[Fault] = []
-    for line in rows.read_text(encoding="utf-8").split("\n"):
+    for line in rows.read_text(encoding="utf-8").split("\n"):  # not splitlines, which splits inside texts
         if line:
             item = json.loads(line)
             if "fault" in item:

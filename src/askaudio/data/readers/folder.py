@@ -12,17 +12,17 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from askaudio.core.files import read_json
+from askaudio.core.text import bad_character, non_blank_lines, parse_json, read_text
 from askaudio.core.types import Json, Split
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.readers.audio_files import AudioFiles, stem
 from askaudio.data.readers.missing import captions_of
 from askaudio.data.readers.rows import text_columns, texts_in
-from askaudio.data.readers.tables import SPLIT_NAMES, read_text, split_of
+from askaudio.data.readers.splits import SPLIT_NAMES, split_of
 from askaudio.data.summary import About, Fault
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SEPARATORS = re.compile(r"[_\-.,+()\[\]#&]+|\s+")
+_SEPARATORS = re.compile("[_\\-.,+()\\[\\]#&\ud800-\udfff]+|\\s+")  # surrogates: bytes that are not UTF-8
 _NUMBER = re.compile(r"\d+")
 
 
@@ -65,6 +65,9 @@ def read_folder(root: Path | str, *, names: bool = True) -> Manifest:
 def _clip(path: Path, below: Path, clip_id: str, names: bool, faults: list[Fault]) -> Clip:
     side = _sidecar(path)
     texts = texts_in(side, text_columns(side))
+    for text in filter(bad_character, texts):
+        faults.append(Fault("bad character", str(path), f"the text beside it contains {bad_character(text)}: {text!r}"))
+    texts = [text for text in texts if not bad_character(text)]
     if not texts and names and (words := caption_from_name(path.name)):
         texts = [words]
     if not texts:
@@ -88,13 +91,13 @@ def _sidecar(path: Path) -> Json:
     """The .json or .txt file beside the audio, as an object with captions; {} where neither exists."""
     for side in (path.with_suffix(".json"), Path(f"{path}.json")):
         if side.is_file():
-            value = read_json(side)
+            value = parse_json(read_text(side), str(side))
             if isinstance(value, dict):
                 return value
             return {"captions": value if isinstance(value, list) else [value]}
     for side in (path.with_suffix(".txt"), Path(f"{path}.txt")):
         if side.is_file():
-            return {"captions": [line.strip() for line in read_text(side).splitlines() if line.strip()]}
+            return {"captions": non_blank_lines(read_text(side))}
     return {}
 
 

@@ -18,7 +18,7 @@ from askaudio.data.manifest import Manifest
 from askaudio.data.readers.audio_files import stem
 from askaudio.data.readers.extract import Sample, extract, split_in_name
 from askaudio.data.readers.rows import ID_COLUMNS, PATH_COLUMNS, manifest_from_rows
-from askaudio.data.readers.tables import SPLIT_NAMES
+from askaudio.data.readers.splits import SPLIT_NAMES
 from askaudio.data.summary import About
 
 _ROWS_AT_ONCE = 32

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from askaudio.core.errors import DataError
+from askaudio.core.text import non_blank_lines, parse_json, read_text
 from askaudio.data.manifest import Clip
-from askaudio.data.readers.audio_files import stem
-from askaudio.data.readers.tables import read_csv, read_text
+from askaudio.data.readers.audio_files import is_audio, stem
+from askaudio.data.readers.tables import read_csv
 
 _LIST_COLUMNS = ("clip_id", "id", "file_name", "youtube_id", "audiocap_id", "sound_id", "path", "name")
 
@@ -48,36 +49,43 @@ def read_id_list(path: Path | str) -> frozenset[str]:
     This reads the 957-clip CSV of AudioCaps, lists of file names, and the blacklists of WavCaps.
 
     Raises:
-        DataError: The file is missing, empty, or a CSV without a column of names.
+        DataError: The file is missing, empty, or a CSV with a faulty row or without a column of names.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     names: Iterable[str]
     if suffix == ".json":
-        try:
-            names = _values(json.loads(read_text(path)))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path} is not valid JSON: {error}") from error
+        names = _values(parse_json(read_text(path), str(path)))
     elif suffix in (".csv", ".tsv"):
         table = read_csv(path)
+        if errors := [fault for fault in table.faults if fault.level == "error"]:
+            first = f"{errors[0].where}: {errors[0].what}"
+            raise DataError(f"{first}; a list must be complete, {len(errors):,} of its rows cannot be read")
         column = next((name for name in _LIST_COLUMNS if name in table.columns), None)
         if column is None:
             raise DataError(f"{path}: columns are {', '.join(table.columns)}; expected {' or '.join(_LIST_COLUMNS)}")
         names = (str(row.values[column]) for row in table.rows)
     else:
-        names = read_text(path).splitlines()
+        names = non_blank_lines(read_text(path))
     found = frozenset(name.strip() for name in names if name.strip())
     if not found:
         raise DataError(f"{path} names no clip; expected one file name or id a line")
     return found
 
 
-def named_in(clips: Iterable[Clip], names: frozenset[str]) -> set[str]:
-    """Ids of the clips that a list contains: by clip_id where a name is one, else by any of the clip's names.
+def _without_suffix(name: str) -> str:
+    """A path with slashes and without an audio suffix, as ids of clips are; a name without a folder as it is."""
+    path = name.replace("\\", "/")
+    return os.path.splitext(path)[0] if "/" in path and is_audio(path) else path
 
-    "rain/01" does not match the clip "wind/01"; "01.wav" matches both.
+
+def named_in(clips: Iterable[Clip], names: frozenset[str]) -> set[str]:
+    r"""Ids of the clips that a list contains: by clip_id where a name is one, else by any of the clip's names.
+
+    "rain/01", "rain/01.wav" and "rain\01.wav" do not match the clip "wind/01"; "01.wav" matches both.
     """
     clips = list(clips)
-    exact = names & {clip.clip_id for clip in clips}
-    loose = {stem(name) for name in names - exact}
+    ids = {clip.clip_id for clip in clips}
+    exact = ids & (names | {_without_suffix(name) for name in names})
+    loose = {stem(name) for name in names if name not in exact and _without_suffix(name) not in exact}
     return {clip.clip_id for clip in clips if clip.clip_id in exact or not loose.isdisjoint(aliases(clip))}

@@ -32,7 +32,7 @@ from askaudio.data.readers.csv_file import read_csv_file, read_jsonl_file
 from askaudio.data.readers.folder import read_folder
 from askaudio.data.readers.huggingface import read_huggingface
 from askaudio.data.readers.identity import named_in, read_id_list
-from askaudio.data.readers.tables import split_of
+from askaudio.data.readers.splits import split_of
 from askaudio.data.readers.webdataset import read_webdataset
 
 Options = dict[str, str]

@@ -7,16 +7,19 @@ several captions; columns ``caption_1 ... caption_5`` (Clotho, the 957-clip list
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from askaudio.core.errors import DataError
+from askaudio.core.text import bad_character
 from askaudio.core.types import Split
-from askaudio.data.manifest import Clip, Manifest
-from askaudio.data.readers.audio_files import AudioFiles, stem
+from askaudio.data.manifest import FIELDS, Clip, Manifest, local_path
+from askaudio.data.readers.audio_files import AudioFiles
 from askaudio.data.readers.missing import captions_of, manifest_of
-from askaudio.data.readers.tables import Row, split_of
+from askaudio.data.readers.splits import split_of
+from askaudio.data.readers.tables import Row
 from askaudio.data.summary import About, Fault
 
 PATH_COLUMNS = ("path", "file_name", "filename", "file", "audio_path", "audio_filepath", "audio", "wav", "location")
@@ -64,21 +67,32 @@ def _column(columns: tuple[str, ...], name: str | None, usual: tuple[str, ...], 
 def _clips(
     rows: Iterable[Row], path_column: str, texts: tuple[str, ...], folder: Path, faults: list[Fault]
 ) -> Iterator[Clip]:
-    """One clip a file, in the order of the first row of each file."""
-    merged: dict[str, tuple[Row, list[str]]] = {}
+    r"""One clip a file, in the order of the first row of each file; ``x/a.wav`` and ``x\a.wav`` are one file."""
+    merged: dict[str, tuple[Row, Path, list[str]]] = {}
     for row in rows:
         name = row.values.get(path_column)
         if not isinstance(name, str) or not name.strip():
             faults.append(Fault("no file name", row.where, f"column {path_column!r} is empty"))
             continue
         found = texts_in(row.values, texts)
+        if "\0" in name or any(map(bad_character, found)):
+            what = f"{name!r}: file name or caption contains a NUL character or half of a surrogate pair"
+            faults.append(Fault("bad character", row.where, what))
+            continue
         if not found:
             faults.append(Fault("no caption", row.where, f"{name}: {', '.join(texts)} empty", "warning"))
-        merged.setdefault(name, (row, []))[1].extend(found)
-    names = [Path(name).with_suffix("").as_posix() for name in merged]
+        path = local_path(folder, name)
+        name = name if path == folder / name else name.replace("\\", "/")
+        merged.setdefault(PurePath(name).as_posix(), (row, path, []))[2].extend(found)
+    names = [_without_suffix(name) for name in merged]
     short = len(set(names)) == len(names)  # "rain.wav" and "rain.mp3" are two clips
-    for (name, (row, captions)), bare in zip(merged.items(), names, strict=True):
-        yield _clip(row, folder / name, bare if short else name, captions, (path_column, *texts))
+    for (name, (row, path, captions)), bare in zip(merged.items(), names, strict=True):
+        yield _clip(row, path, bare if short else name, captions, (path_column, *texts))
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePath(name)
+    return path.with_suffix("").as_posix() if path.name else name
 
 
 def _clip(row: Row, path: Path, default_id: str, captions: list[str], used: tuple[str, ...]) -> Clip:
@@ -90,7 +104,7 @@ def _clip(row: Row, path: Path, default_id: str, captions: list[str], used: tupl
         duration = None if seconds in (None, "") else float(str(seconds))
     except ValueError:
         raise DataError(f"{row.where}: duration_s must be a number of seconds, got {seconds!r}") from None
-    known = {"split", "duration_s", "group", "label", "licence", "source", *ID_COLUMNS, *used}
+    known = FIELDS.union(used)
     return Clip(
         clip_id,
         str(path),
@@ -152,10 +166,15 @@ def manifest_from_rows(
         _column(columns, text_column, (*TEXT_COLUMNS, "caption_1"), "caption", where)
     found = list(faults)
     listed = list(_clips(rows, path_column, texts, folder, found))
-    files = AudioFiles(folder)
+    places = _places(listed, AudioFiles(folder)) if need_audio else {}
+    find = (lambda clip: places.get(clip.path)) if need_audio else None
+    return manifest_of(name, listed, find, about or About(), found)
 
-    def find(clip: Clip) -> Path | None:
-        path = Path(clip.path)
-        return path if path.is_file() else files.only(stem(path.name))
 
-    return manifest_of(name, listed, find if need_audio else None, about or About(), found)
+def _places(listed: Iterable[Clip], files: AudioFiles) -> dict[str, Path]:
+    """Path that a row names -> its file. A file that is searched for must be the only answer, and of one row only."""
+    paths = [clip.path for clip in listed]
+    places = {path: Path(path) for path in paths if Path(path).is_file()}
+    searched = {path: file for path in paths if path not in places and (file := files.only(path))}
+    owners = Counter([*places.values(), *searched.values()])
+    return places | {path: file for path, file in searched.items() if owners[file] == 1}

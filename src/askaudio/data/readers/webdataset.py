@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from askaudio.core.errors import DataError
+from askaudio.core.text import decode_text, non_blank_lines
 from askaudio.core.types import Json, Progress, silent
 from askaudio.data.manifest import Manifest
 from askaudio.data.readers.audio_files import is_audio
@@ -127,12 +128,10 @@ def _group(
 
 def _text(suffix: str, data: bytes, text_column: str | None) -> Json:
     """The captions under the name "captions", and the other fields of the json."""
-    text = data.decode("utf-8", errors="replace")
-    if suffix == ".txt":
-        return {"captions": [line.strip() for line in text.splitlines() if line.strip()]}
     try:
-        value: Any = json.loads(text)
-    except json.JSONDecodeError:
+        text = decode_text(data)
+        value: Any = non_blank_lines(text) if suffix == ".txt" else json.loads(text)
+    except (DataError, ValueError, RecursionError):
         return {}  # the clip then counts as one without a caption
     fields = value if isinstance(value, dict) else {"captions": value}
     texts = texts_in(fields, (text_column,) if text_column else text_columns(fields))
