@@ -77,6 +77,7 @@ class _Plan:
     channel: int | None = None  # None: the mean of all
     peak: float = 1.0  # samples are divided by it
     keep_part: bool = False  # end quietly where the reader fails
+    promised_s: float = 0.0  # length by a header that an earlier reader knew
 
 
 class _Replan(Exception):
@@ -87,11 +88,13 @@ class _Replan(Exception):
 
 
 class _Failure(AudioDecodeError):
-    """One reader could not read all of it; ``short``: nothing is broken, but the file holds less than it promises."""
+    """One reader could not read all of it. With ``promised_s`` nothing is broken: the file holds less than that."""
 
-    def __init__(self, source: Source, plan: _Plan, reason: str, decoded_s: float = 0.0, short: bool = False) -> None:
+    def __init__(
+        self, source: Source, plan: _Plan, reason: str, decoded_s: float = 0.0, promised_s: float = 0.0
+    ) -> None:
         super().__init__(name_of(source), reason)
-        self.reader, self.decoded_s, self.short = plan.reader, decoded_s, short
+        self.reader, self.decoded_s, self.promised_s = plan.reader, decoded_s, promised_s
 
 
 def read(
@@ -146,7 +149,9 @@ def _read(
     failures: list[_Failure] = []
     for reader in readers_for(source):
         try:
-            return _settle(source, sample_rate_hz, use, _Plan(reader), longest_s, most_s)
+            promised_s = max((one.promised_s for one in failures), default=0.0)
+            plan = _Plan(reader, promised_s=promised_s)
+            return _settle(source, sample_rate_hz, use, plan, longest_s, most_s)
         except _Failure as failure:
             failures.append(failure)
     best = failures[0]
@@ -156,12 +161,12 @@ def _read(
     if not best.decoded_s:
         raise AudioDecodeError(name, joined({one.reader: one.reason for one in failures}))
     where = f"after {best.decoded_s:.1f} s: {best.reason}"
-    if not partial and not best.short:
+    if not partial and not best.promised_s:
         raise AudioDecodeError(name, f"damaged {where}")
     plan = _Plan(best.reader, keep_part=True)
     result, plan, reading = _settle(source, sample_rate_hz, use, plan, longest_s, most_s)
-    note = f"ends {where}" if best.short else f"damaged {where}"
-    return result, plan, replace(reading, notes=(note, *reading.notes), damaged=not best.short)
+    note = f"ends {where}" if best.promised_s else f"damaged {where}"
+    return result, plan, replace(reading, notes=(note, *reading.notes), damaged=not best.promised_s)
 
 
 def readers_for(source: Source) -> list[str]:
@@ -269,11 +274,13 @@ class _Pass:
                 reason = f"longer than {self.most_s / 3600:g} h, the limit for one file"
                 raise AudioDecodeError(name_of(self.source), reason)
             yield block
+        if not frames and stream.frames == 0:  # its header is right, and no other reader finds sound in it
+            raise AudioDecodeError(name_of(self.source), _EMPTY)
         if not frames:
             raise _Failure(self.source, self.plan, _EMPTY)
-        promised_s = (stream.frames or 0) / stream.sample_rate_hz
+        promised_s = max(self.plan.promised_s, (stream.frames or 0) / stream.sample_rate_hz)
         if promised_s > self.decoded_s * (1 + _SHORT_SHARE) + _SHORT_S:
-            self._fail(f"the header promises {promised_s:.1f} s", short=True)
+            self._fail(f"the header promises {promised_s:.1f} s", promised_s)
 
     def _next(self, stream: AudioStream) -> FloatArray | None:
         try:
@@ -282,9 +289,9 @@ class _Pass:
             self._fail(error.reason)
             return None
 
-    def _fail(self, reason: str, short: bool = False) -> None:
+    def _fail(self, reason: str, promised_s: float = 0.0) -> None:
         if not self.plan.keep_part:
-            raise _Failure(self.source, self.plan, reason, self.decoded_s, short)
+            raise _Failure(self.source, self.plan, reason, self.decoded_s, promised_s)
 
     def _measure(self, block: FloatArray, mono: FloatArray) -> None:
         if block.shape[1] == 1 or self.plan.channel is not None:

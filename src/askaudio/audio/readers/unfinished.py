@@ -98,7 +98,7 @@ def _wav(file: BinaryIO, size: int) -> DataChunk | None:
                 else:
                     patches = {at - 4: b"\xff" * 4}
                 return DataChunk(at, None, present, patches, frame)
-            return DataChunk(at, promised if 0 < promised < _UNKNOWN or long_size else None, present, {}, frame)
+            return DataChunk(at, promised if promised < _UNKNOWN or long_size else None, present, {}, frame)
     return None
 
 
