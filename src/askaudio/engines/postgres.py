@@ -22,7 +22,7 @@ from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
-from askaudio.index.filters import DOC_NUMBERS, Filter, number_of, terms_of
+from askaudio.index.filters import DOC_NUMBERS, Compare, Filter, number_of, terms_of
 from askaudio.index.ranking import rank_fetched
 from askaudio.index.sql import Sql, postgres_sql
 from askaudio.index.store import VectorStore
@@ -99,7 +99,8 @@ class PostgresStore(VectorStore):
         return gone
 
     def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        rows = self._all(f"SELECT {_FIELDS} FROM {self._table} WHERE entry_id = ANY(%s)", [list(entry_ids)])
+        condition, values = _where(Compare("entry_id", "in", tuple(entry_ids)))
+        rows = self._all(f"SELECT {_FIELDS} FROM {self._table} {condition}", values)
         found = {row[0]: _entry(row) for row in rows}
         return [found[key] for key in entry_ids if key in found]
 
@@ -142,12 +143,13 @@ class PostgresStore(VectorStore):
         having = {word: int(self._all(count, [[word]])[0][0]) for word in words}
         condition, values = _where(where)
         rows = self._all(
-            f"SELECT DISTINCT clip_id, words, doc::json ->> 1 FROM {self._table} "
+            f"SELECT DISTINCT clip_id, words, doc FROM {self._table} "
             f"{f'{condition} AND' if condition else 'WHERE'} words && %s::text[]",
             [*values, words],
         )
         found = gather_words((clip, carried) for clip, carried, _ in rows)
-        named = {clip for clip, _, path in rows if name_of(path) in names}
+        # not "doc::json ->> 1" in SQL: PostgreSQL cannot extract a path with bytes that are not UTF-8
+        named = {clip for clip, _, doc in rows if name_of(json.loads(doc)[1]) in names}
         return rank_words(found, having, total=self._count_clips(), top_k=top_k, named=named)
 
     def version(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray, Json
 from askaudio.index.entries import Entry
 from askaudio.index.ranking import unit_rows
+
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a UTF-16 pair: no Unicode text, databases refuse it
 
 
 def accept_entries(entries: list[Entry], dim: int) -> list[Entry]:
@@ -28,6 +31,8 @@ def accept_entries(entries: list[Entry], dim: int) -> list[Entry]:
     for entry in entries:
         if not entry.entry_id or not entry.clip_id:
             raise IndexStoreError(f"an entry has an empty id (clip {entry.clip_id!r}, path {entry.path!r})")
+        if "\0" in (ids := entry.entry_id + entry.clip_id) or SURROGATE.search(ids):
+            raise IndexStoreError(f"the id {entry.entry_id!r} of {entry.clip_id!r} holds NUL or half a surrogate pair")
         if np.shape(entry.vector) != (dim,):
             raise IndexStoreError(
                 f"entry {entry.entry_id} has a vector of the shape {np.shape(entry.vector)}; expected ({dim},)"

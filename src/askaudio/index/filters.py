@@ -11,6 +11,7 @@ case; a list (tags) matches if one of its members does. Ids compare exactly.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ ALIASES = {
     "clip": "clip_id",
 }
 _SIZES = ("<", "<=", ">", ">=")
+DEPTH = 20  # largest nesting of brackets, and of and/or: SQL parsers refuse deep conditions or take minutes for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,22 @@ def fold(
         return negate(fold(tree.part, leaf, every, some, negate))
     parts = [fold(part, leaf, every, some, negate) for part in tree.parts]
     return every(parts) if isinstance(tree, All) else some(parts)
+
+
+def bounded(tree: Filter, level: int = 0) -> Filter:
+    """The same filter without double negations.
+
+    Raises:
+        ConfigError: ``and`` and ``or`` are nested more than DEPTH deep.
+    """
+    negated = False
+    while isinstance(tree, Not):  # a loop: a program may build a chain that is longer than Python's call stack
+        tree, negated = tree.part, not negated
+    if isinstance(tree, All | Any_):
+        if level == DEPTH:
+            raise ConfigError(f"a filter nests and/or more than {DEPTH} deep. Fix: write it with fewer brackets")
+        tree = type(tree)(tuple(bounded(part, level + 1) for part in tree.parts))
+    return Not(tree) if negated else tree
 
 
 # --- what of an entry a filter can see -------------------------------------------------------------------------
@@ -190,6 +208,7 @@ class _Reader:
             self.tokens.append((kind, found.group(kind)))
             position = found.end()
         self.at = 0
+        self.open_brackets = 0
 
     def fail(self, reason: str) -> NoReturn:
         raise ConfigError(
@@ -227,15 +246,22 @@ class _Reader:
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def one(self) -> Filter:
-        if self.said("not"):
-            return Not(self.one())
-        if self.peek() == ("mark", "("):
-            self.at += 1
-            inner = self.either()
-            if self.take()[1] != ")":
-                self.fail("a bracket is not closed")
-            return inner
-        return self.comparison()
+        negated = False
+        while self.said("not"):
+            negated = not negated
+        part = self.bracket() if self.peek() == ("mark", "(") else self.comparison()
+        return Not(part) if negated else part
+
+    def bracket(self) -> Filter:
+        self.at += 1
+        self.open_brackets += 1
+        if self.open_brackets > DEPTH:
+            self.fail(f"more than {DEPTH} brackets inside each other")
+        inner = self.either()
+        if self.take()[1] != ")":
+            self.fail("a bracket is not closed")
+        self.open_brackets -= 1
+        return inner
 
     def comparison(self) -> Filter:
         name = self.take("word")[1].lower()
@@ -272,29 +298,31 @@ class _Reader:
             if op == "~":
                 self.fail(f"{name} is a number and cannot contain a text")
             try:
-                return float(value)
+                number = float(value)
             except ValueError:
+                number = math.nan
+            if math.isnan(number):  # databases compare NaN in ways of their own
                 self.fail(f"{name} is a number, got {value!r}")
+            return number
         if op in _SIZES:
             self.fail(f"{name} does not compare by size; numbers are: {', '.join(NUMBERS)}")
         return clean_text(value)
 
 
 def parse_filter(where: str | Filter | None) -> Filter | None:
-    """Parse a filter text. A tree and None are returned as they are; a blank text gives None.
+    """Parse a filter text. None and a blank text give None; a tree is returned without double negations.
 
     Raises:
-        ConfigError: The text is not a filter; the message quotes it and shows a valid one.
+        ConfigError: The text is not a filter; the message quotes it and shows a valid one. Or it is nested too deeply.
     """
-    if where is None or not isinstance(where, str):
-        return where
+    if where is None:
+        return None
+    if not isinstance(where, str):
+        return bounded(where)
     reader = _Reader(where)
     if not reader.tokens:
         return None
-    try:
-        tree = reader.either()
-    except RecursionError:
-        reader.fail("nested too deeply")
+    tree = reader.either()
     if reader.peek()[0] != "end":
         reader.fail(f"{reader.peek()[1]!r} after its end; parts are joined by and, or")
-    return tree
+    return bounded(tree)

@@ -6,32 +6,60 @@ SQL has three truth values, filters have two: ``coalesce(..., false)`` turns NUL
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, TypeAlias
 
-from askaudio.index.filters import IDS, NUMBERS, Compare, Filter, fold
+from askaudio.index.accept import SURROGATE
+from askaudio.index.filters import IDS, NUMBERS, All, Compare, Filter, Not, fold
 
 Sql: TypeAlias = tuple[str, list[Any]]
 
 
 def lance_sql(tree: Filter) -> str:
-    """A filter as a LanceDB condition that is never NULL; LanceDB has no parameters, so every value is quoted."""
+    """A filter as a LanceDB condition that is never NULL; LanceDB has no parameters, so every value is quoted.
 
-    def leaf(compare: Compare) -> str:
-        name, values = compare.field, compare.values
-        if name in IDS:
-            return f"{name} IN ({', '.join(_quoted(str(v)) for v in values)})"
-        if name in NUMBERS:
-            tests = (f"{name} {'=' if compare.op == 'in' else compare.op} {float(v)!r}" for v in values)
-            return f"coalesce({' OR '.join(tests)}, false)"
-        if compare.op == "~":
-            # terms are joined into one text of lines, because this dialect has no test over the members of a list
-            pattern = f"(^|\n){_escaped(name)}=[^\n]*{_escaped(str(values[0]))}"
-            return f"regexp_like(array_to_string(terms, '\n'), {_quoted(pattern)})"
-        return "(" + " OR ".join(f"array_has(terms, {_quoted(f'{name}={v}')})" for v in values) + ")"
+    Its parser needs exponential time for nested ``NOT (``. So every ``NOT`` is moved to the comparisons (De Morgan),
+    and only an ``OR`` inside of an ``AND`` gets brackets.
+    """
+    return _lance(tree, negated=False, inside_and=False)
 
-    return fold(
-        tree, leaf, lambda xs: f"({' AND '.join(xs)})", lambda xs: f"({' OR '.join(xs)})", lambda x: f"(NOT {x})"
-    )
+
+def _lance(tree: Filter, *, negated: bool, inside_and: bool) -> str:
+    if isinstance(tree, Not):
+        return _lance(tree.part, negated=not negated, inside_and=inside_and)
+    if isinstance(tree, Compare):
+        return f"NOT {_lance_leaf(tree)}" if negated != (tree.op == "!=") else _lance_leaf(tree)
+    is_and = isinstance(tree, All) != negated
+    parts = [_lance(part, negated=negated, inside_and=is_and) for part in tree.parts]
+    text = (" AND " if is_and else " OR ").join(parts)
+    return f"({text})" if inside_and and not is_and else text
+
+
+def _lance_leaf(compare: Compare) -> str:
+    """One comparison, with ``!=`` as ``=``, as a function call or in brackets, so that NOT can precede it."""
+    name, op = compare.field, "=" if compare.op == "!=" else compare.op
+    if name in NUMBERS:
+        values = ", ".join(_number(float(v)) for v in compare.values)
+        return f"coalesce({name} IN ({values}), false)" if op == "in" else f"coalesce({name} {op} {values}, false)"
+    texts = _storable(compare)
+    if not texts:
+        return "(false)"
+    if name in IDS:
+        return f"({name} IN ({', '.join(map(_quoted, texts))}))"
+    if op == "~":
+        # terms are joined into one text of lines, because this dialect has no test over the members of a list
+        pattern = f"(^|\n){_escaped(name)}=[^\n]*{_escaped(texts[0])}"
+        return f"regexp_like(array_to_string(terms, '\n'), {_quoted(pattern)})"
+    return "(" + " OR ".join(f"array_has(terms, {_quoted(f'{name}={text}')})" for text in texts) + ")"
+
+
+def _storable(compare: Compare) -> list[str]:
+    """The values that an entry can have: a store accepts neither NUL nor surrogates, so they match nothing."""
+    return [text for text in map(str, compare.values) if "\0" not in text and not SURROGATE.search(text)]
+
+
+def _number(value: float) -> str:
+    return repr(value) if isfinite(value) else f"CAST('{value}' AS DOUBLE)"
 
 
 def _quoted(text: str) -> str:
@@ -48,6 +76,8 @@ def postgres_sql(tree: Filter) -> Sql:
 
     def leaf(compare: Compare) -> Sql:
         name, values = compare.field, list(compare.values)
+        if name not in NUMBERS and not (values := list(_storable(compare))):
+            return "false", []
         if name in IDS:
             return f"{name} = ANY(%s)", [values]
         if name in NUMBERS and compare.op in ("=", "in"):
