@@ -231,16 +231,17 @@ class ASK(nn.Module):
     def _fine_part(
         self, audio: Tensor, text: Tensor, base: KnowledgeBase, targets: Targets, weights: Tensor | None
     ) -> Tensor:  # fmt: skip
+        tau = self.temperature  # read once: each read is a node of its own on the way back
         drawn_audio, drawn_text = self._drawn(audio, text, base, targets.rows)
         # a pair whose target is not wholly in the base is contrasted with its live partner too
         own_audio, own_text = (None, None) if targets.complete else (audio, text)
         start = None if base.shard is None else base.shard.start
         a2t = table_contrast(
-            audio, base.text, targets.rows, targets.to_text, self.temperature,
+            audio, base.text, targets.rows, targets.to_text, tau,
             bias=self._text_bias, own=own_text, start=start, drawn=drawn_text,
         )  # fmt: skip
         t2a = table_contrast(
-            text, base.audio, targets.rows, targets.to_audio, self.temperature,
+            text, base.audio, targets.rows, targets.to_audio, tau,
             bias=self._audio_bias, own=own_audio, start=start, drawn=drawn_audio,
         )  # fmt: skip
         return weighted_mean((a2t + t2a) / 2, weights)
