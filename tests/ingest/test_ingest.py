@@ -75,7 +75,7 @@ def test_first_run_stores_vectors_times_and_facts(library: Path, store: VectorSt
     facts = entry.metadata
     assert (facts["duration_s"], facts["channels"], facts["sample_rate_hz"], facts["format"]) == (1.0, 1, 16000, "wav")
     assert [(e.start_s, e.end_s) for e in store.iterate("path~long")] == [(0, 10), (10, 20), (15, 25)]
-    assert store.count("channels=2 and category=door and subcategory=wood and title='high creak'") == 1
+    assert store.count("channels=2 and category=doors and subcategory=wood and title='high creak'") == 1
     assert store.count('caption="a deep rumble"') == 1
 
 
@@ -123,7 +123,7 @@ def test_rename_keeps_vectors_and_reads_the_new_name(
     assert numbers(ingest([library], store, encoder)) == (0, 0, 5, 1, 0)
     assert encoder.calls == before
     assert store.count() == 6
-    assert store.count("category=bell and path~new") == 1
+    assert store.count("category=bells and path~new") == 1
     assert numbers(ingest([library], store, encoder)) == (0, 0, 6, 0, 0)
 
 

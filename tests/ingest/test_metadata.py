@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import soundfile
 from askaudio.audio.decode import probe
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.riff import read_chunks
-from askaudio.ingest.ucs import read_ucs_name
 from tones import write_tone
 
 
@@ -73,32 +73,164 @@ def test_tags_of_common_formats(tmp_path: Path, suffix: str) -> None:
     assert "foley" in facts["tags"]
 
 
-@pytest.mark.parametrize(
-    ("stem", "facts"),
-    [
-        (
-            "DOORWood_Creaky Cellar Door_AB_MyLib_take3",
-            {"cat_id": "DOORWood", "category": "door", "subcategory": "Wood", "title": "Creaky Cellar Door",
-             "creator": "AB", "library": "MyLib"},
-        ),
-        ("AMBForst-DAWN_Birds_AB_Lib", {"cat_id": "AMBForst", "category": "ambience", "subcategory": "Forst",
-                                        "user_category": "DAWN", "title": "Birds", "creator": "AB", "library": "Lib"}),
-        ("WATRWave_Sea", {"cat_id": "WATRWave", "category": "water", "subcategory": "Wave", "title": "Sea"}),
-        ("door_creak", {}),
-        ("DOOR_x", {}),
-        ("DOORWood", {}),
-        ("DSC01234_x", {}),
-        ("", {}),
-    ],
-)  # fmt: skip
-def test_ucs_names(stem: str, facts: dict[str, str]) -> None:
-    assert read_ucs_name(stem) == facts
-
-
 def test_sidecar_and_manifest_captions(tmp_path: Path) -> None:
     path = write_tone(tmp_path / "x.wav", 400)
     (tmp_path / "x.wav.txt").write_text("a tone\n\n a  second\tline\0\n", encoding="utf-8")
     assert read_metadata(path, probe(path))["caption"] == ["a tone", "a  second line"]
     assert read_metadata(path, probe(path), ["from a manifest"])["caption"][0] == "from a manifest"
     (tmp_path / "x.wav.txt").write_bytes(b"\xff\xfe")
-    assert isinstance(read_metadata(path, probe(path))["caption"], str)
+    assert "caption" not in read_metadata(path, probe(path))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Knarrende Tür\n".encode("cp1252"),
+        "Knarrende Tür".encode("utf-8-sig"),
+        "Knarrende Tür".encode("utf-16"),
+        "Knarrende Tu\u0308r".encode(),
+    ],
+)
+def test_sidecars_in_any_encoding(tmp_path: Path, data: bytes) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    (tmp_path / "x.txt").write_bytes(data)
+    assert read_metadata(path, probe(path))["caption"] == "Knarrende Tür"
+
+
+def test_only_the_head_of_a_long_sidecar_is_read(tmp_path: Path) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    with (tmp_path / "x.txt").open("wb") as file:
+        file.write("ä".encode() * 5000)
+        file.truncate(1 << 33)
+    assert read_metadata(path, probe(path))["caption"] == "ä" * 2000
+
+
+def test_sidecars_that_are_links_must_end_in_an_indexed_folder(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    path = write_tone(root / "a" / "x.wav", 400)
+    (root / "texts").mkdir()
+    (root / "texts" / "x.txt").write_text("inside")
+    (tmp_path / "secret.txt").write_text("outside")
+    link = root / "a" / "x.wav.txt"
+
+    def caption(target: str, roots: list[Path]) -> object:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        return read_metadata(path, probe(path), roots=roots).get("caption")
+
+    assert caption("../texts/x.txt", [root]) == "inside"
+    assert caption("../texts/x.txt", []) is None
+    (root / "again.txt").symlink_to(tmp_path / "secret.txt")
+    for target in ("../../secret.txt", str(tmp_path / "secret.txt"), "../again.txt", "nowhere", "x.wav.txt", "../texts",
+                   "/proc/self/environ", "/dev/zero", "/dev/stdin"):  # fmt: skip
+        assert caption(target, [root]) is None, target
+    assert caption("/proc/self/environ", [Path("/")]) is None
+
+
+def test_a_pipe_beside_a_sound_is_no_sidecar(tmp_path: Path) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    os.mkfifo(tmp_path / "x.txt")
+    assert "caption" not in read_metadata(path, probe(path))
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("Knarrende Tür, Großküche".encode("cp1252"), "Knarrende Tür, Großküche"),
+        ("the dog’s bark".encode("cp1252"), "the dog’s bark"),
+        ("café".encode("cp1252"), "café"),
+        ("Türen auf".encode(), "Türen auf"),
+        (("ü" * 127 + "x" + "ü").encode()[:256], "ü" * 127 + "x"),  # cut by the size of the field
+        ("Tür und Fußbö".encode()[:-1], "Tür und Fußb"),  # cut by the writer
+        (b"x\x81y", "x?y"),
+    ],
+)
+def test_texts_of_bext(tmp_path: Path, raw: bytes, text: str) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    add_chunk(path, b"bext", raw.ljust(602, b"\0"))
+    assert read_chunks(path) == {"description": text}
+
+
+PROJECT = "<BWFXML><PROJECT>Moor</PROJECT><NOTE>Nébel</NOTE></BWFXML>"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        PROJECT.encode(),
+        PROJECT.encode() + b"\0\0\0</NOTE></BWFXML>\0\0",
+        PROJECT.encode() + b" rubbish <a><b>",
+        b"\0\n " + PROJECT.encode("utf-8-sig"),
+        PROJECT.encode("utf-8-sig"),
+        PROJECT.encode("cp1252"),
+        b'<?xml version="1.0" encoding="UTF-8"?>' + PROJECT.encode("cp1252"),
+        b'<?xml version="1.0" encoding="ISO-8859-1"?>\r\n' + PROJECT.encode("cp1252"),
+        b'<?xml version="1.0" encoding="no-such-code"?>' + PROJECT.encode(),
+        PROJECT.encode("utf-16"),
+        ('<?xml version="1.0" encoding="UTF-16"?>' + PROJECT).encode("utf-16-le"),
+        PROJECT.replace("Moor", "Moor\x01").encode(),
+        PROJECT.replace("</BWFXML>", "<SPEED><X").encode(),  # cut
+    ],
+)
+def test_ixml_as_recorders_write_it(tmp_path: Path, payload: bytes) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    add_chunk(path, b"iXML", payload)
+    assert read_chunks(path) == {"project": "Moor", "note": "Nébel"}
+
+
+def test_ixml_with_a_bare_ampersand(tmp_path: Path) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    add_chunk(path, b"iXML", b"<BWFXML><NOTE>cats & dogs &amp; &#102;ish &x;</NOTE></BWFXML>")
+    assert read_chunks(path) == {"note": "cats & dogs & fish &x;"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_ixml_with_entities_is_refused(tmp_path: Path, encoding: str) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    bomb = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><BWFXML><NOTE>&a;</NOTE></BWFXML>'
+    add_chunk(path, b"iXML", bomb.encode(encoding))
+    assert read_chunks(path) == {}
+
+
+def info(**texts: bytes) -> bytes:
+    fields = (n.encode() + struct.pack("<I", len(t)) + t + b"\0" * (len(t) % 2) for n, t in texts.items())
+    return b"INFO" + b"".join(fields)
+
+
+def test_info_after_the_sound(tmp_path: Path) -> None:
+    path = write_tone(tmp_path / "x.wav", 400)
+    texts = info(INAM="Tür".encode("cp1252") + b"\0", IKEY=b"door; Wood", ICMT="dog’s".encode("cp1252"), IXXX=b"y")
+    add_chunk(path, b"LIST", texts)
+    facts = read_metadata(path, probe(path))
+    assert (facts["title"], facts["tags"], facts["comment"]) == ("Tür", ["door", "wood"], "dog’s")
+    add_chunk(path, b"LIST", b"INFOINAM\xff\xff\xff\x7fcut")
+    assert read_chunks(path)["title"] == "Tür"
+
+
+def chunk(name: bytes, body: bytes, padding: bytes = b"\0") -> bytes:
+    return name + struct.pack("<I", len(body)) + body + padding * (len(body) % 2)
+
+
+FMT = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 16000, 16000, 1, 8))
+
+
+@pytest.mark.parametrize("kind", [b"RF64", b"BW64"])
+def test_chunks_after_a_large_data_chunk(tmp_path: Path, kind: bytes) -> None:
+    sound = b"\x80" * 16001
+    ds64 = struct.pack("<QQQI", 0, len(sound), len(sound), 1) + b"iXML" + struct.pack("<Q", len(PROJECT.encode()))
+    tail = chunk(b"bext", b"after data".ljust(602, b"\0")) + b"iXML\xff\xff\xff\xff" + PROJECT.encode()
+    parts = b"WAVE" + chunk(b"ds64", ds64) + FMT + b"data\xff\xff\xff\xff" + sound + b"\0" + tail
+    (tmp_path / "x.wav").write_bytes(kind + b"\xff\xff\xff\xff" + parts)
+    assert read_chunks(tmp_path / "x.wav") == {"project": "Moor", "note": "Nébel", "description": "after data"}
+
+
+def test_a_chunk_without_its_padding_byte_hides_nothing(tmp_path: Path) -> None:
+    parts = b"WAVE" + FMT + chunk(b"data", b"\x80" * 16001, b"") + chunk(b"iXML", PROJECT.encode())
+    (tmp_path / "x.wav").write_bytes(b"RIFF" + struct.pack("<I", len(parts)) + parts)
+    assert read_chunks(tmp_path / "x.wav") == {"project": "Moor", "note": "Nébel"}
+
+
+def test_a_name_that_is_not_utf8_gives_readable_facts(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode("DOORWood_Tür_AB_Lib.wav".encode("cp1252"))
+    write_tone(tmp_path / "x.wav", 400).rename(path)
+    assert read_metadata(path, probe(path))["title"] == "Tür"

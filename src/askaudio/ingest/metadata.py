@@ -7,6 +7,7 @@ cannot be read are left out; they never make a file fail.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from typing import Any
 from tinytag import TinyTag, TinyTagException
 
 from askaudio.audio.decode import AudioInfo
+from askaudio.core.names import normal, readable
+from askaudio.core.text import split_lines
 from askaudio.core.types import Json
 from askaudio.ingest.riff import read_chunks
+from askaudio.ingest.sidecar import read_sidecar, sidecar
 from askaudio.ingest.ucs import read_ucs_name
 
 _MOST_TEXT = 2000  # characters kept of one value
@@ -24,31 +28,29 @@ _EXTRA = {"description": "description", "keywords": "keywords", "keyword": "keyw
           "subcategory": "subcategory", "library": "library", "copyright": "copyright", "license": "licence",
           "licence": "licence", "location": "location", "mood": "mood", "tags": "keywords"}  # fmt: skip
 _WAVES = {".wav", ".wave", ".bwf", ".rf64", ".w64"}
+# what the tag reader raises for damaged tags
+_TAG_ERRORS = (
+    TinyTagException, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+_C1 = re.compile("[\x80-\x9f]")
 
 
-def sidecar(path: Path) -> Path | None:
-    """The text file beside a sound that describes it: ``x.wav.txt`` or ``x.txt``."""
-    for candidate in (path.with_name(path.name + ".txt"), path.with_suffix(".txt")):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def read_metadata(path: Path, info: AudioInfo, captions: Sequence[str] = ()) -> Json:
+def read_metadata(path: Path, info: AudioInfo, captions: Sequence[str] = (), roots: Sequence[str | Path] = ()) -> Json:
     """Read all facts about a file.
 
     Args:
         path: The file.
         info: Its header, from ``audio.decode.probe``.
         captions: Captions from a manifest; they come before those of the sidecar text.
+        roots: Indexed folders, in which a sidecar that is a link must end.
 
     Returns:
         duration_s, sample_rate_hz, channels, format; tags (list); caption (text or list); title, artist, ... .
     """
     known = {**_embedded_tags(path), **(read_chunks(path) if path.suffix.lower() in _WAVES else {})}
-    known = {**known, **read_ucs_name(path.stem)}
+    known = {**known, **read_ucs_name(readable(path.stem))}
     tags = _words_list(known.pop("keywords", None), known.get("genre"), known.get("category"))
-    texts = [*captions, *_sidecar_lines(path)]
+    texts = [*captions, *_sidecar_lines(path, roots)]
     facts: Json = {
         "duration_s": None if info.duration_s is None else round(info.duration_s, 3),
         "sample_rate_hz": info.sample_rate_hz,
@@ -64,7 +66,7 @@ def read_metadata(path: Path, info: AudioInfo, captions: Sequence[str] = ()) -> 
 def _embedded_tags(path: Path) -> Json:
     try:
         tag = TinyTag.get(path)
-    except (TinyTagException, OSError, ValueError, KeyError, IndexError, OverflowError, UnicodeError):
+    except _TAG_ERRORS:
         return {}
     found: Json = {name: getattr(tag, name, None) for name in _TAGS}
     for key, value in (tag.other or {}).items():
@@ -73,23 +75,23 @@ def _embedded_tags(path: Path) -> Json:
     return {key: value for key, value in found.items() if value not in (None, "")}
 
 
-def _sidecar_lines(path: Path) -> list[str]:
-    found = sidecar(path)
-    if found is None:
-        return []
-    try:
-        with found.open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(_MOST_TEXT).splitlines()
-    except OSError:
-        return []
+def _sidecar_lines(path: Path, roots: Sequence[str | Path]) -> list[str]:
+    found = sidecar(path, roots)
+    lines = split_lines(read_sidecar(found)[:_MOST_TEXT]) if found else []
     return [text for line in lines if (text := _clean(line))][:10]
 
 
 def _clean(value: Any) -> Any:
-    """Texts without control characters, at most 2000 characters long; numbers unchanged."""
+    """Texts without control characters, in the normal form, at most 2000 characters long; numbers unchanged."""
     if isinstance(value, int | float):
         return value
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", str(value)).strip()[:_MOST_TEXT]
+    text = _C1.sub(_as_cp1252, str(value)).replace("\ufffd", "")
+    return normal(re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", text)).strip()[:_MOST_TEXT]
+
+
+def _as_cp1252(found: re.Match[str]) -> str:
+    """Tags that are declared as ISO-8859-1 are cp1252 in practice, where these codes are quotation marks and dashes."""
+    return bytes([ord(found[0])]).decode("cp1252", "ignore")
 
 
 def _words_list(*values: Any) -> list[str]:

@@ -1,32 +1,44 @@
 """File names of the Universal Category System: ``DOORWood_Creaky Cellar Door_AB_MyLibrary_take3.wav``.
 
-The name begins with a CatID: a category in capitals and a subcategory ("DOOR" + "Wood"), then the title, the creator
-and the source. Category codes are those of UCS 8 (https://universalcategorysystem.com, public domain).
+The name begins with a CatID, which means one category and subcategory of the published list (``ucs.tsv``): DOORWood is
+doors, wood. Then follow the title, the creator and the source. Most CatIDs begin with a code of their category, but not
+all do (SWSH is swooshes, swish), so a CatID is looked up as a whole. One that the list does not contain (a newer
+version, a private extension) is read as the code of its category and an abbreviated subcategory.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.resources import files
 
 from askaudio.core.types import Json
 
-CATEGORIES = {
-    "AERO": "aircraft", "AIR": "air", "ALRM": "alarm", "AMB": "ambience", "ANML": "animal", "ARCHV": "archived",
-    "BEEP": "beep", "BELL": "bell", "BIRD": "bird", "BLLT": "bullet", "BOAT": "boat", "CERM": "ceramic",
-    "CHAIN": "chain", "CHEM": "chemical", "CLOCK": "clock", "CLOTH": "cloth", "COMM": "communication",
-    "COMP": "computer", "CREA": "creature", "CRWD": "crowd", "DEST": "destruction", "DIRT": "dirt", "DOOR": "door",
-    "DRWR": "drawer", "DSGN": "designed", "ELEC": "electricity", "EQUIP": "equipment", "EXPL": "explosion",
-    "FART": "fart", "FEET": "footstep", "FGHT": "fight", "FIRE": "fire", "FOLY": "foley", "FOOD": "food",
-    "FRWK": "firework", "GAME": "game", "GEO": "geothermal", "GLAS": "glass", "GORE": "gore", "GUN": "gun",
-    "HMN": "human", "HORN": "horn", "ICE": "ice", "LASR": "laser", "LETH": "leather", "LIQD": "liquid",
-    "MACH": "machine", "MAGC": "magic", "MECH": "mechanical", "METL": "metal", "MOTR": "motor", "MOVE": "movement",
-    "MUSC": "musical", "NATD": "natural disaster", "OBJ": "object", "PAPR": "paper", "PLAS": "plastic",
-    "RAIN": "rain", "ROBT": "robot", "ROCK": "rock", "ROPE": "rope", "RUBR": "rubber", "SCI": "science fiction",
-    "SNOW": "snow", "SPRT": "sport", "SWSH": "swoosh", "TOOL": "tool", "TOON": "cartoon", "TOY": "toy",
-    "TRN": "train", "UI": "user interface", "VEG": "vegetation", "VEH": "vehicle", "VOX": "voice", "WATR": "water",
-    "WEAP": "weapon", "WHSH": "whoosh", "WHSTL": "whistle", "WIND": "wind", "WING": "wing", "WNDW": "window",
-    "WOOD": "wood", "WTHR": "weather",
-}  # fmt: skip
+_ARCHIVED = "archived"  # its CatIDs (TEST, RAW, MIX) are ordinary words in capitals
+
+
+@cache
+def cat_ids() -> dict[str, tuple[str, str]]:
+    """CatID -> (category, subcategory) of the whole published list, in lower case."""
+    return {short + rest: (category, name) for category, short, parts in _rows() for name, rest in parts}
+
+
+@cache
+def _categories() -> dict[str, str]:
+    """Code in capitals -> category."""
+    return {short: category for category, short, _ in _rows() if short}
+
+
+@cache
+def _rows() -> list[tuple[str, str, list[tuple[str, str]]]]:
+    text = files("askaudio.ingest").joinpath("ucs.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    return [(category, short, [_pair(part) for part in parts.split(";")]) for category, short, parts in rows]
+
+
+def _pair(part: str) -> tuple[str, str]:
+    name, _, rest = part.partition("=")
+    return name, rest
 
 
 def read_ucs_name(stem: str) -> Json:
@@ -40,14 +52,14 @@ def read_ucs_name(stem: str) -> Json:
         name does not begin with a CatID.
     """
     fields = stem.split("_")
-    found = _split_cat_id(fields[0])
-    if found is None or len(fields) < 2 or not fields[1].strip():
+    cat_id, _, extra = fields[0].partition("-")
+    found = cat_ids().get(cat_id) or _read_unlisted(cat_id)
+    if found is None or len(fields) < (4 if found[0] == _ARCHIVED else 2) or not fields[1].strip():
         return {}
-    category, subcategory, extra = found
     facts = {
-        "cat_id": fields[0].split("-")[0],
-        "category": CATEGORIES[category],
-        "subcategory": subcategory,
+        "cat_id": cat_id,
+        "category": found[0],
+        "subcategory": found[1],
         "user_category": extra,
         "title": fields[1],
         "creator": fields[2] if len(fields) > 2 else "",
@@ -56,11 +68,10 @@ def read_ucs_name(stem: str) -> Json:
     return {key: text.strip() for key, text in facts.items() if text and text.strip()}
 
 
-def _split_cat_id(text: str) -> tuple[str, str, str] | None:
-    """DOORWood-USER -> (DOOR, Wood, USER): the longest known code in capitals, then a capital and more."""
-    cat_id, _, extra = text.partition("-")
+def _read_unlisted(cat_id: str) -> tuple[str, str] | None:
+    """DOORVault -> (doors, vault): the longest known code in capitals, then one capitalised word."""
     for length in range(5, 1, -1):
         code, rest = cat_id[:length], cat_id[length:]
-        if code in CATEGORIES and re.fullmatch(r"[A-Z][A-Za-z0-9]{1,7}", rest):
-            return code, rest, extra
+        if code in _categories() and re.fullmatch(r"[A-Z][a-z0-9]{1,9}", rest):
+            return _categories()[code], rest.lower()
     return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from askaudio.core.errors import ConfigError
 from askaudio.core.files import fingerprint
 from askaudio.index.bookkeeping import Stamp
-from askaudio.ingest.metadata import sidecar
+from askaudio.ingest.sidecar import sidecar
 
 SUFFIXES = frozenset({
     ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga", ".opus", ".mp3",

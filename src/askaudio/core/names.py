@@ -1,0 +1,52 @@
+"""Names of files as text: one normal form to compare them in, and a form that is safe to print.
+
+The system stores a name as bytes. macOS decomposes letters (u + U+0308 for ü), old archives and disks hold names that
+are not UTF-8, and any name may hold line breaks and terminal control sequences. A path is therefore kept as the system
+gave it, and only texts that are made from it are changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+
+from askaudio.core.text import decode_text
+
+# C0 and C1 control characters, line separators, marks that reorder text, and bytes that are not UTF-8
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def normal(text: str) -> str:
+    r"""The composed form (NFC), in which names, words and filter values are compared.
+
+    Example:
+        >>> normal("Tu\u0308r") == "T\u00fcr"
+        True
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def readable(name: str) -> str:
+    r"""A name as ordinary text in the normal form; bytes that are not UTF-8 are read as cp1252.
+
+    Example:
+        >>> readable("caf\udce9") == "caf\u00e9"
+        True
+    """
+    return normal(decode_text(os.fsencode(name)) if re.search("[\ud800-\udfff]", name) else name)
+
+
+def shown(name: object) -> str:
+    r"""A name in one line for a terminal: what would control the terminal, or is no text, is escaped.
+
+    Example:
+        >>> print(shown("two\nlines \x1b[31m caf\udce9"))
+        two\nlines \x1b[31m caf\xe9
+    """
+    return _UNSAFE.sub(_escape, str(name))
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(found[0])[1:-1]
