@@ -1,12 +1,14 @@
 """Fixtures that every room uses: where the real sounds are, and a seeded generator."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel: one thread each
+os.environ.setdefault("ASKAUDIO_STATE", tempfile.mkdtemp(prefix="askaudio-tests-"))  # never the one of the user
 
 
 def _find_shared() -> Path | None:

@@ -29,6 +29,7 @@ from askaudio.ingest.cluster import encode_on_cluster
 from askaudio.ingest.encode_file import Sound, Task, crashed, encode_task
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.report import Broken, Report
+from askaudio.ingest.roots import record_roots
 from askaudio.ingest.walk import absolute_roots, clip_id_of, sound_files, stamp_of
 
 _COMMIT_S = 2.0  # longest time between commits: the work that is lost when the process is killed
@@ -82,6 +83,7 @@ def ingest(
     """
     started = time.monotonic()
     roots = absolute_roots(folders)
+    record_roots(store.url, roots)
     progress(0, None, "looking for sounds")
     run = _Run(store, captions or {}, known_broken or {}, rehash, progress)
     run.plan(list(sound_files(roots, parse_address(store.url).folder)), roots)
