@@ -1,6 +1,8 @@
 """What is known of a clip, its audio with byte ranges, its waveform; and that no other file gets out."""
 
+import hashlib
 import os
+import tracemalloc
 from urllib.parse import quote
 
 import numpy as np
@@ -14,6 +16,8 @@ from askaudio.index.entries import Identity
 from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
 from askaudio.server.app import create_app
+from askaudio.server.peaks import PeaksCache
+from askaudio.server.settings import ServerSettings
 
 
 def clip_id(client, name: str) -> str:
@@ -100,6 +104,21 @@ def test_no_other_file_gets_out(client, path):
 
 
 @pytest.fixture
+def linked(sounds, tmp_path):
+    """A folder that holds a link to a sound outside of it, indexed; the sound; and a function that opens a client."""
+    folder, elsewhere = tmp_path / "linked", tmp_path / "elsewhere" / "bell.wav"
+    folder.mkdir()
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes((sounds / "bell.wav").read_bytes())
+    (folder / "bell.wav").symlink_to(elsewhere)
+    encoder = ToyEncoder()
+    with open_store(tmp_path / "c", "w", Identity.of(encoder, "toy")) as store:
+        ingest([folder], store, encoder)
+    with SearchEngine.open(tmp_path / "c") as engine:
+        yield folder, elsewhere, lambda **s: TestClient(create_app(engine, ServerSettings(**s)), "http://localhost")
+
+
+@pytest.fixture
 def swapped(sounds, tmp_path):
     """A file of the collection, replaced by a link to a secret for the time of a test."""
     target, secret, kept = sounds / "bell.wav", tmp_path / "secret.wav", tmp_path / "kept.wav"
@@ -129,21 +148,19 @@ def test_a_link_in_place_of_a_folder_leads_nowhere(client, sounds, tmp_path):
         (tmp_path / "kept").rename(sounds / "deep")
 
 
-def test_a_link_that_was_indexed_is_served_while_it_leads_to_that_file(sounds, tmp_path):
-    folder, elsewhere = tmp_path / "linked", tmp_path / "elsewhere.wav"
-    folder.mkdir()
-    elsewhere.write_bytes((sounds / "bell.wav").read_bytes())
-    (folder / "bell.wav").symlink_to(elsewhere)
-    encoder = ToyEncoder()
-    with open_store(tmp_path / "c", "w", Identity.of(encoder, "toy")) as store:
-        ingest([folder], store, encoder)
-    with (
-        SearchEngine.open(tmp_path / "c") as engine,
-        TestClient(create_app(engine), base_url="http://localhost") as client,
-    ):
-        assert client.get(url(client, "bell.wav", "/audio")).content == elsewhere.read_bytes()
-        elsewhere.write_bytes(b"secret")
-        assert client.get(url(client, "bell.wav", "/audio")).status_code == 404
+def test_a_link_that_was_indexed_is_served_while_it_leads_to_that_file(linked):
+    _, elsewhere, open_client = linked
+    client = open_client(allowed_folders=(str(elsewhere.parent),))
+    assert client.get(url(client, "bell.wav", "/audio")).content == elsewhere.read_bytes()
+    elsewhere.write_bytes(b"secret")
+    assert client.get(url(client, "bell.wav", "/audio")).status_code == 404
+
+
+def test_a_link_out_of_the_indexed_folders_leads_nowhere_unless_its_target_is_allowed(linked):
+    client = linked[2]()
+    answer = client.get(url(client, "bell.wav", "/audio"))
+    assert answer.status_code == 404 and "--allow FOLDER" in answer.json()["detail"]
+    assert client.get(url(client, "bell.wav", "/peaks")).status_code == 404
 
 
 @pytest.mark.parametrize("replacement", ["gone", "folder", "pipe"])
@@ -190,11 +207,32 @@ def test_peaks_are_kept_and_known_by_etag(client):
     assert client.get(address, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
 
 
-def test_the_peaks_cache_is_bounded(make_client):
-    client = make_client(peaks_cache_entries=2)
-    for points in (10, 11, 12, 13):
-        assert client.get(url(client, "bell.wav", f"/peaks?points={points}")).status_code == 200
-    assert len(client.app.state.service.peaks) == 2
+def test_the_peaks_cache_is_bounded_in_bytes(make_client):
+    client = make_client(peaks_cache_bytes=2 * (600 + 2 * 300))
+    for points in (300, 301, 302, 300, 303):
+        assert client.get(url(client, "white noise.flac", f"/peaks?points={points}")).status_code == 200
+    peaks = client.app.state.service.peaks
+    assert len(peaks) == 1 and peaks.size_bytes == 600 + 2 * 303
+
+
+def test_a_kept_waveform_takes_little_more_than_its_values(sounds):
+    class Instead:
+        def run(self, *_, **__):
+            low, high = list(range(-127, 0)) * 3, list(range(127)) * 3
+            return {"duration_s": 1.0, "start_s": 0.0, "end_s": 1.0, "low": low, "high": high}
+
+    class File:
+        path_for_children = ""
+
+    cache = PeaksCache(Instead(), 2**20)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for k in range(200):
+        answer = cache.compute(hashlib.sha256(str(k).encode()).hexdigest()[:32], File(), 381, 0.0, None)
+    each = (tracemalloc.get_traced_memory()[0] - before) / 200
+    tracemalloc.stop()
+    assert each < 1500 and cache.size_bytes / 200 == 600 + 2 * 381
+    assert cache.get(hashlib.sha256(b"7").hexdigest()[:32]) == answer
 
 
 @pytest.mark.parametrize(

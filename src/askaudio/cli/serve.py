@@ -5,6 +5,7 @@ Examples:
   askaudio serve --collection ~/fx --port 9000
   askaudio serve --mcp                        with the tools of the Model Context Protocol at /v1/mcp
   askaudio serve --token-file token.txt       require the secret in token.txt
+  askaudio serve --allow /srv/sounds          a collection that was indexed elsewhere, with its sounds in /srv/sounds
   askaudio serve --host 0.0.0.0 --token-file token.txt --allow-host studio-nas
                                               for the whole network, under that name
 
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=8765, help="TCP port, 0 for any free one (default: %(default)s)")
     add("--token-file", metavar="F", help="file with the secret to require (else ASKAUDIO_TOKEN, else none)")
     add("--allow-host", metavar="NAME", action="append", default=[], help="host name to answer to; repeatable")
+    add("--allow", metavar="FOLDER", action="append", default=[],
+        help="serve the sounds of this folder, too, beside those that were indexed on this machine; repeatable")
     add("--rate-limit", type=float, default=200.0, metavar="N",
         help="requests a second that one address may make, 0 for no limit (default: %(default)g)")
     add("--max-upload-mb", type=float, default=50.0, metavar="MB",
@@ -49,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; 0 after a graceful stop."""
     from askaudio.engines.open import default_collection
+    from askaudio.ingest.walk import absolute_roots
     from askaudio.search.engine import SearchEngine
     from askaudio.server.settings import ServerSettings, read_token
 
@@ -57,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         port=args.port,
         token=read_token(args.token_file),
         allowed_hosts=tuple(args.allow_host),
+        allowed_folders=tuple(str(folder) for folder in absolute_roots(args.allow)),
         rate_per_s=args.rate_limit,
         max_upload_bytes=int(args.max_upload_mb * 2**20),
         mcp=args.mcp,
@@ -84,6 +89,8 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, info: dict[str, Any]) -> None:
+    from askaudio.ingest.roots import recorded_roots
+
     port = listener.getsockname()[1]
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     url = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
@@ -92,6 +99,11 @@ def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, 
     else:
         say(f"{info.get('clips', 0):,} sounds at {url}   (Ctrl-C stops)")
     sys.stdout.flush()
+    if not (settings.allowed_folders or recorded_roots(info["url"])):
+        sys.stderr.write(
+            "askaudio serve: no folder was indexed into this collection on this machine, so its sounds can be searched "
+            "but not played. Fix: askaudio index FOLDER, or askaudio serve --allow FOLDER\n"
+        )
     if not settings.is_loopback and settings.token is None:
         sys.stderr.write("askaudio serve: no token is set, so everyone on this network can search and listen; "
                          "see --token-file\n")  # fmt: skip

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
-from askaudio.server.clip_files import ClipFile, clip_file
 from askaudio.server.peaks import MAX_POINTS
 from askaudio.server.problems import Problem
 from askaudio.server.schemas import MAX_WHERE, ClipList, ClipModel, Peaks, clip_model
-from askaudio.server.service import Service, ServiceDep
+from askaudio.server.service import ServiceDep
+from askaudio.server.sound_response import SoundResponse
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
 
@@ -32,17 +31,15 @@ async def list_clips(
 
 # A clip_id may hold slashes, so the routes with something after it come before the one that takes all the rest.
 @router.head("/{clip_id:path}/audio", include_in_schema=False)
-@router.get("/{clip_id:path}/audio", response_class=FileResponse, summary="Audio")
-async def audio(service: ServiceDep, clip_id: str, download: bool = False) -> FileResponse:
+@router.get("/{clip_id:path}/audio", response_class=SoundResponse, summary="Audio")
+async def audio(service: ServiceDep, request: Request, clip_id: str, download: bool = False) -> Response:
     """The recording as it is on disk; byte ranges are supported, so a player can seek."""
-    file = await _file(service, clip_id)
-    return FileResponse(
-        file.path,
-        media_type=file.media_type,
-        filename=file.name,
-        content_disposition_type="attachment" if download else "inline",
-        headers={"Cache-Control": "private, no-cache"},
-    )
+    file = await service.open_clip(clip_id)
+    try:
+        return SoundResponse(file, request.headers, download)
+    except BaseException:
+        file.handle.close()
+        raise
 
 
 @router.get("/{clip_id:path}/peaks", response_model=Peaks, summary="Waveform")
@@ -57,15 +54,17 @@ async def peaks(
     """Lowest and highest sample of equal stretches of the recording, for drawing."""
     if end_s is not None and end_s <= start_s:
         raise Problem(422, f"end_s ({end_s:g}) must be after start_s ({start_s:g}).")
-    file = await _file(service, clip_id)
-    name = f"{clip_id}|{file.version}|{points}|{start_s}|{end_s}".encode("utf-8", "surrogatepass")
-    headers = {"ETag": f'"{hashlib.sha256(name).hexdigest()[:32]}"', "Cache-Control": "private, max-age=300"}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    kept = service.peaks.get(file, points, start_s, end_s)
-    if kept is None:
-        kept = await service.decodes.run(lambda: service.peaks.compute(file, points, start_s, end_s))
-        service.metrics.decodes.labels("peaks").inc()
+    file = await service.open_clip(clip_id)
+    with file.handle:
+        name = f"{clip_id}|{file.version}|{points}|{start_s}|{end_s}".encode("utf-8", "surrogatepass")
+        key = hashlib.sha256(name).hexdigest()[:32]
+        headers = {"ETag": f'"{key}"', "Cache-Control": "private, max-age=300"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        kept = service.peaks.get(key)
+        if kept is None:
+            kept = await service.decodes.run(lambda: service.peaks.compute(key, file, points, start_s, end_s))
+            service.metrics.decodes.labels("peaks").inc()
     return JSONResponse({"clip_id": clip_id, **kept}, headers=headers)
 
 
@@ -73,8 +72,3 @@ async def peaks(
 async def clip(service: ServiceDep, clip_id: str) -> ClipModel:
     """Everything that is stored about a recording."""
     return clip_model(await service.clip(clip_id))
-
-
-async def _file(service: Service, clip_id: str) -> ClipFile:
-    found = await service.clip(clip_id)
-    return await anyio.to_thread.run_sync(clip_file, found)

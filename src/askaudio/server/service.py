@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import Depends, Request
 
+from askaudio.ingest.roots import recorded_roots
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo
+from askaudio.server.clip_files import ClipFile, open_clip
 from askaudio.server.decoder import Decoder
 from askaudio.server.limits import Gate
 from askaudio.server.metrics import Metrics
@@ -36,6 +41,22 @@ class Service:
         """
         return await self.searches.run(lambda: self.engine.clip(clip_id))
 
+    async def open_clip(self, clip_id: str) -> ClipFile:
+        """The open file of a stored clip; the caller closes it.
+
+        Raises:
+            UnknownClipError: No clip has this id (a 404).
+            Problem: 404 when the file may not be served.
+        """
+        found = await self.clip(clip_id)
+        return await anyio.to_thread.run_sync(lambda: open_clip(found, self.folders()))
+
+    def folders(self) -> list[str]:
+        """Real paths of the folders that may be served. Read each time: indexing elsewhere may add one."""
+        recorded = recorded_roots(self.engine.store.url)
+        allowed = map(Path, self.settings.allowed_folders)
+        return [os.path.realpath(folder) for folder in (*recorded, *allowed)]
+
 
 def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
     """Make the state of a service and register its metrics."""
@@ -48,12 +69,13 @@ def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
         searches=Gate(settings.max_running, settings.max_waiting, settings.wait_timeout_s),
         decodes=Gate(settings.decode_workers, settings.max_waiting, settings.wait_timeout_s),
         decoder=decoder,
-        peaks=PeaksCache(decoder, settings.peaks_cache_entries),
+        peaks=PeaksCache(decoder, settings.peaks_cache_bytes),
     )
     metrics.watch("askaudio_searches_waiting", "Searches in line", lambda: service.searches.waiting)
     metrics.watch("askaudio_decodes_waiting", "Decoder jobs in line", lambda: service.decodes.waiting)
     metrics.watch("askaudio_busy_refusals", "Requests refused because a line was full or slow",
                   lambda: service.searches.refused + service.decodes.refused)  # fmt: skip
+    metrics.watch("askaudio_peaks_kept_bytes", "Memory of the waveforms", lambda: service.peaks.size_bytes)
     metrics.watch("askaudio_peaks_kept", "Waveforms in memory", lambda: len(service.peaks))
     return service
 

@@ -26,6 +26,7 @@ class ServerSettings:
         port: TCP port.
         token: Secret that every request must send (``Authorization: Bearer``), or None for no check.
         allowed_hosts: Names beside loopback that a ``Host`` header may carry (no port).
+        allowed_folders: Folders whose sounds are served beside those that were indexed on this machine.
         max_upload_bytes: Largest sound that may be sent as a query.
         max_upload_s: Longest sound that may be sent as a query.
         decode_timeout_s: Time that decoding one file may take before the decoder is ended.
@@ -39,7 +40,7 @@ class ServerSettings:
         max_waiting: Searches that may wait for their turn; more are answered 503 at once.
         wait_timeout_s: Time that a search waits for its turn before it is answered 503.
         max_connections: Open connections at most.
-        peaks_cache_entries: Waveforms kept in memory (about 1 kB each).
+        peaks_cache_bytes: Memory that kept waveforms may take (about 1.4 kB each as the page asks for them).
         shutdown_grace_s: Time that running requests get to finish when the service stops.
         mcp: Offer the tools of the Model Context Protocol at ``/v1/mcp`` (extra ``mcp``).
     """
@@ -48,6 +49,7 @@ class ServerSettings:
     port: int = 8765
     token: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    allowed_folders: tuple[str, ...] = ()
     max_upload_bytes: int = 50 * 2**20
     max_upload_s: float = 300.0
     decode_timeout_s: float = 10.0
@@ -61,7 +63,7 @@ class ServerSettings:
     max_waiting: int = 128
     wait_timeout_s: float = 10.0
     max_connections: int = 512
-    peaks_cache_entries: int = 4096
+    peaks_cache_bytes: int = 8 * 2**20
     shutdown_grace_s: float = 10.0
     mcp: bool = False
 

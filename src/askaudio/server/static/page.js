@@ -519,11 +519,13 @@ const player = {
     if (this.hit) audio.currentTime = Math.max(0, audio.currentTime + by);
   },
 
-  failed(hit) {
+  async failed(hit) {
     const [name, kind] = nameOf(hit.path);
     if (this.hit !== hit) return;
     this.stop();
-    showNotice(`${name} cannot be played here: this browser does not know .${kind} files, or the file is gone. Download it or copy its path.`, "", null);
+    const answer = await fetch(API + clipUrl(hit.clip_id, "/audio"), { headers: { Range: "bytes=0-0" } }).catch(() => null);
+    const reason = answer && !answer.ok ? (await answer.json().catch(() => ({}))).detail : "";
+    showNotice(reason ? `${name}: ${reason}` : `${name} cannot be played here: this browser does not know .${kind} files, or the file is gone. Download it or copy its path.`, "", null);
   },
 
   show() {

@@ -1,0 +1,117 @@
+"""A response that sends an open sound file: whole, or one byte range of it.
+
+The response classes of the framework open a path again; this one sends the handle that was checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email.utils import formatdate
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from askaudio.server.clip_files import ClipFile
+from askaudio.server.problems import Problem
+
+_PIECE_BYTES = 64 * 1024
+_RANGE = re.compile(r"\s*bytes\s*=\s*(?:(\d{1,18})\s*-\s*(\d{1,18})?|-\s*(\d{1,18}))\s*", re.ASCII | re.IGNORECASE)
+
+
+class SoundResponse(StreamingResponse):
+    """Sends a file and closes it.
+
+    Args:
+        file: The open file; closed at the end, whatever happens.
+        request: Headers of the request: ``Range`` and ``If-Range`` count.
+        download: Ask the browser to save the file instead of playing it.
+
+    Raises:
+        Problem: 416 when the range begins after the end of the file.
+    """
+
+    def __init__(self, file: ClipFile, request: Headers, download: bool) -> None:
+        self._file = file
+        size = file.status.st_size
+        headers = {
+            "accept-ranges": "bytes",
+            "cache-control": "private, no-cache",
+            "content-disposition": content_disposition("attachment" if download else "inline", file.name),
+            "etag": f'"{file.version}"',
+            "last-modified": formatdate(file.status.st_mtime, usegmt=True),
+        }
+        fresh = request.get("if-range") in (None, headers["etag"], headers["last-modified"])
+        part = parse_range(request.get("range"), size) if fresh else None
+        if part is not None:
+            headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        sent = part or range(size)
+        headers["content-length"] = str(len(sent))
+        super().__init__(self._pieces(sent), 200 if part is None else 206, headers, file.media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        try:
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await super().__call__(scope, receive, send)
+        finally:
+            self._file.handle.close()
+
+    def _pieces(self, part: range) -> Iterator[bytes]:
+        self._file.handle.seek(part.start)
+        left = len(part)
+        while left and (piece := self._file.handle.read(min(_PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece
+
+
+def parse_range(header: str | None, size: int) -> range | None:
+    """The bytes that a ``Range`` header asks for; None for the whole file.
+
+    Several ranges at once and what is no range of bytes are ignored, as RFC 9110, section 14.2, allows.
+
+    Args:
+        header: Value of the header; None without one.
+        size: Size of the file in bytes.
+
+    Raises:
+        Problem: 416 when the range begins after the end of the file.
+
+    Example:
+        >>> parse_range("bytes=10-", 50), parse_range("bytes=-10", 50), parse_range("bytes=0-1,5-6", 50)
+        (range(10, 50), range(40, 50), None)
+    """
+    found = _RANGE.fullmatch(header or "")
+    if found is None:
+        return None
+    first, last, tail = found.groups()
+    if tail is not None:
+        part = range(max(0, size - int(tail)), size)
+    else:
+        part = range(int(first), min(size, int(last) + 1) if last else size)
+        if last and int(last) < int(first):
+            return None
+    if not part:
+        raise Problem(416, f"The range begins after the end of the file ({size:,} bytes).",
+                      {"Content-Range": f"bytes */{size}"})  # fmt: skip
+    return part
+
+
+def content_disposition(kind: str, name: str) -> str:
+    """The header that names a file (RFC 6266, RFC 8187), for any name that a file system can hold.
+
+    Example:
+        >>> content_disposition("inline", "rain.wav")
+        'inline; filename="rain.wav"'
+        >>> content_disposition("inline", "caf\udce9.wav")
+        "inline; filename*=utf-8''caf%EF%BF%BD.wav"
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = "".join(c if c.isprintable() else "_" for c in text)
+    quoted = quote(text)
+    return f'{kind}; filename="{text}"' if quoted == text else f"{kind}; filename*=utf-8''{quoted}"
