@@ -75,6 +75,11 @@ def test_a_file_that_holds_less_than_it_promises_is_tried_by_all_readers(monkeyp
     assert read()[1] == reading.Reading("one", 2.0, ("ends after 2.0 s: the header promises 4.0 s",))
 
 
+def test_the_length_that_a_broken_reader_knew_counts_for_the_next(monkeypatch):
+    with_readers(monkeypatch, one=reader(2.0, "bad packet", promised=4 * RATE), two=reader(2.1))
+    assert read(partial=True)[1] == reading.Reading("one", 2.0, ("damaged after 2.0 s: bad packet",), damaged=True)
+
+
 def test_the_reasons_of_all_readers_are_named(monkeypatch):
     with_readers(monkeypatch, one=reader(None, "no header"), two=reader(None, "no audio track"))
     with pytest.raises(AudioDecodeError, match="one: no header; two: no audio track"):

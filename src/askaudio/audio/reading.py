@@ -88,13 +88,19 @@ class _Replan(Exception):
 
 
 class _Failure(AudioDecodeError):
-    """One reader could not read all of it. With ``promised_s`` nothing is broken: the file holds less than that."""
+    """One reader could not read all of it.
 
-    def __init__(
-        self, source: Source, plan: _Plan, reason: str, decoded_s: float = 0.0, promised_s: float = 0.0
-    ) -> None:
-        super().__init__(name_of(source), reason)
-        self.reader, self.decoded_s, self.promised_s = plan.reader, decoded_s, promised_s
+    Args:
+        one: The pass that failed.
+        reason: Why.
+        promised_s: Length that the header promises; 0 where it does not say.
+        short: Nothing is broken, but less than ``promised_s`` was decoded.
+    """
+
+    def __init__(self, one: _Pass, reason: str, promised_s: float = 0.0, short: bool = False) -> None:
+        super().__init__(name_of(one.source), reason)
+        self.reader, self.decoded_s = one.plan.reader, one.decoded_s
+        self.promised_s, self.short = promised_s, short
 
 
 def read(
@@ -161,12 +167,12 @@ def _read(
     if not best.decoded_s:
         raise AudioDecodeError(name, joined({one.reader: one.reason for one in failures}))
     where = f"after {best.decoded_s:.1f} s: {best.reason}"
-    if not partial and not best.promised_s:
+    if not partial and not best.short:
         raise AudioDecodeError(name, f"damaged {where}")
     plan = _Plan(best.reader, keep_part=True)
     result, plan, reading = _settle(source, sample_rate_hz, use, plan, longest_s, most_s)
-    note = f"ends {where}" if best.promised_s else f"damaged {where}"
-    return result, plan, replace(reading, notes=(note, *reading.notes), damaged=not best.promised_s)
+    note = f"ends {where}" if best.short else f"damaged {where}"
+    return result, plan, replace(reading, notes=(note, *reading.notes), damaged=not best.short)
 
 
 def readers_for(source: Source) -> list[str]:
@@ -213,6 +219,7 @@ class _Pass:
     most_s: float
     notes: list[str] = field(default_factory=list)
     decoded_s: float = 0.0
+    broken: bool = False
     _peak: float = 0.0
     _energies: FloatArray | None = None  # (C + 1,) float64: of each channel, and of their mean
 
@@ -223,7 +230,7 @@ class _Pass:
             try:
                 stream = stack.enter_context(open_with(self.plan.reader, self.source))
             except AudioDecodeError as error:
-                raise _Failure(self.source, self.plan, error.reason) from error
+                raise _Failure(self, error.reason) from error
             for block in self._resampled(stream):
                 yield block if left is None else block[:left]
                 left = None if left is None else left - len(block)
@@ -277,21 +284,25 @@ class _Pass:
         if not frames and stream.frames == 0:  # its header is right, and no other reader finds sound in it
             raise AudioDecodeError(name_of(self.source), _EMPTY)
         if not frames:
-            raise _Failure(self.source, self.plan, _EMPTY)
-        promised_s = max(self.plan.promised_s, (stream.frames or 0) / stream.sample_rate_hz)
-        if promised_s > self.decoded_s * (1 + _SHORT_SHARE) + _SHORT_S:
-            self._fail(f"the header promises {promised_s:.1f} s", promised_s)
+            raise _Failure(self, _EMPTY)
+        promised_s = self._promised_s(stream)
+        if not self.broken and promised_s > self.decoded_s * (1 + _SHORT_SHARE) + _SHORT_S:
+            self._fail(stream, f"the header promises {promised_s:.1f} s", short=True)
+
+    def _promised_s(self, stream: AudioStream) -> float:
+        return max(self.plan.promised_s, (stream.frames or 0) / stream.sample_rate_hz)
 
     def _next(self, stream: AudioStream) -> FloatArray | None:
         try:
             return next(stream.blocks, None)
         except AudioDecodeError as error:
-            self._fail(error.reason)
+            self.broken = True
+            self._fail(stream, error.reason)
             return None
 
-    def _fail(self, reason: str, promised_s: float = 0.0) -> None:
+    def _fail(self, stream: AudioStream, reason: str, short: bool = False) -> None:
         if not self.plan.keep_part:
-            raise _Failure(self.source, self.plan, reason, self.decoded_s, promised_s)
+            raise _Failure(self, reason, self._promised_s(stream), short)
 
     def _measure(self, block: FloatArray, mono: FloatArray) -> None:
         if block.shape[1] == 1 or self.plan.channel is not None:
