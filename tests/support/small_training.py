@@ -8,6 +8,7 @@ from askaudio.data.manifest import Caption, Clip, Manifest
 from askaudio.evaluation.relevance import Relevance
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 from askaudio.losses.ntxent import NTXent
+from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.projection import Projection
 from askaudio.training.dataset import PairDataset
@@ -42,6 +43,21 @@ def make_model(seed=0):
     """Projections from 12 features to 8."""
     torch.manual_seed(seed)
     return DualEncoder(Projection(12, 8, 16, 0.1), Projection(12, 8, 16, 0.1), learn_temperature=False)
+
+
+def make_cnn_pairs(n=16, seed=0):
+    """Clips whose windows are log-mels (32, 12), for a convolutional tower."""
+    pairs = make_pairs(n, seed)
+    rng = np.random.default_rng(seed)
+    pairs.audio = [rng.standard_normal((2, 32, 12)).astype(np.float32) for _ in range(n)]
+    return pairs
+
+
+def make_cnn_model(seed=0):
+    """Five strided convolutions, channels last in memory, under projections to 8."""
+    torch.manual_seed(seed)
+    tower = CnnAudioTower(32, channels=(4, 6, 8, 8, 8), dim=12)
+    return DualEncoder(Projection(12, 8, 16, 0.1), Projection(12, 8, 16, 0.1), tower, learn_temperature=False)
 
 
 def make_objective(kind, model, pairs):

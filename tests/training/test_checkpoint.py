@@ -63,3 +63,23 @@ def test_a_pickle_or_damage_is_refused(tmp_path):
         load_tree(path)
     with pytest.raises(ModelError, match="cannot be read"):
         load_tree(tmp_path / "nothing")
+
+
+def test_tensors_keep_their_strides(tmp_path):
+    base = torch.arange(240.0)
+    tree = {
+        "channels last": base.reshape(5, 4, 4, 3).permute(0, 3, 1, 2),
+        "one channel": torch.ones(4, 1, 3, 3).to(memory_format=torch.channels_last),
+        "transposed": base.reshape(16, 15).T,
+        "rows": base.reshape(16, 15),
+        "expanded": torch.arange(3.0).expand(4, 3),
+        "every second": base[::2],
+        "none": torch.zeros(0, 2),
+        "scalar": torch.tensor(2),
+    }
+    save_tree(tree, tmp_path / "x")
+    loaded = load_tree(tmp_path / "x")
+    for name, tensor in tree.items():
+        assert torch.equal(loaded[name], tensor), name
+        dense = name not in ("expanded", "every second")  # these are written without their gaps and repeats
+        assert loaded[name].stride() == (tensor.stride() if dense else tensor.contiguous().stride()), name

@@ -1,6 +1,8 @@
 """A trainer's state as one safetensors file: tensors as tensors, everything else as JSON in its header. No pickle.
 
 One file, written to a temporary name and renamed: a run that is killed while saving resumes from the save before.
+A tensor keeps its strides. Fused AdamW takes the memory of weight, gradient and moments element by element, so moments
+that came back in another order than their weights (channels-last ones of a convolution) gave wrong updates.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from safetensors.torch import save_file
 from askaudio.core.errors import ModelError
 from askaudio.core.files import atomic_path
 
-FORMAT = "askaudio-state-1"
+FORMAT = "askaudio-state-2"
+READABLE = (FORMAT, "askaudio-state-1")  # the first had no strides
 
 
 def save_tree(tree: Any, path: Path | str) -> None:
@@ -41,7 +44,7 @@ def load_tree(path: Path | str) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+            if header.get("format") not in READABLE:
                 raise ModelError(f"{path} is not a training state of this version; start the run anew without --resume")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
@@ -55,8 +58,10 @@ def _flatten(value: Any, where: str, tensors: dict[str, torch.Tensor]) -> Any:
         return value
     if isinstance(value, torch.Tensor):
         name = f"{len(tensors)}{where}"
-        tensors[name] = value.detach().cpu().clone().contiguous()  # a clone: safetensors refuses shared memory
-        return {"tensor": name}
+        # a copy, because safetensors refuses shared memory
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        plain = tensors[name].stride() == value.stride() or not _is_dense(value)
+        return {"tensor": name} if plain else {"strided": [name, *value.stride()]}
     if isinstance(value, dict):
         return {"dict": [[_flatten(k, where, tensors), _flatten(v, f"{where}/{k}", tensors)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
@@ -65,12 +70,22 @@ def _flatten(value: Any, where: str, tensors: dict[str, torch.Tensor]) -> Any:
     raise TypeError(f"state at {where or '/'} is a {type(value).__name__}; it must be tensors and plain values")
 
 
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """Whether the elements fill a block of memory, each once, in some order of the dimensions."""
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    return tensor.permute(order).is_contiguous()
+
+
 def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, inner),) = value.items()
     if kind == "tensor":
         return tensors[inner]
+    if kind == "strided":
+        name, *strides = inner
+        plain = tensors[name]
+        return torch.empty_strided(plain.shape, strides, dtype=plain.dtype).copy_(plain)
     if kind == "dict":
         return {_restore(k, tensors): _restore(v, tensors) for k, v in inner}
     items = [_restore(v, tensors) for v in inner]

@@ -159,6 +159,7 @@ class RetrievalModule(pl.LightningModule):
         ]
         # fused saves a tenth of a small model's step; Lightning cannot clip gradients with it in mixed precision
         optimizer = torch.optim.AdamW(groups, lr=self.settings.lr, fused=self.trainer.precision == "32-true")
+        optimizer.register_load_state_dict_post_hook(_lay_out_like_weights)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -169,6 +170,14 @@ class RetrievalModule(pl.LightningModule):
             return (step + 1) / warmup
         done = (step - warmup) / max(1, self.total_steps - warmup)
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Give the moments the strides of their weights, which fused AdamW needs and states of earlier versions lack."""
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _full(rows: Tensor) -> Tensor:
