@@ -26,7 +26,7 @@ METRICS_FILE = "metrics.json"
 
 
 class KnowledgeClock(pl.Callback):
-    """Calls the objective and the momentum copy after every step and epoch; must be the first of the callbacks."""
+    """Calls the objective and the momentum copy after every step and epoch; must come before those that write."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

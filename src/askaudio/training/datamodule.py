@@ -57,6 +57,10 @@ class PairDataModule(pl.LightningDataModule):
             generator=torch.Generator(),
         )
 
+    def clip_ids(self, batch: int) -> list[str]:
+        """Ids of the clips of a batch of the current epoch, those of all processes."""
+        return [self.dataset.clips[self.dataset.clip_rows[item]].clip_id for item in self.sampler.items(batch)]
+
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands."""
         return {"done": self.done}

@@ -25,6 +25,7 @@ from askaudio.training.callbacks import STATE_FILE, KnowledgeClock, RunFolder
 from askaudio.training.checkpoint import SafeCheckpointIO
 from askaudio.training.datamodule import PairDataModule
 from askaudio.training.dataset import PairDataset
+from askaudio.training.finite import FiniteLoss
 from askaudio.training.module import RetrievalModule
 from askaudio.training.processes import devices_here
 from askaudio.training.retrieval import RetrievalSet
@@ -76,6 +77,7 @@ def fit(
 
     Raises:
         ConfigError: The folder holds a run and ``resume`` is not set.
+        ModelError: The loss of a step is NaN or infinite.
     """
     folder = Path(folder)
     state = folder / STATE_FILE
@@ -89,7 +91,7 @@ def fit(
         folder, data=data, validation=validation, settings=settings, progress=progress if is_first() else silent
     )
     with _quiet():
-        trainer = _trainer(folder, settings, keeper)
+        trainer = _trainer(folder, settings, [FiniteLoss(data), KnowledgeClock(), keeper])
         _run(trainer, module, data, state if resume and state.exists() else None)
     barrier()
     best = keeper.best
@@ -97,7 +99,7 @@ def fit(
     return FitResult(DualEncoder.load(folder), best["epoch"], best["validation"], keeper.history)
 
 
-def _trainer(folder: Path, settings: TrainSettings, keeper: RunFolder) -> pl.Trainer:
+def _trainer(folder: Path, settings: TrainSettings, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's trainer, without loggers, bars and checkpoints of its own."""
     here, machines = devices_here() if world_size() > 1 else (1, 1)
     return pl.Trainer(
@@ -107,7 +109,7 @@ def _trainer(folder: Path, settings: TrainSettings, keeper: RunFolder) -> pl.Tra
         strategy="auto" if world_size() == 1 else DDPStrategy(broadcast_buffers=False),
         precision=settings.precision,
         max_epochs=settings.epochs,
-        callbacks=[KnowledgeClock(), keeper],
+        callbacks=callbacks,
         plugins=[SafeCheckpointIO()],
         gradient_clip_val=settings.clip_grad or None,
         deterministic="warn" if settings.device != "cpu" else None,

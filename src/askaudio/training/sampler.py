@@ -50,6 +50,10 @@ class PairBatchSampler:
         """Batches of the whole epoch, entered in the middle or not."""
         return len(self._batches)
 
+    def items(self, batch: int) -> list[int]:
+        """Item numbers of a batch of the epoch, counted from its beginning."""
+        return self._batches[batch]
+
     def __iter__(self) -> Iterator[list[int]]:
         yield from self._batches[self._done :]
 
