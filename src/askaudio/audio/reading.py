@@ -221,7 +221,7 @@ class _Pass:
     decoded_s: float = 0.0
     broken: bool = False
     _peak: float = 0.0
-    _energies: FloatArray | None = None  # (C + 1,) float64: of each channel, and of their mean
+    _energies: npt.NDArray[np.float64] | None = None  # (C + 1,) float64: of each channel, and of their mean
 
     def blocks(self) -> Iterator[FloatArray]:
         """Blocks (S_i,) at the target rate; at least one sample in all."""
@@ -307,8 +307,7 @@ class _Pass:
     def _measure(self, block: FloatArray, mono: FloatArray) -> None:
         if block.shape[1] == 1 or self.plan.channel is not None:
             return
-        columns = [*block.T, mono]
-        energies = np.array([np.square(column, dtype=np.float64).sum() for column in columns])
+        energies = np.array([np.dot(column, column) for column in (*block.T, mono)], dtype=np.float64)
         self._energies = energies if self._energies is None else self._energies + energies
 
     def _judge(self, stream: AudioStream) -> None:
