@@ -19,3 +19,19 @@ def test_a_log_gets_plain_lines_and_no_bar(capsys: pytest.CaptureFixture[str], m
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("indexing 25 of 100 files ")
     assert line.endswith(" s left 7 x real time")
+
+
+def test_the_next_stage_may_begin_with_work_that_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 10.0, 20.0, 30.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    with output.progress_bar("reading", "clips") as bar:
+        bar(100, 100, "decoded")
+        bar(40, 60, "computed")  # 40 of the second stage were in the cache: there is no rate yet
+        bar(50, 60, "computed")
+    assert capsys.readouterr().err.splitlines() == [
+        "reading 100 of 100 clips 10.0/s, 0 s left decoded",
+        "reading 40 of 60 clips computed",
+        "reading 50 of 60 clips 1.0/s, 10 s left computed",
+    ]

@@ -70,20 +70,22 @@ def progress_bar(title: str, unit: str = "") -> Iterator[Progress]:
 def _lines(title: str, unit: str) -> Progress:
     """A callback that writes how far the work is, at most once in ``_LINE_EVERY_S``; short work stays silent."""
     started = last = time.monotonic()
-    before = 0
+    first = before = 0
 
     def report(done: int, total: int | None, note: str = "") -> None:
-        nonlocal before, last, started
+        nonlocal first, before, last, started
         now = time.monotonic()
         if done < before:  # the next stage of the work has begun: its rate is its own
-            started = now
+            started, first = now, done
         before = done
         if now - last < _LINE_EVERY_S or not done:
             return
         last = now
         of = "" if total is None else f" of {total}"
-        left = "" if total is None else f", {(total - done) * (now - started) / done:.0f} s left"
-        line = f"{title} {done}{of} {unit} {done / (now - started):.1f}/s{left} {note}"
+        rate = (done - first) / (now - started) if now > started else 0.0
+        left = "" if total is None or not rate else f" {(total - done) / rate:.0f} s left"
+        speed = f"{rate:.1f}/s{',' if left else ''}" if rate else ""
+        line = f"{title} {done}{of} {unit} {speed}{left} {note}"
         sys.stderr.write(" ".join(line.split()) + "\n")
         sys.stderr.flush()
 
