@@ -1,8 +1,10 @@
-"""Show, check and repair a collection, and keep snapshots of it.
+"""Show, check and repair a collection, take folders out of it, and keep snapshots of it.
 
 Examples:
   askaudio collection info                           how large it is and which model made it
   askaudio collection list --where "tag=rain" --top 20
+  askaudio collection list --broken                  files that could not be read, or not to their end
+  askaudio collection forget /mnt/old                remove what lies below a folder that is gone for good
   askaudio collection check                          check for damage; exit code 1 if there is any
   askaudio collection repair                         rebuild the search cache, drop damaged entries
   askaudio collection snapshot before-cleanup        save the present state under a name
@@ -13,36 +15,44 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from askaudio.cli.output import count_of, emit_json, progress_bar, say
 from askaudio.core.errors import ConfigError
+from askaudio.core.names import shown
 
 if TYPE_CHECKING:
     from askaudio.core.types import Json
     from askaudio.index.store import VectorStore
 
 HELP = "show, check, repair or snapshot a collection"
-WRITES = ("repair", "restore")
+WRITES = ("repair", "restore", "forget")
+NAMED = ("snapshot", "restore", "forget")
+_MOST_ROWS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio collection``."""
-    parser.add_argument("verb", choices=["info", "list", "check", "repair", "snapshot", "restore"])
-    parser.add_argument("name", nargs="?", help="of the snapshot")
+    parser.add_argument("verb", choices=["info", "list", "check", "repair", "forget", "snapshot", "restore"])
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot; forget: a folder or file")
     parser.add_argument("--collection", help="folder or address; default: $ASKAUDIO_COLLECTION or ~/.askaudio/...")
     parser.add_argument("--where", help="list: only what a filter names")
     parser.add_argument("--top", type=int, default=50, help="list: how many (default 50)")
+    parser.add_argument("--broken", action="store_true", help="list: files that could not be read, or not to their end")
+    parser.add_argument("--yes", action="store_true", help="forget: do not ask")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one of the verbs."""
     from askaudio.engines.open import default_collection, open_store
 
-    if args.name and args.verb not in ("snapshot", "restore"):
+    if args.name and args.verb not in NAMED:
         raise ConfigError(f"{args.verb} takes no name, got {args.name!r}")
     if args.verb == "restore" and not args.name:
         raise ConfigError("restore needs the name of a snapshot; askaudio collection snapshot lists them")
+    if args.verb == "forget" and not args.name:
+        raise ConfigError("forget needs a folder or file; askaudio collection list shows the paths")
     writes = args.verb in WRITES or (args.verb == "snapshot" and args.name)
     with open_store(args.collection or default_collection(), "w" if writes else "r") as store:
         return _VERBS[args.verb](args, store)
@@ -70,18 +80,69 @@ def _info(args: argparse.Namespace, store: VectorStore) -> int:
 def _list(args: argparse.Namespace, store: VectorStore) -> int:
     from askaudio.index.bookkeeping import public_metadata
 
+    if args.broken:
+        return _list_broken(args)
     clips = store.clips(args.where)
-    shown = sorted(clips, key=lambda c: c.path)[: args.top]
+    rows = sorted(clips, key=lambda c: c.path)[: args.top]
     if args.json:
         emit_json(
-            [{"clip_id": c.clip_id, "path": c.path, "windows": c.windows, **public_metadata(c.metadata)} for c in shown]
+            [{"clip_id": c.clip_id, "path": c.path, "windows": c.windows, **public_metadata(c.metadata)} for c in rows]
         )
         return 0
-    for clip in shown:
-        say(f"{clip.clip_id}  {float(clip.metadata.get('duration_s') or 0):8.1f} s  {clip.path}")
-    if len(clips) > len(shown):
-        say(f"... and {len(clips) - len(shown)} more; --top shows more of them")
+    for clip in rows:
+        say(f"{clip.clip_id}  {float(clip.metadata.get('duration_s') or 0):8.1f} s  {shown(clip.path)}")
+    if len(clips) > len(rows):
+        say(f"... and {len(clips) - len(rows)} more; --top shows more of them")
     return 0
+
+
+def _list_broken(args: argparse.Namespace) -> int:
+    from askaudio.engines.open import default_collection
+    from askaudio.ingest.indexer import broken_file
+    from askaudio.ingest.report import read_broken
+
+    place = broken_file(args.collection or default_collection())
+    rows = sorted(read_broken(place).items()) if place else []
+    if args.json:
+        emit_json([{"path": path, "damaged": row.damaged, "reason": row.reason} for path, row in rows])
+    for path, row in [] if args.json else rows:
+        say(f"{'damaged' if row.damaged else 'broken ':8} {shown(path)}: {shown(row.reason)}")
+    return 0
+
+
+def _forget(args: argparse.Namespace, store: VectorStore) -> int:
+    from askaudio.ingest.forget import clips_below, forget
+
+    clips = clips_below(store, args.name)
+    if clips and not args.yes:
+        _ask(args, [clip.path for clip in clips])
+    removed = forget(store, args.name) if clips else 0
+    if args.json:
+        emit_json({"removed": removed, "paths": [clip.path for clip in clips], "entries": store.count()})
+    elif clips:
+        say(f"{count_of(removed, 'file')} removed from {store.url}; {store.count()} entries")
+    else:
+        say(f"{store.url} holds nothing below {shown(args.name)}; askaudio collection list shows the paths")
+    return 0 if removed else 1
+
+
+def _ask(args: argparse.Namespace, paths: list[str]) -> None:
+    """Show what will be removed, and ask on a terminal.
+
+    Raises:
+        ConfigError: The answer is no, or nobody can be asked.
+    """
+    what = f"{count_of(len(paths), 'file')} below {shown(args.name)}"
+    for path in paths[:_MOST_ROWS]:
+        sys.stderr.write(f"  {shown(path)}\n")
+    if len(paths) > _MOST_ROWS:
+        sys.stderr.write(f"  ... and {len(paths) - _MOST_ROWS} more\n")
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{what} would be removed from the collection; nothing was changed. Fix: add --yes")
+    sys.stderr.write(f"Remove {what} from the collection? The files are not touched. [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ConfigError("nothing was changed")
 
 
 def _check(args: argparse.Namespace, store: VectorStore) -> int:
@@ -138,6 +199,7 @@ _VERBS = {
     "list": _list,
     "check": _check,
     "repair": _repair,
+    "forget": _forget,
     "snapshot": _snapshot,
     "restore": _restore,
 }

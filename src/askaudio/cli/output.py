@@ -15,8 +15,9 @@ _LINE_EVERY_S = 10.0
 
 
 def emit_json(value: Any) -> None:
-    """Print one JSON value to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    """Print one JSON value to standard output; bytes of file names that are not UTF-8 are written as escapes."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
 def count_of(n: int, what: str) -> str:

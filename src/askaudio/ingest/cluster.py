@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def encode_on_cluster(spec: str, tasks: Iterable[Task], address: str) -> Iterato
 
     Args:
         spec: Spec by which the workers load the encoder.
-        tasks: Path and captions of each file.
+        tasks: The files.
         address: ``local`` starts a cluster of this machine; else what ``ray.init`` takes, such as ``auto``,
             ``HOST:6379`` or ``ray://HOST:10001``.
 
@@ -45,7 +46,7 @@ def encode_on_cluster(spec: str, tasks: Iterable[Task], address: str) -> Iterato
         MissingExtraError: Ray is not installed.
         ConfigError: No cluster answers at the address.
     """
-    waiting = {path: captions for path, captions in tasks}
+    waiting = {task.path: task for task in tasks}
     if not waiting:
         return
     ray = require("ray", "ray")
@@ -57,7 +58,7 @@ def encode_on_cluster(spec: str, tasks: Iterable[Task], address: str) -> Iterato
                 yield sound
     finally:
         ray.shutdown()
-    yield from map_in_workers(encode_task, waiting.items(), spec, 1, crashed)  # files that crashed two workers
+    yield from map_in_workers(encode_task, waiting.values(), spec, 1, crashed)  # files that crashed two workers
 
 
 def _join(ray: Any, address: str) -> None:
@@ -71,13 +72,14 @@ def _join(ray: Any, address: str) -> None:
         ) from error
 
 
-def _encode(ray: Any, spec: str, waiting: dict[str, Any]) -> Iterator[Sound]:
+def _encode(ray: Any, spec: str, waiting: dict[str, Task]) -> Iterator[Sound]:
     cores = int(ray.cluster_resources().get("CPU", 1))
     workers = max(1, cores - 1)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # a task that fails again is left to this process
-    rows = [{"path": path, "captions": json.dumps(list(captions))} for path, captions in waiting.items()]
+    # as JSON, since names of files that are not UTF-8 are no strings for Arrow
+    rows = [{"task": json.dumps([task.path, list(task.captions), list(task.roots)])} for task in waiting.values()]
     results = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / _FILES_A_TASK)).map_batches(
         _Worker,
         fn_constructor_args=(spec,),
@@ -99,21 +101,21 @@ class _Worker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Encode the files of a batch; a fault of a file becomes the reason in its result."""
-        tasks = zip(batch["path"], batch["captions"], strict=True)
-        found = [_pack(encode_file(self.encoder, str(path), json.loads(captions))) for path, captions in tasks]
+        found = [_pack(encode_file(self.encoder, *json.loads(task))) for task in batch["task"]]
         return {key: [row[key] for row in found] for key in found[0]}
 
 
 def _pack(sound: Sound) -> dict[str, Any]:
     """A result as strings and bytes, which every version of Ray and Arrow transports unchanged."""
-    about = [sound.path, sound.stamp, sound.content_hash, dict(sound.metadata), list(sound.times), sound.reason]
+    about = {f.name: getattr(sound, f.name) for f in fields(sound) if f.name != "vectors"}
     return {
-        "about": json.dumps([*about, list(sound.vectors.shape)]),
+        "about": json.dumps({**about, "shape": list(sound.vectors.shape)}),
         "vectors": np.ascontiguousarray(sound.vectors, dtype=np.float32).tobytes(),
     }
 
 
 def _unpack(row: dict[str, Any]) -> Sound:
-    path, stamp, content_hash, metadata, times, reason, shape = json.loads(row["about"])
-    vectors = np.frombuffer(row["vectors"], np.float32).reshape(shape)
-    return Sound(path, stamp, content_hash, metadata, tuple((a, b) for a, b in times), vectors, reason)
+    about = json.loads(row["about"])
+    vectors = np.frombuffer(row["vectors"], np.float32).reshape(about.pop("shape"))
+    about |= {"times": tuple((a, b) for a, b in about["times"]), "notes": tuple(about["notes"])}
+    return Sound(**about, vectors=vectors)

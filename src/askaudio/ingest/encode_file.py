@@ -22,7 +22,20 @@ from askaudio.index.entries import Entry
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.walk import clip_id_of, stamp_of
 
-Task = tuple[str, Sequence[str]]  # path, captions
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file to encode.
+
+    Attributes:
+        path: The file.
+        captions: Captions that a manifest has for it.
+        roots: Indexed folders, in which a sidecar that is a link must end.
+    """
+
+    path: str
+    captions: Sequence[str] = ()
+    roots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +44,14 @@ class Sound:
 
     Attributes:
         path: The file.
-        stamp: Of the file when it was read.
+        stamp: Of the file when it was read; empty when it could not be opened, and is to be tried again.
         content_hash: Hex, of its bytes.
         metadata: Its facts.
         times: Start and end of each of W windows, in seconds.
         vectors: (W, D).
         reason: Why it could not be read.
+        notes: What was noticed when it was read.
+        damaged: Only the part before the fault that the first note names is encoded.
     """
 
     path: str
@@ -46,6 +61,8 @@ class Sound:
     times: tuple[tuple[float, float], ...] = ()
     vectors: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     reason: str = ""
+    notes: tuple[str, ...] = ()
+    damaged: bool = False
 
     @property
     def seconds(self) -> float:
@@ -61,39 +78,58 @@ class Sound:
         ]
 
 
-def encode_file(encoder: Encoder, path: str, captions: Sequence[str] = ()) -> Sound:
-    """Read, cut and encode a file; a file that changes meanwhile is read once more."""
+def encode_file(encoder: Encoder, path: str, captions: Sequence[str] = (), roots: Sequence[str] = ()) -> Sound:
+    """Read, cut and encode a file; a file that changes meanwhile is read once more.
+
+    Args:
+        encoder: Makes the vectors.
+        path: The file.
+        captions: Captions that a manifest has for it.
+        roots: Indexed folders, in which a sidecar that is a link must end.
+    """
+    task = Task(path, captions, tuple(roots))
     for _ in range(2):
-        stamp = stamp_of(path, captions)
-        sound = _encode_once(encoder, path, captions, stamp)
-        if stamp_of(path, captions) == stamp:
+        stamp = stamp_of(path, captions, roots)
+        sound = _encode_once(encoder, task, stamp)
+        if stamp_of(path, captions, roots) == stamp:
             return sound
     return Sound(path, reason="the file keeps changing while it is read; it is tried again the next time")
 
 
-def _encode_once(encoder: Encoder, path: str, captions: Sequence[str], stamp: Stamp | None) -> Sound:
+def _encode_once(encoder: Encoder, task: Task, stamp: Stamp | None) -> Sound:
+    if stamp is None:
+        return Sound(task.path, reason="it disappeared, or is not a regular file")
     try:
-        content_hash = sha256_file(path)
-        facts = read_metadata(Path(path), probe(path), captions)
-        recording = encode_recording(encoder, path)
+        content_hash = sha256_file(task.path)
+    except OSError as error:  # rights or the disk: says nothing about the content
+        return Sound(task.path, reason=f"cannot be opened ({error.strerror})")
+    try:
+        info = probe(task.path)
+        recording = encode_recording(encoder, task.path, partial=True)
+        facts = read_metadata(Path(task.path), info, task.captions, task.roots)
+        stat = os.stat(task.path)
     except READ_ERRORS as error:  # one bad file must not stop a hundred thousand good ones
-        return Sound(path, str(stamp or ""), reason=reason_of(error))
+        return Sound(task.path, str(stamp), reason=reason_of(error))
     times = [(round(float(start), 6), round(float(end), 6)) for start, end in recording.times]
-    facts.setdefault("duration_s", round(times[-1][1], 3))
-    stat = os.stat(path)
     facts |= {
+        "duration_s": round(times[-1][1], 3),  # decoded; what headers say may be wrong
         **Bookkeeping(len(times), stamp, content_hash).to_metadata(),
         "size_bytes": stat.st_size,
         "modified_s": round(stat.st_mtime, 3),
     }
-    return Sound(path, str(stamp or ""), content_hash, facts, tuple(times), recording.vectors)
+    if recording.damaged:
+        facts["damaged"] = recording.notes[0]
+    return Sound(
+        task.path, str(stamp), content_hash, facts, tuple(times), recording.vectors,
+        notes=recording.notes, damaged=recording.damaged,
+    )  # fmt: skip
 
 
 def encode_task(encoder: Encoder, task: Task) -> Sound:
     """``encode_file`` of one task."""
-    return encode_file(encoder, *task)
+    return encode_file(encoder, task.path, task.captions, task.roots)
 
 
 def crashed(task: Task) -> Sound:
     """The result of a file that crashed its worker process twice."""
-    return Sound(task[0], reason="reading it crashed the decoder; convert or remove the file")
+    return Sound(task.path, reason="reading it crashed the decoder; convert or remove the file")

@@ -22,7 +22,7 @@ from askaudio.index.entries import Identity
 from askaudio.index.store import VectorStore
 from askaudio.ingest.report import Report, read_broken, write_broken
 from askaudio.ingest.update import ingest
-from askaudio.ingest.walk import absolute_roots
+from askaudio.ingest.walk import existing_roots, is_below
 
 Captions: TypeAlias = Mapping[str, str | Sequence[str]]
 
@@ -44,8 +44,8 @@ class Indexer:
     def __init__(
         self, folders: Sequence[str | Path], collection: str | Path, model: str | Path | Encoder | None = None
     ) -> None:
-        self.folders = absolute_roots(folders)  # checked before a model is loaded, which takes seconds
-        self.broken_file = _broken_file(collection)
+        self.folders = existing_roots(folders)  # checked before a model is loaded, which takes seconds
+        self.broken_file = broken_file(collection)
         self.store, self.encoder, self.spec = _open(collection, model)
 
     def update(
@@ -55,6 +55,8 @@ class Indexer:
         cluster: str = "",
         captions: Captions | None = None,
         rehash: bool = False,
+        remove_missing: bool = False,
+        wait_for_folders: bool = False,
         progress: Progress = silent,
     ) -> Report:
         """Add what is new in the folders, replace what changed, remove what is gone; see ``ingest``.
@@ -64,8 +66,12 @@ class Indexer:
             cluster: Address of a Ray cluster that encodes instead.
             captions: Path -> one or several captions, beside those of a ``manifest.jsonl`` in the folders.
             rehash: Compare the content of every file instead of its size and time.
+            remove_missing: Remove all missing files below folders that can be listed. Without it, the files of a folder
+                that has lost all of its sounds, and more than a tenth of the files, are kept.
+            wait_for_folders: Keep what is known of a folder that does not exist, instead of raising.
             progress: Called with files done and to do.
         """
+        before = {} if self.broken_file is None else read_broken(self.broken_file)
         report = ingest(
             self.folders,
             self.store,
@@ -74,12 +80,16 @@ class Indexer:
             workers=workers,
             cluster=cluster,
             captions={**manifest_captions(self.folders), **_by_absolute_path(captions or {})},
-            known_broken={} if rehash or self.broken_file is None else read_broken(self.broken_file),
+            known_broken={} if rehash else before,
             rehash=rehash,
+            remove_missing=remove_missing,
+            wait_for_folders=wait_for_folders,
             progress=progress,
         )
-        if self.broken_file is not None and (report.broken or self.broken_file.exists()):
-            write_broken(report, self.broken_file)
+        if self.broken_file is not None and (report.broken or report.damaged or self.broken_file.exists()):
+            looked_at = [str(folder) for folder in self.folders]
+            others = {path: row for path, row in before.items() if not any(is_below(path, root) for root in looked_at)}
+            write_broken(report, self.broken_file, others)
         return report
 
     def close(self) -> None:
@@ -95,7 +105,7 @@ class Indexer:
         self.close()
 
 
-def _broken_file(collection: str | Path) -> Path | None:
+def broken_file(collection: str | Path) -> Path | None:
     """Where the broken files are listed: in the collection when it is a folder, else in the working folder."""
     address = parse_address(collection)
     if address.kind == "memory":

@@ -10,18 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from askaudio.index.bookkeeping import Stamp
-from askaudio.ingest.walk import absolute_roots, sound_files, stamp_of
+from askaudio.ingest.walk import absolute_roots, find_sounds, stamp_of
 
-Seen = dict[str, Stamp | None]  # path -> stamp
+Seen = dict[str, Stamp | None]  # path -> stamp; folders that cannot be looked at -> None
 
 
 def look(folders: Sequence[str | Path]) -> Seen:
-    """Path -> stamp of all sound files as they are now."""
-    return {path: stamp_of(path) for path in sound_files(absolute_roots(folders))}
+    """Path -> stamp of all sound files as they are now; a folder that is away or cannot be listed has no stamp."""
+    roots = absolute_roots(folders)
+    found = find_sounds(roots)
+    return {**{path: stamp_of(path, roots=roots) for path in found.sounds}, **dict.fromkeys(found.unseen)}
 
 
 def wait_for_change(folders: Sequence[str | Path], seen: Seen, every_s: float = 2.0) -> Seen:
     """Poll folders until their sound files differ from ``seen`` and have not changed between two looks.
+
+    A folder that goes away and one that comes back are changes too.
 
     Args:
         folders: Folders or files.
