@@ -70,3 +70,10 @@ def test_progress_counts_distinct_keys(tmp_path):
         ["0a", "0b", "0a"], Counting(["0a", "0b", "0a"]), chunk=1, progress=lambda *a: calls.append(a)
     )
     assert calls == [(1, 2, "computed"), (2, 2, "computed")]
+
+
+def test_available_names_the_keys_on_disk(tmp_path):
+    cache = FeatureCache(tmp_path, {"rate": 1})
+    assert cache.available(["0a"]) == set()
+    cache.collect(["0a", "0b", "0c"], Counting(["0a", "0b", "0c"]), pack=2)
+    assert cache.available(["0c", "0a", "0d"]) == {"0a", "0c"}

@@ -19,6 +19,8 @@ from askaudio.cli.output import emit_json, progress_bar, say
 from askaudio.core.types import silent
 
 if TYPE_CHECKING:
+    from askaudio.core.types import Json
+    from askaudio.data.summary import DatasetSummary
     from askaudio.training.fit import FitResult
 
 HELP = "train a dual encoder from a recipe"
@@ -79,9 +81,22 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out or _default_folder(args.recipe, recipe.name)
     command = "askaudio train " + shlex.join([args.recipe, *args.overrides])
     first = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
+    pool: Json = {}
+
+    def on_data(counts: DatasetSummary) -> None:
+        pool.update(counts.to_json())
+        if not args.json:
+            say(str(counts))
+
     with progress_bar(f"train {recipe.name}") if first else nullcontext(silent) as progress:
         result = train(
-            recipe, folder, resume=args.resume, export_encoder=not args.no_export, command=command, progress=progress
+            recipe,
+            folder,
+            resume=args.resume,
+            export_encoder=not args.no_export,
+            command=command,
+            progress=progress,
+            on_data=on_data,
         )
     if not first:
         return 0
@@ -89,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         emit_json(
             {
                 "run": str(folder),
+                "pool": pool,
                 "best_epoch": result.best_epoch,
                 "epochs": result.history[-1]["epoch"],
                 "validation": result.validation,

@@ -24,6 +24,7 @@ class DataRecipe:
 
     manifest: str = ""  # anything that `askaudio data` reads: manifest.jsonl, folder, .csv, audiocaps:ROOT ...
     exclude: list[str] = field(default_factory=list)  # shell patterns over clip ids, for example urbansound8k/*
+    skip_broken: bool = False  # leave sounds out that cannot be read, with a count; false: stop before the first step
     split: Literal["manifest", "group"] = "manifest"  # the manifest's own, or 70/10/20 dealt out by group
     split_seed: int = field(default=0, metadata=AT_LEAST_0)
     captions: Literal["one", "all"] = "one"  # of a clip with several: one drawn each epoch, or every one

@@ -13,9 +13,9 @@ back 5,000 clips takes 0.1 s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from askaudio.core.files import atomic_path, fingerprint, write_json
 from askaudio.core.types import Progress, silent
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 Compute = Callable[[list[int]], Sequence[Array]]
 
 
@@ -86,17 +87,35 @@ class FeatureCache:
             found.update(fresh)
         return [found[key] for key in keys]
 
+    def available(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys whose arrays are on disk; only the headers of the packs are read.
+
+        Raises:
+            DataError: A pack is damaged; the message names the file to delete.
+        """
+        keys = set(keys)
+        return set().union(*self._each_pack(lambda pack: keys.intersection(pack.keys())))
+
     def _read(self, keys: set[str]) -> dict[str, Array]:
         found: dict[str, Array] = {}
+
+        def arrays(pack: Any) -> dict[str, Array]:
+            return {key: pack.get_tensor(key) for key in keys.intersection(pack.keys()) - found.keys()}
+
+        for more in self._each_pack(arrays):
+            found.update(more)
+        return found
+
+    def _each_pack(self, read: Callable[[Any], T]) -> Iterator[T]:
         for path in sorted(self.folder.glob("pack-*.safetensors")):
             try:
                 with safe_open(path, framework="numpy") as file:
-                    found.update({key: file.get_tensor(key) for key in keys.intersection(file.keys()) - found.keys()})
+                    result = read(file)
             except (SafetensorError, OSError) as error:
                 raise DataError(
                     f"{path} cannot be read ({error}); delete that file and start again: it is only a cache"
                 ) from error
-        return found
+            yield result
 
     def _write(self, arrays: dict[str, Array]) -> None:
         if not (self.folder / "settings.json").exists():

@@ -74,6 +74,7 @@ class Manifest:
         about: Version, language, licence note, home page.
         missing: Clips that the caption files list and whose audio was not found; counted, never used.
         faults: Rows of the caption files that were left out or corrected.
+        broken: Clips that were left out because their audio cannot be read.
 
     Raises:
         DataError: Two clips have the same id.
@@ -94,6 +95,7 @@ class Manifest:
     about: About = _UNKNOWN
     missing: tuple[Clip, ...] = ()
     faults: tuple[Fault, ...] = ()
+    broken: tuple[Clip, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -110,8 +112,8 @@ class Manifest:
 
     @property
     def listed(self) -> tuple[Clip, ...]:
-        """All clips that the caption files list: those with audio, then the missing ones."""
-        return (*self.clips, *self.missing)
+        """All clips that the caption files list: those with audio, then the missing and the broken ones."""
+        return (*self.clips, *self.missing, *self.broken)
 
     def split(self, split: Split) -> Manifest:
         """The clips of one split, in order, with the missing clips and faults of that split."""
@@ -120,8 +122,9 @@ class Manifest:
         return replace(kept, name=f"{self.name}:{split}", faults=faults)
 
     def filter(self, keep: Callable[[Clip], bool]) -> Manifest:
-        """The listed clips for which ``keep`` is true, missing ones included."""
-        return replace(self, clips=tuple(filter(keep, self.clips)), missing=tuple(filter(keep, self.missing)))
+        """The listed clips for which ``keep`` is true, missing and broken ones included."""
+        clips, missing, broken = (tuple(filter(keep, part)) for part in (self.clips, self.missing, self.broken))
+        return replace(self, clips=clips, missing=missing, broken=broken)
 
     def where(self, keep: Iterable[bool]) -> Manifest:
         """The clips whose entry in ``keep`` (one truth value a clip, in order) is true; missing clips stay."""
@@ -143,6 +146,7 @@ class Manifest:
             missing_clips=len(self.missing),
             missing_captions=sum(len(c.captions) for c in self.missing),
             faulty_rows=len(self.faults),
+            broken_clips=len(self.broken),
         )
 
 

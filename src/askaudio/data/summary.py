@@ -47,6 +47,7 @@ class DatasetSummary:
         missing_clips: Clips that the caption file lists and whose audio was not found.
         missing_captions: Captions of the missing clips.
         faulty_rows: Rows of the caption files that were left out or corrected.
+        broken_clips: Clips that were left out because their audio cannot be read.
     """
 
     name: str
@@ -57,6 +58,7 @@ class DatasetSummary:
     missing_clips: int = 0
     missing_captions: int = 0
     faulty_rows: int = 0
+    broken_clips: int = 0
 
     def __str__(self) -> str:
         title = f"{self.name} ({self.version})" if self.version else self.name
@@ -64,6 +66,8 @@ class DatasetSummary:
         if self.missing_clips:
             listed = self.clips + self.missing_clips
             text += f"; {self.missing_clips:,} of {listed:,} listed clips missing ({self.missing_captions:,} captions)"
+        if self.broken_clips:
+            text += f"; {self.broken_clips:,} broken"
         if self.faulty_rows:
             text += f"; {self.faulty_rows:,} faulty rows"
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,7 @@ from askaudio.core.errors import ConfigError
 from askaudio.core.files import write_text
 from askaudio.core.processes import is_first
 from askaudio.core.types import Json, Progress, silent
+from askaudio.data.summary import DatasetSummary
 from askaudio.export.dual_encoder import export
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
@@ -99,6 +101,7 @@ def train(
     export_encoder: bool = True,
     command: str = "",
     progress: Progress = silent,
+    on_data: Callable[[DatasetSummary], None] | None = None,
 ) -> FitResult:
     """Train a recipe into a run folder.
 
@@ -109,9 +112,11 @@ def train(
         export_encoder: Write ``encoder/``, which search runs without torch.
         command: First comment of the saved recipe.
         progress: Called in every stage.
+        on_data: Called before the first step with the counts of the clips; in the first of several processes only.
 
     Raises:
         ConfigError: The folder holds another run.
+        DataError: Sounds cannot be read, without ``data.skip_broken``; or another fault of the data.
     """
     folder = Path(folder)
     if recipe.train.threads:
@@ -121,6 +126,8 @@ def train(
             if is_first():
                 _claim(recipe, folder, resume, command)
             inputs = read_inputs(recipe, progress=progress if is_first() else silent)
+            if on_data is not None and is_first():
+                on_data(inputs.manifest.summary)
         result = run(recipe, assemble(recipe, inputs), folder, resume, progress)
         if not is_first():
             return result

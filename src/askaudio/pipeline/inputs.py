@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from askaudio.audio.decode import stream_windows
+from askaudio.audio.decode import read_windows
 from askaudio.audio.front_end import FrontEnd
 from askaudio.audio.logmel import LogMel
 from askaudio.config.schema import DataRecipe, ModelRecipe, Recipe
 from askaudio.core.errors import DataError
-from askaudio.core.files import sha256_file
 from askaudio.core.types import FloatArray, Progress, Split, silent
 from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.manifest import Clip, Manifest
@@ -30,6 +29,7 @@ from askaudio.encoders.load import settled
 from askaudio.evaluation.relevance import Relevance
 from askaudio.models.frozen_encoder import ENCODER, AudioFeatures, FrozenTowers, TextFeatures, open_towers
 from askaudio.pipeline.clips import read_clips
+from askaudio.pipeline.readable import broken_sounds, sound_keys, without_broken
 from askaudio.training.dataset import PairDataset
 from askaudio.training.retrieval import RetrievalSet
 
@@ -105,14 +105,14 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
         progress: Called with the number of sounds and texts that are done.
 
     Raises:
-        DataError: A damaged cache, an unreadable manifest.
-        AudioDecodeError: A sound is broken or empty; the message names it.
+        DataError: A damaged cache, an unreadable manifest, or sounds that cannot be read, without
+            ``data.skip_broken``; the message counts and names them before anything is computed.
     """
     manifest = read_clips(recipe.data) if manifest is None else manifest
     root = recipe.data.cache or default_root()
     front_end, towers = open_sources(recipe.model)
     assert towers.text is not None  # every recipe has a frozen text tower
-    audio = _audio(front_end, towers.audio, manifest, root, progress)
+    manifest, audio = _audio(recipe.data, front_end, towers.audio, manifest, progress)
     wordings = {t for clip in manifest for c in clip.captions for t in wordings_of(c.text, clip, recipe.data.prompts)}
     text_rows = {text: row for row, text in enumerate(sorted(wordings))}
     texts = _texts(towers.text, list(text_rows), root, progress)
@@ -141,9 +141,9 @@ def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:
 
 
 def _audio(
-    front_end: FrontEnd, tower: AudioFeatures | None, manifest: Manifest, root: Any, progress: Progress
-) -> dict[str, Array]:  # fmt: skip
-    """Clip id -> (W, C) features of a frozen tower, or (W, F, T) log-mels in half precision."""
+    recipe: DataRecipe, front_end: FrontEnd, tower: AudioFeatures | None, manifest: Manifest, progress: Progress
+) -> tuple[Manifest, dict[str, Array]]:
+    """The clips that can be read, and clip id -> (W, C) features of a frozen tower, or (W, F, T) log-mels (float16)."""
     settings: dict[str, Any] = {"front_end": front_end.to_json()}
     if tower is None:
         settings["type"] = "float16"
@@ -151,24 +151,27 @@ def _audio(
         settings["tower"] = tower.fingerprint
 
     def of_clip(clip: Clip) -> Array:
-        cut = stream_windows(clip.path, front_end.sample_rate_hz, front_end.window_s, front_end.hop_s)
-        windows = [window.samples for window in cut]
+        rate, window_s, hop_s = front_end.sample_rate_hz, front_end.window_s, front_end.hop_s
+        windows, _ = read_windows(clip.path, rate, window_s, hop_s, lambda cut: [window.samples for window in cut])
         if tower is not None:
             return tower.features(windows)
         return np.stack([front_end(window) for window in windows]).astype(np.float16)
 
+    root = recipe.cache or default_root()
+    cache = FeatureCache(root, settings)
     # one clip a thread: decoding, log-mel and tower all release the interpreter's lock
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        keys = []
-        for key in pool.map(sha256_file, [clip.path for clip in manifest]):
-            keys.append(key)
-            progress(len(keys), len(manifest), "sounds read")
+        paths = [clip.path for clip in manifest]
+        keys = sound_keys(paths, pool, progress)
+        reasons = broken_sounds(paths, keys, front_end, features=cache, root=root, pool=pool, progress=progress)
+        good = without_broken(manifest, reasons, recipe.skip_broken, recipe.manifest or manifest.name)
 
         def compute(positions: list[int]) -> list[Array]:
-            return list(pool.map(of_clip, [manifest.clips[position] for position in positions]))
+            return list(pool.map(of_clip, [good.clips[position] for position in positions]))
 
-        arrays = FeatureCache(root, settings).collect(keys, compute, progress=progress)
-    return {clip.clip_id: array for clip, array in zip(manifest, arrays, strict=True)}
+        good_keys = [key for position, key in enumerate(keys) if position not in reasons]
+        arrays = cache.collect(good_keys, compute, progress=progress)
+    return good, {clip.clip_id: array for clip, array in zip(good, arrays, strict=True)}
 
 
 def _texts(tower: TextFeatures, texts: list[str], root: Any, progress: Progress) -> FloatArray:
