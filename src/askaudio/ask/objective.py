@@ -4,6 +4,11 @@ Nothing is assumed about towers, trainer or loss. With an empty base, or with al
 loss to the bit. ``state_dict`` holds the base's rows, neighbors, prototypes and reliabilities, the queue and the
 counters of steps and epochs, so that a resumed run continues bit for bit. With several processes all call all of this
 with the gathered batch (``losses.gather``); each then holds, reads and refreshes its part of the base.
+
+On a GPU ``forward`` never waits for the device: what depends on data (which clips are in the base, which rows are
+candidates) is decided on the CPU, and copies to the GPU are asynchronous. Two settings keep one wait per step:
+``candidates`` together with neighbors (``k > 0``), since the neighbors' rows are on the GPU, and ``InvertedLists``,
+which searches for the anchors on the CPU.
 """
 
 from __future__ import annotations
@@ -192,7 +197,7 @@ class ASK(nn.Module):
         Args:
             audio: (B, D) rows of length 1.
             text: (B, D) rows of length 1; row i describes audio i.
-            ids: B clip ids, as in the base.
+            ids: B clip ids, as in the base; a tensor (B,) should be on the CPU, where ids are looked up.
             weights: (B,) reliabilities of the batch's pairs in [0, 1], used instead of those of the base.
             rows: (B,) rows of the base that hold these very pairs, where clips have several entries.
             keys: Embeddings of the batch by a momentum encoder, for a momentum queue.
@@ -202,10 +207,11 @@ class ASK(nn.Module):
             The total and its parts.
         """
         base, state = self.state.base, self.state
-        codes = None if base is None else base.index.codes_of(ids)
+        codes = None if base is None else base.index.codes_of(ids)  # (B,), on the CPU
+        rows = None if rows is None else rows.to(audio.device, non_blocking=True)
         if weights is None and codes is not None:
             weights = state.reliability_of(codes, rows)
-        positives = _positives(ids)
+        positives = _positives(ids, audio.device)
         targets: Targets | None = None
         if base is not None and codes is not None and (self.fine_weight > 0 or self.inject == "blend"):
             targets = self.fine.targets(base, codes, state.neighbor_rows, state.neighbor_weights, rows)
@@ -232,7 +238,7 @@ class ASK(nn.Module):
         self, audio: Tensor, text: Tensor, base: KnowledgeBase, targets: Targets, weights: Tensor | None
     ) -> Tensor:  # fmt: skip
         tau = self.temperature  # read once: each read is a node of its own on the way back
-        drawn_audio, drawn_text = self._drawn(audio, text, base, targets.rows)
+        drawn_audio, drawn_text = self._drawn(audio, text, base, targets)
         # a pair whose target is not wholly in the base is contrasted with its live partner too
         own_audio, own_text = (None, None) if targets.complete else (audio, text)
         start = None if base.shard is None else base.shard.start
@@ -247,11 +253,12 @@ class ASK(nn.Module):
         return weighted_mean((a2t + t2a) / 2, weights)
 
     def _drawn(
-        self, audio: Tensor, text: Tensor, base: KnowledgeBase, rows: Tensor
+        self, audio: Tensor, text: Tensor, base: KnowledgeBase, targets: Targets
     ) -> tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor] | None]:  # fmt: skip
         """Rows and biases used instead of the audio and the text table in the denominators; None: the whole tables."""
         if self.candidates is None:
             return None, None
+        rows = targets.rows.cpu() if targets.near else targets.own  # candidates are chosen on the CPU
         if base.shard is not None:
             rows = rows[base.shard.holds(rows)] - base.shard.start
         of_audio, of_text = self.candidates.candidates(rows.unique(), audio.detach(), text.detach())
@@ -275,7 +282,7 @@ class ASK(nn.Module):
         """Enter the batch, then contrast it with the whole memory; older copies of its own clips are left out."""
         queue = self.queue
         assert queue is not None
-        codes = stable_codes(ids).to(audio.device)
+        codes = stable_codes(ids).to(audio.device, non_blocking=True)
         own = queue.add(*keys, codes, weights)  # (B,)
         filled = len(queue)
         bias = log_reliability(queue.reliability[:filled], torch.float32)
@@ -320,12 +327,12 @@ class ASK(nn.Module):
 
 def _weighted(table: Tensor, bias: Tensor | None, rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Rows (C,) of a table with their log importance (C,) -> (C, D) and biases (C,)."""
-    rows, weight = rows.to(table.device), weight.to(table.device)
+    rows, weight = (x.to(table.device, non_blocking=True) for x in (rows, weight))
     # index_select copies whole rows; indexing copies number by number
     return table.index_select(0, rows), weight if bias is None else weight + bias[rows]
 
 
-def _positives(ids: Sequence[Hashable] | Tensor) -> Tensor | None:
+def _positives(ids: Sequence[Hashable] | Tensor, device: torch.device) -> Tensor | None:
     """Mask of pairs of one clip; None where every clip occurs once, which is the cheap and common case."""
     distinct = len(ids.unique()) if isinstance(ids, Tensor) else len(set(ids))
-    return None if distinct == len(ids) else same_clip(ids)
+    return None if distinct == len(ids) else same_clip(ids).to(device, non_blocking=True)

@@ -127,7 +127,8 @@ class KnowledgeState(nn.Module):
             return None
         if rows is not None:
             return self.reliability[rows]
-        own, valid = (x.to(self.reliability.device) for x in self._without_rows.index.rows_of(codes))
+        found = self._without_rows.index.rows_of(codes)
+        own, valid = (x.to(self.reliability.device, non_blocking=True) for x in found)
         total = (self.reliability[own] * valid).sum(dim=1)
         return torch.where(valid.any(dim=1), total / valid.sum(dim=1).clamp_min(1), 1.0)
 
@@ -143,7 +144,7 @@ class KnowledgeState(nn.Module):
         if rows is None and self._without_rows is not None:
             own, valid = self._without_rows.index.rows_of(codes)
             single = (valid.sum(dim=1) == 1).nonzero()[:, 0]
-            rows, single = own[single, 0].to(audio.device), single.to(audio.device)
+            rows, single = (x.to(audio.device, non_blocking=True) for x in (own[single, 0], single))
             audio, text = audio[single], text[single]
         if rows is not None:
             self._pending = rows, audio.detach().to(self.text.dtype), text.detach().to(self.text.dtype)

@@ -25,6 +25,7 @@ class EntryIndex:
         self.ids: tuple[Hashable, ...] | Tensor = ids if isinstance(ids, Tensor) else tuple(ids)
         self.sources = (sources,) * len(ids) if isinstance(sources, str) else tuple(sources)
         self.has_audio = has_audio
+        self._has_audio_on = has_audio  # the copy on the device that was last asked for
         self._code_of: dict[Hashable, int] = {}
         self._known = torch.zeros(0, dtype=torch.long)  # sorted ids, where they came as a tensor
         if isinstance(self.ids, Tensor):
@@ -43,6 +44,12 @@ class EntryIndex:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def has_audio_on(self, device: torch.device) -> Tensor:
+        """The audio mask (N,) on a device; it is copied once, since a copy in each step would cost N bytes."""
+        if self._has_audio_on.device != device:
+            self._has_audio_on = self.has_audio.to(device, non_blocking=True)
+        return self._has_audio_on
 
     def listed_ids(self) -> tuple[Hashable, ...]:
         """The ids as Python values."""

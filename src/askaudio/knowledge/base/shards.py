@@ -43,9 +43,10 @@ class Shard:
         """Rows (...) of the whole base, from this process's part ``table`` (n, ...) and the others' -> (..., ...)."""
         shape = rows.shape
         rows = rows.reshape(-1)
-        here = self.holds(rows)
         found = table.new_zeros((len(rows), *table.shape[1:]))
-        found[here] = table[rows[here] - self.start]
+        if len(self):  # any row in place of those that are elsewhere: selecting by a mask would wait for a GPU
+            here = self.holds(rows).view(-1, *[1] * (table.ndim - 1))
+            found = torch.where(here, table[(rows - self.start).clamp(0, len(self) - 1)], found)
         return all_reduce_sum(found).reshape(*shape, *table.shape[1:])
 
     def whole(self, table: Tensor) -> Tensor:

@@ -50,17 +50,24 @@ class CandidateSource(Protocol):
         """Candidates of a batch.
 
         Args:
-            targets: (T,) distinct rows that must be among them.
+            targets: (T,) distinct rows that must be among them, on the CPU.
             audio: (B, D) anchors that meet the text table.
             text: (B, D) anchors that meet the audio table.
 
         Returns:
-            Of the audio table and of the text table; the targets first, with log weight 0.
+            Of the audio table and of the text table, on the CPU; the targets first, with log weight 0.
         """
         ...
 
 
-class CandidateSampling(nn.Module):
+class OnCpu(nn.Module):
+    """A module whose buffers stay on the CPU when a parent moves: each step reads them, which would wait for a GPU."""
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        return self
+
+
+class CandidateSampling(OnCpu):
     """Draws the candidates of each step.
 
     Args:
@@ -137,9 +144,9 @@ class CandidateSampling(nn.Module):
         self.draws += 1
         self._generator.manual_seed(self.seed + int(self.draws))  # a draw is known by its number: resume is exact
         n = len(self.cell)
-        fixed = torch.unique(targets.cpu())
+        fixed = torch.unique(targets)
         near = torch.zeros(len(self._counts), dtype=torch.bool)
-        near[self.cell[targets[:, 0].cpu()]] = True
+        near[self.cell[targets[:, 0]]] = True
         taken = torch.zeros(len(self._counts), dtype=torch.long).index_add_(0, self.cell[fixed], torch.ones_like(fixed))
         n_near = int((self._counts - taken)[near].sum())  # rows in the near cells that are not targets
         hard = self._fresh(self._draw_near(near, self.hard), fixed)
@@ -168,7 +175,7 @@ class CandidateSampling(nn.Module):
         return rows[~torch.isin(rows, fixed)]
 
 
-class CandidateTurns(nn.Module):
+class CandidateTurns(OnCpu):
     """Each step reads every n-th row of the base, the next step the rows beside them: nothing is drawn or prepared.
 
     Where the rest of a step is cheap (heads over frozen features) the read of the base is most of its cost; an eighth
@@ -204,12 +211,12 @@ class CandidateTurns(nn.Module):
         """The targets, and of all other rows those whose turn it is; the same of both tables."""
         start = int(self.turn) % self.every
         self.turn += 1
-        due = torch.arange(start, self._rows, self.every, device=targets.device)
-        keep = torch.ones(len(due), dtype=torch.bool, device=targets.device)
+        due = torch.arange(start, self._rows, self.every)
+        keep = torch.ones(len(due), dtype=torch.bool)
         keep[targets[targets % self.every == start] // self.every] = False
         due = due[keep]
-        weight = log_ratio(self._rows - len(targets), due).to(targets.device)
-        drawn = torch.cat([targets, due]), torch.cat([torch.zeros(len(targets), device=targets.device), weight])
+        weight = log_ratio(self._rows - len(targets), due)
+        drawn = torch.cat([targets, due]), torch.cat([torch.zeros(len(targets)), weight])
         return drawn, drawn
 
 

@@ -33,13 +33,15 @@ class Targets:
             that is not in the base.
         to_audio: (B, M) masses for a text anchor against the base's audio.
         complete: Every item has its whole target in the base, on both sides.
-        near: The last ``near`` columns are neighbors, those before them entries of the own clip.
+        own: (B, M - near) the columns of ``rows`` before the neighbors, on the CPU: entries of an item's own clip.
+        near: The last ``near`` columns are neighbors.
     """
 
     rows: Tensor
     to_text: Tensor
     to_audio: Tensor
     complete: bool
+    own: Tensor
     near: int = 0
 
 
@@ -123,21 +125,25 @@ class FineGrainedInjection:
         Returns:
             The targets.
         """
-        device = base.text.device
-        own, valid = (x.to(device) for x in base.index.rows_of(codes))  # (B, M)
-        known = (codes >= 0).to(device)
-        has_audio = None if base.index.all_have_audio else base.index.has_audio.to(device)
+        device, index = base.text.device, base.index
+        listed, valid = index.rows_of(codes)  # (B, M) each, on the CPU
+        sounding = valid & index.has_audio[listed]
+        # a text has its whole target in the base if one own entry has audio: decided on the CPU, without a device wait
+        complete = bool(sounding.any(dim=1).all())
+        own, valid, sounding, known = (
+            x.to(device, non_blocking=True) for x in (listed, valid, sounding, codes[:, None] >= 0)
+        )
         if self.k == 0:
             to_text = _own_mass(valid)
-            to_audio = to_text if has_audio is None else _own_mass(valid & has_audio[own])
-            return Targets(own, to_text, to_audio, _is_complete(known, to_audio))
+            to_audio = to_text if index.all_have_audio else _own_mass(sounding)
+            return Targets(own, to_text, to_audio, complete, listed)
         first = own[:, 0] if pair_rows is None else pair_rows
         near = rows_at(base.shard, neighbor_rows, first)  # (B, K)
-        w = rows_at(base.shard, weights, first) * known[:, None]
-        rows = torch.cat([own, near], dim=1)  # (B, M + K)
-        to_text = self._mix(valid, w)
-        to_audio = to_text if has_audio is None else self._mix(valid & has_audio[own], w * has_audio[near])
-        return Targets(rows, to_text, to_audio, _is_complete(known, to_audio), self.k)
+        w = rows_at(base.shard, weights, first) * known
+        to_text = to_audio = self._mix(valid, w)
+        if not index.all_have_audio:
+            to_audio = self._mix(sounding, w * index.has_audio_on(device)[near])
+        return Targets(torch.cat([own, near], dim=1), to_text, to_audio, complete, listed, self.k)
 
     def _mix(self, own: Tensor, weights: Tensor) -> Tensor:
         """Own entries (B, M) bool and neighbor weights (B, K) -> masses (B, M + K)."""
@@ -150,10 +156,6 @@ def _own_mass(valid: Tensor) -> Tensor:
     """Spread 1 evenly over the valid own entries; a row without one stays 0."""
     mass = valid.float()
     return mass / mass.sum(dim=1, keepdim=True).clamp_min(1.0)
-
-
-def _is_complete(known: Tensor, to_audio: Tensor) -> bool:
-    return bool(known.all()) and bool((to_audio.sum(dim=1) > 1.0 - 1e-4).all())
 
 
 def joint_rows(audio: Tensor, text: Tensor, beta: float) -> Tensor:

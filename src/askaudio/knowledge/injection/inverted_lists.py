@@ -17,19 +17,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from askaudio.core.errors import ConfigError
 from askaudio.core.extras import require
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
-from askaudio.knowledge.injection.candidates import Drawn, learn_cells, log_ratio
+from askaudio.knowledge.injection.candidates import Drawn, OnCpu, learn_cells, log_ratio
 from askaudio.knowledge.injection.coarse import assign
 
 PIECE = 65536  # rows added to the lists at once
 TRAIN_A_LIST = 32  # rows that each list is learned from
 
 
-class InvertedLists(nn.Module):
+class InvertedLists(OnCpu):
     """Finds the nearest entries of each item, and draws a random rest.
 
     Args:
@@ -97,7 +97,6 @@ class InvertedLists(nn.Module):
         self.draws += 1
         self._generator.manual_seed(self.seed + int(self.draws))  # a draw is known by its number: resume is exact
         drawn = torch.randint(self._rows, (self.random,), generator=self._generator).unique()
-        targets = targets.cpu()
         of_audio, of_text = self._indexes
         return self._side(of_audio, text, targets, drawn), self._side(of_text, audio, targets, drawn)
 

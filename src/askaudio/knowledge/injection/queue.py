@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,12 @@ class QueueMemory(nn.Module):
         self.register_buffer("reliability", torch.ones(capacity))
         self.register_buffer("written", torch.zeros((), dtype=torch.long))
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        written = self.written  # stays on the CPU: each step reads it, which would wait for a GPU
+        super()._apply(fn, recurse)
+        self.written = written
+        return self
+
     def __len__(self) -> int:
         return min(int(self.written), self.capacity)
 
@@ -75,8 +82,9 @@ class QueueMemory(nn.Module):
 
     def stale_copies(self, rows: Tensor, codes: Tensor) -> Tensor:
         """Rows of the filled part that hold a batch's clips from earlier passes, as a bool mask (filled,)."""
-        filled = len(self)
-        same = torch.isin(self.codes[:filled], codes)
+        held, ordered = self.codes[: len(self)], codes.sort().values
+        place = torch.searchsorted(ordered, held).clamp_max(len(ordered) - 1)  # torch.isin would wait for a GPU
+        same = ordered[place] == held
         same[rows] = False
         return same
 
