@@ -266,7 +266,7 @@ def test_check_names_faults_and_repair_mends_them(tmp_path: Path) -> None:
         store.delete("entry_id=c0001#2")
         (fault, *_) = check(store)
         assert "2 of 3 windows" in fault.what
-        assert repair(store, check(store)) == {"removed_entries": 2, "rebuilt_cache": True}
+        assert repair(store, check(store)) == {"removed_entries": 2, "rebuilt_cache": True, "rebuilt_table": False}
         assert check(store) == []
         assert store.count() == 6
 

@@ -43,7 +43,7 @@ def test_there_and_back_bit_for_bit(collection, tmp_path, capsys):
         same(list(second.iterate()), list(first.iterate()))
         assert second.identity == first.identity
     table = parquet.read_table(file)  # other tools need nothing of ours
-    assert table.column_names == ["entry_id", "clip_id", "path", "start_s", "end_s", "vector", "metadata"]
+    assert table.column_names == ["entry_id", "clip_id", "path", "start_s", "end_s", "vector", "metadata", "checksum"]
     assert np.stack(table["vector"].to_numpy()).shape == (30, 16)
 
 

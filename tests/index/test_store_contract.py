@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 
 from askaudio.core.errors import ConfigError, IndexStoreError
 from askaudio.engines.open import open_store
+from askaudio.engines.sealed import read_sealed, write_sealed
 from askaudio.index.entries import Capabilities, Entry, Identity
 from askaudio.index.filters import Filter, holds
 from askaudio.index.store import VectorStore
@@ -332,14 +332,14 @@ def test_a_newer_format_is_refused(engine: str, tmp_path) -> None:
     with open_store(url, "w", IDENTITY) as store:
         store.save()
     path = tmp_path / "c" / "collection.json"
-    value = json.loads(path.read_text())
+    value, _ = read_sealed(path, ())
     value["identity"]["format_version"] = 99
-    path.write_text(json.dumps(value))
+    write_sealed(path, value)
     with pytest.raises(IndexStoreError, match="newer askaudio"):
         open_store(url)
     other = "exact" if engine == "lance" else "lance"
     value["identity"]["format_version"] = 1
-    path.write_text(json.dumps(value))
+    write_sealed(path, value)
     with pytest.raises(IndexStoreError, match="open it as"):
         open_store(f"{other}:{tmp_path / 'c'}")
 

@@ -146,17 +146,21 @@ def _ask(args: argparse.Namespace, paths: list[str]) -> None:
 
 
 def _check(args: argparse.Namespace, store: VectorStore) -> int:
-    from askaudio.engines.check import check
+    from askaudio.engines.check import examine
 
     with progress_bar("checking", "entries") as bar:
-        faults = check(store, bar)
+        report = examine(store, bar)
+    faults, without = report.faults, report.without_checksum
     if args.json:
-        emit_json({"entries": store.count(), "faults": [fault.what for fault in faults]})
+        what = [fault.what for fault in faults]
+        emit_json({"entries": report.entries, "faults": what, "without_checksum": without})
     else:
         for fault in faults:
             say(fault.what)
-        fix = f"Fix: askaudio collection repair --collection {store.url}"
-        say(f"{store.count()} entries, {count_of(len(faults), 'fault')}" + (f". {fix}" if faults else ""))
+        if without:
+            say(f"{without} entries have no checksum: an older version wrote them, and damage of them cannot be found")
+        fix = f". Fix: askaudio collection repair --collection {store.url}" if faults or without else ""
+        say(f"{report.entries} entries, {count_of(len(faults), 'fault')}{fix}")
     return 1 if faults else 0
 
 
@@ -169,7 +173,8 @@ def _repair(args: argparse.Namespace, store: VectorStore) -> int:
         emit_json(done)
     else:
         again = "; index the folders again to restore them" if done["removed_entries"] else ""
-        say(f"search cache rebuilt; {done['removed_entries']} damaged entries removed{again}")
+        table = "table written again, its snapshots are gone; " if done["rebuilt_table"] else ""
+        say(f"{table}search cache rebuilt; {done['removed_entries']} damaged entries removed{again}")
     return 0
 
 

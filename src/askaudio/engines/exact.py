@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from askaudio.core.errors import IndexStoreError
-from askaudio.core.files import atomic_path, read_json, write_json
+from askaudio.core.files import atomic_path
 from askaudio.core.types import FloatArray
+from askaudio.engines.sealed import read_sealed, write_sealed
 from askaudio.engines.writer_lock import WriterLock
+from askaudio.index.checksum import AuditedRow, checksums_of, fault_of
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, match_of
 from askaudio.index.filters import Filter, holds
 from askaudio.index.ranking import MARGIN_F32, best_rows, exact_scores, rank
@@ -47,18 +49,22 @@ class ExactStore(VectorStore):
         self._snapshots: dict[str, dict[str, Entry]] = {}
         self._sorted: tuple[list[Entry], FloatArray] | None = None
         self._changes = 0
+        self._faults: dict[str, str] = {}  # of entries read from the folder; an empty text: no checksum was stored
         if folder is not None and (folder / "collection.json").exists():
-            self._read(folder, read_json(folder / "collection.json"))
+            self._read(folder, read_sealed(folder / "collection.json", ("engine", "identity", "files"))[0])
 
     # --- methods of an engine ---------------------------------------------------------------------------------
     def _upsert(self, entries: list[Entry]) -> None:
-        self._entries.update((e.entry_id, e) for e in entries)
+        for entry in entries:
+            self._entries[entry.entry_id] = entry
+            self._faults.pop(entry.entry_id, None)
         self._changed()
 
     def _delete(self, where: Filter) -> int:
         gone = [key for key, entry in self._entries.items() if holds(where, entry)]
         for key in gone:
             del self._entries[key]
+            self._faults.pop(key, None)
         if gone:
             self._changed()
         return len(gone)
@@ -67,6 +73,11 @@ class ExactStore(VectorStore):
         for entry in self._in_order()[0]:
             if holds(where, entry):
                 yield entry if vectors else replace(entry, vector=_NO_VECTOR)
+
+    def _audit(self) -> Iterator[AuditedRow]:
+        for entry in self._in_order()[0]:
+            fault = self._faults.get(entry.entry_id)
+            yield AuditedRow(entry, fault or "", verified=fault != "")
 
     def version(self) -> str:
         """Number of changes since it was opened."""
@@ -97,6 +108,7 @@ class ExactStore(VectorStore):
 
     def _restore(self, name: str) -> None:
         self._entries = dict(self._snapshots[name])
+        self._faults.clear()
         self._changed()
 
     def save(self) -> None:
@@ -109,7 +121,7 @@ class ExactStore(VectorStore):
         try:
             files = {name: self._write_part(folder, entries) for name, entries in contents.items()}
             description = {"engine": "exact", "identity": self.identity.to_json(), "files": files}
-            write_json(folder / "collection.json", description)
+            write_sealed(folder / "collection.json", description)
         except OSError as error:
             raise IndexStoreError(f"cannot save {self.url}: {error}; the old content is intact") from error
         for path in folder.glob("part-*"):
@@ -143,8 +155,8 @@ class ExactStore(VectorStore):
         name = f"part-{number}"
         ordered, matrix = self._columns(entries)
         with atomic_path(folder / f"{name}.jsonl") as temporary, temporary.open("w", encoding="utf-8") as file:
-            for e in ordered:
-                row = [e.entry_id, e.clip_id, e.start_s, e.end_s, e.path, dict(e.metadata)]
+            for e, checksum in zip(ordered, checksums_of(ordered, self.identity.embed_dim).tolist(), strict=True):
+                row = [e.entry_id, e.clip_id, e.start_s, e.end_s, e.path, dict(e.metadata), checksum]
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as binary:
             np.save(binary, matrix)
@@ -153,18 +165,32 @@ class ExactStore(VectorStore):
     def _read(self, folder: Path, description: Any) -> None:
         try:
             files = dict(description["files"])
-            read = {label: _read_part(folder, str(name)) for label, name in files.items()}
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise IndexStoreError(f"{self.url} is damaged: {error}. Fix: run askaudio index again") from error
-        self._entries = read.pop("", {})
+            read = {label: self._read_part(folder, str(name), faults={}) for label, name in files.items() if label}
+            self._entries = self._read_part(folder, str(files[""]), self._faults) if "" in files else {}
+        except Exception as error:  # damaged bytes raise any error of JSON and numpy
+            raise IndexStoreError(
+                f"{self.url} is damaged: {error!r}. Fix: run askaudio index again into a new collection"
+            ) from error
         self._snapshots = read
 
+    def _read_part(self, folder: Path, name: str, faults: dict[str, str]) -> dict[str, Entry]:
+        """Read what ``_write_part`` wrote; entries that do not agree with their checksums are noted in ``faults``."""
+        rows, matrix = _rows_of_part(folder, name)
+        if matrix.dtype != np.float32 or matrix.shape != (len(rows), self.identity.embed_dim):
+            raise ValueError(f"{name}.npy holds {matrix.dtype} of shape {matrix.shape} for {len(rows)} entries")
+        found = {}
+        for (key, clip, start, end, path, metadata, *checksum), vector in zip(rows, matrix, strict=True):
+            entry = Entry(key, clip, vector, start, end, path, dict(metadata))
+            fault = fault_of(entry, checksum[0]) if checksum else ""
+            if fault or not checksum:
+                faults[key] = fault
+            found[key] = entry
+        return found
 
-def _read_part(folder: Path, name: str) -> dict[str, Entry]:
+
+def _rows_of_part(folder: Path, name: str) -> tuple[list[Any], FloatArray]:
     matrix = np.load(folder / f"{name}.npy", allow_pickle=False)
     # iterating over the file splits at "\n" only; str.splitlines would also split at U+2028 inside a text
     with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    if len(rows) != len(matrix):
-        raise ValueError(f"{name} has {len(rows)} entries and {len(matrix)} vectors")
-    return {r[0]: Entry(r[0], r[1], v, r[2], r[3], r[4], r[5]) for r, v in zip(rows, matrix, strict=True)}
+    return rows, matrix

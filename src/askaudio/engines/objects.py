@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 
 from askaudio.core.errors import CollectionNotFoundError
 from askaudio.core.types import FloatArray
-from askaudio.engines.lance_table import PLAIN, LanceTable, entries_of_batch
+from askaudio.engines.lance_table import PLAIN, LanceTable
+from askaudio.index.checksum import AuditedRow
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode
 from askaudio.index.filters import Filter
 from askaudio.index.ranking import rank_fetched
@@ -69,14 +70,16 @@ class ObjectStore(VectorStore):
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
         condition = lance_sql(where) if where is not None else None
         if not vectors:
-            found = [e for batch in self._table.scan(PLAIN, condition) for e in entries_of_batch(batch)]
-            yield from sorted(found, key=lambda e: e.entry_id)
+            yield from sorted(self._table.read(PLAIN, condition), key=lambda e: e.entry_id)
             return
         ids = sorted(key for batch in self._table.scan(["entry_id"], condition) for key in batch.column(0).to_pylist())
         for start in range(0, len(ids), _PAGE):
             with self.lock:  # per page: a reader of the iterator may take its time between two entries
                 page = self._get(ids[start : start + _PAGE])
             yield from page
+
+    def _audit(self) -> Iterator[AuditedRow]:
+        return self._table.audit()
 
     def version(self) -> str:
         """Number of the newest commit, by any writer."""

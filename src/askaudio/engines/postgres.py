@@ -21,6 +21,7 @@ import numpy as np
 from askaudio.core.errors import CollectionNotFoundError, IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray
+from askaudio.index.checksum import AuditedRow, checked, checksums_of, fault_of
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
 from askaudio.index.filters import DOC_NUMBERS, Compare, Filter, number_of, terms_of
 from askaudio.index.ranking import rank_fetched
@@ -30,8 +31,8 @@ from askaudio.index.words import WordMatch, gather_words, name_of, rank_words, w
 
 HNSW_ROWS = 50_000
 _PAGE = 2000
-_FIELDS = "entry_id, doc, start_s, end_s, embedding"  # what ``_entry`` reads
-_COLUMNS = ("entry_id", "clip_id", "doc", "start_s", "end_s", *DOC_NUMBERS, "terms", "words", "embedding")
+_HAS_COLUMN = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
+_COLUMNS = ("entry_id", "clip_id", "doc", "start_s", "end_s", *DOC_NUMBERS, "terms", "words", "embedding", "checksum")
 
 
 class PostgresStore(VectorStore):
@@ -53,22 +54,28 @@ class PostgresStore(VectorStore):
         self._connection = connection
         self._name = name
         self._table = f"askaudio_{name}"
+        self._checksum = "NULL::bigint"  # a table of an older version has no such column until something is written
+        if self._all(_HAS_COLUMN, [self._table, "checksum"]):
+            self._checksum = "checksum"
 
     # --- methods of an engine ---------------------------------------------------------------------------------
     def _upsert(self, entries: list[Entry]) -> None:
         """COPY is the fastest way in but cannot replace rows, so it fills a temporary table that one INSERT merges."""
         columns = ", ".join(_COLUMNS)
         replaced = ", ".join(f"{c} = EXCLUDED.{c}" for c in _COLUMNS[1:])
+        sums = checksums_of(entries, self.identity.embed_dim).tolist()
         with self._transaction() as cursor:
+            cursor.execute(f"ALTER TABLE {self._table} ADD COLUMN IF NOT EXISTS checksum bigint")
             cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {self._table}) ON COMMIT DROP")
             with cursor.copy(f"COPY incoming ({columns}) FROM STDIN") as copy:
-                for entry in entries:
-                    copy.write_row(_row(entry))
+                for entry, checksum in zip(entries, sums, strict=True):
+                    copy.write_row([*_row(entry), checksum])
             cursor.execute(
                 f"INSERT INTO {self._table} ({columns}) SELECT {columns} FROM incoming "
                 f"ON CONFLICT (entry_id) DO UPDATE SET {replaced}"
             )
             self._changed(cursor)
+        self._checksum = "checksum"
 
     def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
         def best(query: FloatArray) -> list[Match]:
@@ -85,10 +92,10 @@ class PostgresStore(VectorStore):
             cursor.execute(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * count))}")
             cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             cursor.execute(
-                f"SELECT {_FIELDS} FROM {self._table} {condition} ORDER BY embedding <#> %s::vector LIMIT %s",
+                f"SELECT {self._fields()} FROM {self._table} {condition} ORDER BY embedding <#> %s::vector LIMIT %s",
                 [*values, _vector_text(query), count],
             )
-            return [_entry(row) for row in cursor.fetchall()]
+            return [self._entry(row) for row in cursor.fetchall()]
 
     def _delete(self, where: Filter) -> int:
         condition, values = _where(where)
@@ -100,8 +107,8 @@ class PostgresStore(VectorStore):
 
     def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
         condition, values = _where(Compare("entry_id", "in", tuple(entry_ids)))
-        rows = self._all(f"SELECT {_FIELDS} FROM {self._table} {condition}", values)
-        found = {row[0]: _entry(row) for row in rows}
+        rows = self._all(f"SELECT {self._fields()} FROM {self._table} {condition}", values)
+        found = {row[0]: self._entry(row) for row in rows}
         return [found[key] for key in entry_ids if key in found]
 
     def _count(self, where: Filter | None) -> int:
@@ -109,21 +116,46 @@ class PostgresStore(VectorStore):
         return int(self._all(f"SELECT count(*) FROM {self._table} {condition}", values)[0][0])
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
-        """Read page by page, each after the last id of the one before: no long transaction and no open cursor."""
+        fields = self._fields() if vectors else self._fields("NULL")
+        return (self._entry(row) for row in self._pages(fields, where))
+
+    def _pages(self, fields: str, where: Filter | None) -> Iterator[Any]:
+        """Rows in the order of their ids.
+
+        They are read page by page, each after the last id of the one before: no long transaction and no open cursor.
+
+        Args:
+            fields: Columns in SQL, the id first.
+            where: A filter; None for all rows.
+        """
         condition, values = _where(where)
         after = f"{condition} AND" if condition else "WHERE"
-        embedding = "embedding" if vectors else "NULL"
         last = ""
         while True:
             rows = self._all(
-                f"SELECT entry_id, doc, start_s, end_s, {embedding} FROM {self._table} {after} entry_id > %s "
-                f"ORDER BY entry_id LIMIT {_PAGE}",
+                f"SELECT {fields} FROM {self._table} {after} entry_id > %s ORDER BY entry_id LIMIT {_PAGE}",
                 [*values, last],
             )
-            yield from (_entry(row) for row in rows)
+            yield from rows
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0]
+
+    def _audit(self) -> Iterator[AuditedRow]:
+        repeated = "clip_id", *DOC_NUMBERS, "terms", "words"  # columns that repeat the facts, for filters in SQL
+        for row in self._pages(f"{self._fields()}, {', '.join(repeated)}", None):
+            checksum = row[5]
+            try:
+                entry = _entry_of(row)
+                expected = dict(zip(_COLUMNS, _row(entry), strict=False))
+            except (ValueError, TypeError, AttributeError) as error:
+                entry = Entry(row[0], "", np.zeros(0, np.float32))
+                yield AuditedRow(entry, f"its facts cannot be read ({error})", checksum is not None)
+                continue
+            fault = fault_of(entry, checksum)
+            if not fault and [expected[name] for name in repeated] != list(row[6:]):
+                fault = "clip_id, numbers, terms or words differ from the facts they repeat"
+            yield AuditedRow(entry, fault, checksum is not None)
 
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
         condition, values = _where(where)
@@ -171,6 +203,19 @@ class PostgresStore(VectorStore):
         self._connection.close()
 
     # --- internals --------------------------------------------------------------------------------------------
+    def _fields(self, embedding: str = "embedding") -> str:
+        """The columns that ``_entry`` reads."""
+        return f"entry_id, doc, start_s, end_s, {embedding}, {self._checksum}"
+
+    def _entry(self, row: Any) -> Entry:
+        """The entry of a row, compared with its checksum."""
+        try:
+            return checked(_entry_of(row), row[5], self.url)
+        except (ValueError, TypeError) as error:
+            raise IndexStoreError(
+                f"{self.url} is damaged: {row[0]}: {error}. Fix: askaudio collection repair --collection {self.url}"
+            ) from error
+
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         with self.lock, _guarded(self.url), self._connection.transaction(), self._connection.cursor() as cursor:
@@ -217,8 +262,8 @@ def _row(entry: Entry) -> list[Any]:
     return [entry.entry_id, entry.clip_id, doc, entry.start_s, entry.end_s, *numbers, terms, words, vector]
 
 
-def _entry(row: Any) -> Entry:
-    entry_id, doc, start, end, embedding = row
+def _entry_of(row: Any) -> Entry:
+    entry_id, doc, start, end, embedding = row[:5]
     clip, path, metadata = json.loads(doc)
     vector = np.zeros(0, np.float32) if embedding is None else np.asarray(json.loads(embedding), np.float32)
     return Entry(entry_id, clip, vector, start, end, path, metadata)
@@ -293,7 +338,7 @@ def _create(connection: Any, name: str, identity: Identity, url: str) -> None:
         cursor.execute(
             f'CREATE TABLE IF NOT EXISTS {table} (entry_id text COLLATE "C" PRIMARY KEY, clip_id text COLLATE "C", '
             f"doc text, start_s double precision, end_s double precision, {numbers}, terms text[], words text[], "
-            f"embedding vector({identity.embed_dim}))"
+            f"embedding vector({identity.embed_dim}), checksum bigint)"
         )
         for column, kind in (("clip_id", "btree"), ("terms", "gin"), ("words", "gin")):
             cursor.execute(f"CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} USING {kind} ({column})")

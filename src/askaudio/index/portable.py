@@ -1,7 +1,8 @@
 """Export a collection as a parquet file or a data set of Hugging Face `datasets`; import the parquet file again.
 
 One row per entry: ``entry_id``, ``clip_id``, ``path``, ``start_s``, ``end_s``, ``vector`` (D float32, length 1) and
-``metadata`` (JSON). The file's schema records the identity of the encoder. Memory: one batch of rows.
+``metadata`` (JSON), and ``checksum`` (``index/checksum.py``), which ``read_parquet`` verifies. The file's schema
+records the identity of the encoder. Memory: one batch of rows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from askaudio.core.errors import IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.files import atomic_path
 from askaudio.core.types import Progress, silent
+from askaudio.index.checksum import checksums_of, fault_of
 from askaudio.index.entries import Entry, Identity
 from askaudio.index.store import VectorStore
 
@@ -50,13 +52,16 @@ def write_parquet(store: VectorStore, path: Path | str, progress: Progress = sil
             ("end_s", arrow.float64()),
             ("vector", arrow.list_(arrow.float32(), store.identity.embed_dim)),
             ("metadata", arrow.string()),
+            ("checksum", arrow.int64()),
         ],
         metadata={_KEY: json.dumps(store.identity.to_json())},
     )
     entries, total, done = store.iterate(), store.count(), 0
     with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         while batch := list(islice(entries, _ROWS)):
-            writer.write_table(arrow.Table.from_pylist([_row(entry) for entry in batch], schema))
+            sums = checksums_of(batch, store.identity.embed_dim).tolist()
+            rows = [{**_row(entry), "checksum": checksum} for entry, checksum in zip(batch, sums, strict=True)]
+            writer.write_table(arrow.Table.from_pylist(rows, schema))
             done += len(batch)
             progress(done, total)
     return done
@@ -108,7 +113,7 @@ def read_parquet(path: Path | str) -> tuple[Identity, int, Iterator[Entry]]:
         raise IndexStoreError(
             f"{path} is not a collection in parquet form ({error!r}); write one with: askaudio copy COLLECTION {path}"
         ) from error
-    return identity, file.metadata.num_rows, _entries(file)
+    return identity, file.metadata.num_rows, _entries(file, str(path))
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -123,8 +128,25 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entries(file: Any) -> Iterator[Entry]:
-    for batch in file.iter_batches(batch_size=_ROWS):
-        for row in batch.to_pylist():
-            vector = np.asarray(row.pop("vector"), dtype=np.float32)
-            yield Entry(**{**row, "vector": vector, "metadata": json.loads(row["metadata"])})
+def _entries(file: Any, path: str) -> Iterator[Entry]:
+    batches = file.iter_batches(batch_size=_ROWS)
+    while True:
+        try:
+            batch = next(batches, None)
+            entries = [] if batch is None else [_entry(row, path) for row in batch.to_pylist()]
+        except IndexStoreError:
+            raise
+        except Exception as error:  # damaged bytes raise many types of pyarrow, without a common base
+            raise IndexStoreError(f"{path} is damaged ({error}). Fix: export the collection again") from error
+        if batch is None:
+            return
+        yield from entries
+
+
+def _entry(row: dict[str, Any], path: str) -> Entry:
+    checksum = row.pop("checksum", None)  # files of older versions have none
+    vector = np.asarray(row.pop("vector"), dtype=np.float32)
+    entry = Entry(**{**row, "vector": vector, "metadata": json.loads(row["metadata"])})
+    if fault := fault_of(entry, checksum):
+        raise IndexStoreError(f"{path} is damaged: {entry.entry_id}: {fault}. Fix: export the collection again")
+    return entry

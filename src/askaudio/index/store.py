@@ -4,7 +4,7 @@ A store holds entries (one vector per window of a recording) and remembers which
 encoder are refused. Score = cosine similarity as float32; ties are ordered by smaller entry_id. ``engines/exact.py``
 is the reference: every engine must return the same as it does.
 
-Callers use the 18 public methods of ``VectorStore``. An engine implements four private ones: ``_upsert``, ``_delete``,
+Callers use the 19 public methods of ``VectorStore``. An engine implements four private ones: ``_upsert``, ``_delete``,
 ``_iterate`` and ``version``. Everything else has a default that reads all entries (``index/scans.py``); a fast engine
 overrides what it can do better, ``_search`` first. Public methods check their input, parse the filter and take the
 lock, so the private ones need none of that.
@@ -25,6 +25,7 @@ import numpy as np
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray
 from askaudio.index.accept import accept_entries, accept_queries
+from askaudio.index.checksum import AuditedRow
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip
 from askaudio.index.filters import Compare, Filter, clips_are, parse_filter
 from askaudio.index.scans import scan_best_windows, scan_clips, scan_search, scan_words
@@ -105,6 +106,13 @@ class VectorStore(ABC):
         """Up to ``count`` vectors (M, D)."""
         rows = [entry.vector for entry in islice(self._iterate(None, vectors=True), count)]
         return np.stack(rows) if rows else np.zeros((0, self.identity.embed_dim), np.float32)
+
+    def _audit(self) -> Iterator[AuditedRow]:
+        """Every row as it is stored, in any order; an engine with checksums compares them and does not stop at faults.
+
+        Rows come from the content itself, never from a cache of it.
+        """
+        return (AuditedRow(entry, verified=False) for entry in self._iterate(None, vectors=True))
 
     def _snapshot(self, name: str) -> None:
         """Keep the current content; only called if the capabilities include snapshots."""
@@ -260,6 +268,14 @@ class VectorStore(ABC):
         """Up to ``count`` stored vectors (M, D), the same ones each time: a background to judge scores by."""
         with self.lock:
             return self._sample(count)
+
+    def audit(self) -> Iterator[AuditedRow]:
+        """Every row as it is stored, and what is wrong with it: what ``engines.check`` reads.
+
+        Raises:
+            IndexStoreError: Rows cannot be read at all.
+        """
+        return self._audit()
 
     def snapshot(self, name: str) -> None:
         """Keep the current content under a name; an older snapshot of this name is replaced."""

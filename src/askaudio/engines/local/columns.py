@@ -25,9 +25,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import BoolArray, FloatArray, IntArray
 from askaudio.engines.local.strings import StringColumn
 from askaudio.engines.local.vector_file import VectorFile
+from askaudio.index.checksum import checksums_of, lower_half
 from askaudio.index.entries import Doc, Entry, Match, doc_text
 from askaudio.index.filters import (
     DOC_NUMBERS,
@@ -49,6 +51,7 @@ IN_MEMORY = 20_000  # up to this number of rows, opening reads all vectors: 40 M
 _DOCS_KEPT = 2048  # parsed docs in the cache, about 2 kB each
 _STRINGS = ("ids", "docs", "doc_clips", "terms")
 _ARRAYS = ("doc_of", "numbers", "seq", "clip_of", "doc_numbers", "starts", "postings")
+_CHECKSUMS = "checksums"  # beside the arrays, but missing in folders of older versions
 Float64Array = npt.NDArray[np.float64]
 
 
@@ -69,6 +72,7 @@ class Columns:
         starts: (V + 1,) docs of term v are ``postings[starts[v]:starts[v + 1]]``, ascending.
         postings: Docs of all terms, one list after the other.
         vectors: (N, D), of length 1.
+        checksums: (N,) checksums of the rows; None in a folder that an older version wrote.
     """
 
     ids: StringColumn
@@ -83,6 +87,7 @@ class Columns:
     starts: IntArray
     postings: npt.NDArray[np.int32]
     vectors: VectorFile | FloatArray
+    checksums: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,7 +101,12 @@ class Columns:
     def _doc(self) -> Callable[[int], tuple[str, str, dict[str, object]]]:
         # a cache per object; lru_cache on the method itself would be shared and keep dead objects alive
         def read(row: int) -> tuple[str, str, dict[str, object]]:
-            clip, path, metadata = json.loads(self.docs[row])
+            try:
+                clip, path, metadata = json.loads(self.docs[row])
+            except ValueError as error:  # this may happen after a search, when a hit is shown: too late to fall back
+                raise IndexStoreError(
+                    f"the search cache is damaged: doc {row} is not JSON. Fix: askaudio collection repair"
+                ) from error
             return clip, path, metadata
 
         return lru_cache(_DOCS_KEPT)(read)
@@ -136,6 +146,15 @@ class Columns:
     def rows_of_vectors(self, rows: IntArray) -> FloatArray:
         """Vectors of (K,) rows -> (K, D)."""
         return self.vectors[rows] if isinstance(self.vectors, np.ndarray) else self.vectors.rows(rows)
+
+    def verify_vectors(self) -> None:
+        """Read all vectors and compare them with their checksums.
+
+        Raises:
+            ValueError: A vector does not match; those in memory were verified when they were read.
+        """
+        for start in range(0, len(self), IN_MEMORY):
+            self.rows_of_vectors(np.arange(start, min(len(self), start + IN_MEMORY)))
 
     def in_memory(self) -> FloatArray | None:
         """All vectors (N, D) if they are in memory, else None."""
@@ -263,6 +282,7 @@ class Columns:
             numbers=np.array([[e.start_s for e in keep], [e.end_s for e in keep]], np.float64),
             seq=np.array([seq[i] for i in order], np.int64),
             vectors=np.stack([e.vector for e in keep]) if keep else np.zeros((0, dim), np.float32),
+            checksums=checksums_of(keep, dim),
         )
 
     def save(self, folder: Path) -> None:
@@ -271,6 +291,8 @@ class Columns:
             getattr(self, name).save(folder, name)
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name))
+        if self.checksums is not None:
+            np.save(folder / f"{_CHECKSUMS}.npy", self.checksums)
         if isinstance(self.vectors, np.ndarray):
             np.save(folder / "vectors.npy", self.vectors)
 
@@ -287,11 +309,14 @@ class Columns:
         arrays: dict[str, Any] = {
             name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in _ARRAYS
         }
-        vectors = VectorFile(folder / "vectors.npy")
+        sums = None
+        if (folder / f"{_CHECKSUMS}.npy").exists():
+            sums = np.asarray(np.load(folder / f"{_CHECKSUMS}.npy", allow_pickle=False))
+        vectors = VectorFile(folder / "vectors.npy", None if sums is None else lower_half(sums))
         if len(vectors) != len(strings["ids"]) or len(arrays["doc_of"]) != len(vectors):
             raise ValueError(f"{folder}: {len(vectors)} vectors, {len(strings['ids'])} ids")
         kept = vectors.all() if len(vectors) <= IN_MEMORY else vectors
-        return cls(**strings, **arrays, vectors=kept)
+        return cls(**strings, **arrays, vectors=kept, checksums=sums)
 
 
 def build_columns(
@@ -302,6 +327,7 @@ def build_columns(
     numbers: Float64Array,
     seq: IntArray,
     vectors: VectorFile | FloatArray,
+    checksums: IntArray,
 ) -> Columns:
     """Build the columns from rows that are sorted by id.
 
@@ -312,6 +338,7 @@ def build_columns(
         numbers: (2, N) start_s and end_s.
         seq: (N,) write numbers.
         vectors: (N, D) in the same order.
+        checksums: (N,) checksums of the rows.
     """
     clip_ids = [json.loads(text)[0] for text in texts]
     order = sorted(range(len(texts)), key=lambda i: (clip_ids[i], texts[i]))
@@ -337,6 +364,7 @@ def build_columns(
         starts=starts,
         postings=np.fromiter((row for name in names for row in terms[name]), np.int32, int(starts[-1])),
         vectors=vectors,
+        checksums=checksums,
     )
 
 

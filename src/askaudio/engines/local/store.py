@@ -13,17 +13,22 @@ cache or, if the cache is older than the table, what differs.
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-from askaudio.core.errors import IndexStoreError
-from askaudio.core.files import read_json, write_json
+from askaudio.core.errors import DataError, IndexStoreError
 from askaudio.core.types import FloatArray
-from askaudio.engines.lance_table import LanceTable
+from askaudio.engines.lance_table import TABLE, LanceTable
 from askaudio.engines.local.cache import Cache, empty_view, newest_version
 from askaudio.engines.local.view import View
+from askaudio.engines.sealed import read_sealed, write_sealed
 from askaudio.engines.writer_lock import WriterLock
+from askaudio.index.checksum import AuditedRow
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip
 from askaudio.index.filters import Filter
 from askaudio.index.store import VectorStore
@@ -33,6 +38,10 @@ _PENDING = 20_000  # largest number of changes that a writer keeps in memory; be
 _LOOK_EVERY_S = 1.0  # a reader looks for a new version at most this often
 _LOOK_SHARE = 5.0  # and, if reading a new version took t seconds, not before this times t has passed
 _UNKNOWN = "unknown"  # no version has this name
+_BATCH = 2_000  # entries in one commit of a rewritten table
+_DESCRIPTION = ("engine", "identity", "files")  # keys of collection.json before it had a checksum
+REPAIR = "repairing"  # folder of a table that is being rewritten
+T = TypeVar("T")
 
 
 class EmbeddedStore(VectorStore):
@@ -61,6 +70,7 @@ class EmbeddedStore(VectorStore):
         self._stamp = ""  # content of current.json when the view was loaded
         self._next_look = 0.0
         self._last_seq = 0
+        self._refused = ""  # stamp of a cache that was found to be damaged
 
     def _create(self, identity: Identity) -> None:
         """Create the table, then collection.json: if a crash separates the two, the next open continues here."""
@@ -70,7 +80,10 @@ class EmbeddedStore(VectorStore):
         else:
             lance.create(identity)
         self._lance_table = lance
-        write_json(self._folder / "collection.json", {"engine": "lance", "identity": identity.to_json()})
+        self._write_description()
+
+    def _write_description(self) -> None:
+        write_sealed(self._folder / "collection.json", {"engine": "lance", "identity": self.identity.to_json()})
 
     # --- methods of an engine ---------------------------------------------------------------------------------
     def _upsert(self, entries: list[Entry]) -> None:
@@ -87,9 +100,9 @@ class EmbeddedStore(VectorStore):
             self._forget()
 
     def _delete(self, where: Filter) -> int:
-        view = self._current()
-        gone = [entry.entry_id for entry in view.iterate(where, vectors=False)]
+        gone = [entry.entry_id for entry in self._iterate(where, vectors=False)]
         if gone:
+            view = self._current()
             self._lance().delete(where)
             self._view = view.changed([], [], gone)
             self._at = newest_version(self._folder)
@@ -97,8 +110,23 @@ class EmbeddedStore(VectorStore):
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
         with self.lock:
-            view = self._current()
-        return view.iterate(where, vectors)  # a view never changes, so iteration needs no lock
+            entries = self._current().iterate(where, vectors)  # a view never changes, so iteration needs no lock
+        last = ""
+        while True:
+            try:
+                entry = next(entries, None)
+            except Exception as error:
+                with self.lock:
+                    rest = self._without_damage(error).iterate(where, vectors)
+                entries = (entry for entry in rest if entry.entry_id > last)
+                continue
+            if entry is None:
+                return
+            last = entry.entry_id
+            yield entry
+
+    def _audit(self) -> Iterator[AuditedRow]:
+        return self._lance().audit()
 
     def version(self) -> str:
         """For a writer, the newest version on disk; for a reader, the version that it reads."""
@@ -109,28 +137,28 @@ class EmbeddedStore(VectorStore):
             return self._at
 
     def _search(self, vectors: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        return self._current().search(vectors, top_k, where)
+        return self._answer(lambda view: view.search(vectors, top_k, where))
 
     def _best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
-        return self._current().best_windows(query, clip_ids, each)
+        return self._answer(lambda view: view.best_windows(query, clip_ids, each))
 
     def _find_words(self, words: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        return self._current().find_words(words, names, top_k, where)
+        return self._answer(lambda view: view.find_words(words, names, top_k, where))
 
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
-        return self._current().clips(where, offset, limit)
+        return self._answer(lambda view: view.clips(where, offset, limit))
 
     def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        return self._current().get(entry_ids)
+        return self._answer(lambda view: view.get(entry_ids))
 
     def _count(self, where: Filter | None) -> int:
-        return self._current().count(where)
+        return self._answer(lambda view: view.count(where))
 
     def _count_clips(self) -> int:
-        return self._current().clip_count
+        return self._answer(lambda view: view.clip_count)
 
     def _sample(self, count: int) -> FloatArray:
-        return self._current().sample(count)
+        return self._answer(lambda view: view.sample(count))
 
     # --- keeping ----------------------------------------------------------------------------------------------
     def save(self) -> None:
@@ -166,20 +194,67 @@ class EmbeddedStore(VectorStore):
         self._forget()
 
     def cache_faults(self) -> list[str]:
-        """Differences between cache and table, as sentences."""
+        """Damage of the cache, as sentences: every byte of it is read."""
         with self.lock:
-            cached_at, cached = self._cache.load()
-            if cached_at != newest_version(self._folder):
+            if faults := self._cache.faults():
+                return faults
+            if self._cache.version() != newest_version(self._folder):
                 return ["the search cache is missing or older than the table: search is slow, but correct"]
-            if len(cached) != (count := self._lance().count(None)):
-                return [f"the search cache holds {len(cached)} entries, the table {count}"]
             return []
+
+    def table_faults(self) -> list[str]:
+        """Damage of the table's files and of collection.json, as sentences."""
+        path = self._folder / "collection.json"
+        faults = self._cache.table_faults()
+        try:
+            read_sealed(path, _DESCRIPTION)
+        except DataError as error:
+            faults.append(str(error))
+        return faults
+
+    def rebuild_table(self) -> bool:
+        """Write the table again: from the cache if that is intact and up to date, else from the table's sound rows.
+
+        Snapshots are lost: their files may have the same damage.
+
+        Returns:
+            Whether it was written from the cache, so that no entry is lost.
+        """
+        self._must_write()
+        with self.lock:
+            at, view = "", None
+            if not self._cache.faults():
+                at, view = self._cache.load(thorough=True)
+            intact = view is not None and at == newest_version(self._folder) != ""
+            if view is not None and intact:
+                entries = view.iterate(None, vectors=True)
+            else:
+                entries = (row.entry for row in self._lance().audit() if not row.fault)
+            self._replace_table(entries)
+            self._write_description()
+            self._cache.forget_table_files()
+            self.rebuild_cache()
+            return intact
+
+    def _replace_table(self, entries: Iterator[Entry]) -> None:
+        """Write entries into a new table beside the old one, then exchange the two by renaming."""
+        work, place = self._folder / REPAIR, self._folder / f"{TABLE}.lance"
+        shutil.rmtree(work, ignore_errors=True)
+        table = LanceTable(str(work))
+        table.create(self.identity)
+        while batch := list(islice(entries, _BATCH)):
+            self._last_seq = max(self._last_seq + 1, time.time_ns())
+            table.upsert(batch, self._last_seq, self.identity.embed_dim)
+        self._lance_table = None
+        if place.exists():
+            place.rename(work / "damaged.lance")
+        finish_exchange(self._folder)
 
     def rebuild_cache(self) -> None:
         """Build the cache again from the table."""
         self._must_write()
         with self.lock:
-            (self._folder / "cache" / "current.json").unlink(missing_ok=True)
+            self._cache.drop()
             self._forget()
             self.save()
 
@@ -195,6 +270,8 @@ class EmbeddedStore(VectorStore):
     def _lance(self) -> LanceTable:
         """The table, opened when it is first needed."""
         if self._lance_table is None:
+            if self.mode == "w":
+                finish_exchange(self._folder)
             lance = LanceTable(str(self._folder))
             lance.open()
             self._lance_table = lance
@@ -208,6 +285,30 @@ class EmbeddedStore(VectorStore):
         """Drop the view; the next read loads it from disk."""
         self._view, self._at = None, _UNKNOWN
         self._pending.clear()
+
+    def _answer(self, work: Callable[[View], T]) -> T:
+        """Read from the newest view; if damage of the cache prevents it, once more without the cache.
+
+        Large files of the cache are not verified when they are opened, so their damage shows when they are read: as a
+        text that is not JSON, an offset outside of a file, or a vector that does not match its checksum.
+        """
+        view = self._current()
+        try:
+            return work(view)
+        except Exception as error:
+            return work(self._without_damage(error))
+
+    def _without_damage(self, error: Exception) -> View:
+        """The newest view without a damaged cache.
+
+        Raises:
+            Exception: ``error``, if the cache is not damaged.
+        """
+        if self._refused or not self._cache.faults():
+            raise error
+        self._refused = self._cache.stamp()
+        self._forget()
+        return self._current()
 
     def _current(self) -> View:
         """The view of the newest version; a reader looks for a newer one at most once a second."""
@@ -231,7 +332,7 @@ class EmbeddedStore(VectorStore):
         """The newest view; None if so much differs from the cache that the base is built from the table anyway."""
         if self._view_is_newest():
             return self._current()
-        _, cached = self._cache.load()
+        _, cached = self._load_cache(self._cache.stamp())
         return self._cache.complete_small(cached, self._lance())
 
     def _follow(self, newest: str) -> View:
@@ -241,19 +342,44 @@ class EmbeddedStore(VectorStore):
         stamp = self._cache.stamp()
         view = self._view
         if view is None or stamp != self._stamp:  # a cache that was published meanwhile is nearer than the own view
-            cached_at, view = self._cache.load()
+            cached_at, view = self._load_cache(stamp)
             self._stamp = stamp
             if cached_at == newest:
                 return view
+            if not cached_at and self.mode == "w" and self._cache.exists():
+                # damaged: built again before anything is decided by it; a full disk leaves the slow way
+                with contextlib.suppress(OSError):
+                    return self._cache.publish(None, self._lance())
         return self._cache.complete(view, self._lance())
+
+    def _load_cache(self, stamp: str) -> tuple[str, View]:
+        """The cache, unless this publication was found to be damaged."""
+        if self._refused and self._refused == stamp:
+            return "", empty_view(self.identity.embed_dim)
+        self._refused = ""
+        return self._cache.load(thorough=self.mode == "w")
+
+
+def finish_exchange(folder: Path) -> None:
+    """Put a rewritten table in its place, also after a crash between the two renames of ``rebuild_table``."""
+    work, place = folder / REPAIR, folder / f"{TABLE}.lance"
+    if not place.exists() and (work / f"{TABLE}.lance").exists():
+        (work / f"{TABLE}.lance").rename(place)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def read_identity(folder: Path) -> tuple[str, Identity] | None:
-    """(engine, identity) of the collection in a folder; None if there is no collection."""
+    """(engine, identity) of the collection in a folder; None if there is no collection.
+
+    If collection.json is damaged, the identity is read from the table, which has a copy of it.
+    """
     path = folder / "collection.json"
     if not path.exists():
         return None
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise IndexStoreError(f"{path} is damaged. Fix: run askaudio index again")
-    return str(value.get("engine", "lance")), Identity.from_json(value.get("identity"), str(folder))
+    try:
+        value, _ = read_sealed(path, _DESCRIPTION)
+        return str(value.get("engine", "lance")), Identity.from_json(value.get("identity"), str(folder))
+    except (DataError, IndexStoreError) as error:
+        if not (folder / f"{TABLE}.lance").exists() or "newer askaudio" in str(error):
+            raise IndexStoreError(f"{error}. Fix: run askaudio index again into a new collection") from error
+        return "lance", LanceTable(str(folder)).open()
