@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from askaudio.index.checksum import checksums_of, fault_of
 from askaudio.index.entries import Entry, Identity
 from askaudio.index.store import VectorStore
 
-_KEY = b"askaudio"
+_KEY, _SUM = b"askaudio", b"askaudio.crc32"
 _ROWS = 1000
 
 
@@ -43,6 +44,7 @@ def write_parquet(store: VectorStore, path: Path | str, progress: Progress = sil
         MissingExtraError: ``pyarrow`` is not installed.
     """
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
+    identity = json.dumps(store.identity.to_json()).encode()
     schema = arrow.schema(
         [
             ("entry_id", arrow.string()),
@@ -54,7 +56,7 @@ def write_parquet(store: VectorStore, path: Path | str, progress: Progress = sil
             ("metadata", arrow.string()),
             ("checksum", arrow.int64()),
         ],
-        metadata={_KEY: json.dumps(store.identity.to_json())},
+        metadata={_KEY: identity, _SUM: str(crc32(identity))},
     )
     entries, total, done = store.iterate(), store.count(), 0
     with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
@@ -108,7 +110,10 @@ def read_parquet(path: Path | str) -> tuple[Identity, int, Iterator[Entry]]:
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     try:
         file = parquet.ParquetFile(path)
-        identity = Identity.from_json(json.loads((file.schema_arrow.metadata or {})[_KEY]), str(path))
+        facts = file.schema_arrow.metadata or {}
+        if str(crc32(facts[_KEY])).encode() != facts.get(_SUM, str(crc32(facts[_KEY])).encode()):
+            raise ValueError("its identity does not match its checksum")
+        identity = Identity.from_json(json.loads(facts[_KEY]), str(path))
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
         raise IndexStoreError(
             f"{path} is not a collection in parquet form ({error!r}); write one with: askaudio copy COLLECTION {path}"
