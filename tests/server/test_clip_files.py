@@ -159,10 +159,11 @@ def test_a_collection_of_a_stranger_serves_nothing_until_its_folder_is_allowed(s
     [
         ("rain.wav", 'filename="rain.wav"'),
         ("tür.wav", "filename*=utf-8''t%C3%BCr.wav"),
-        ("caf\udce9.wav", "filename*=utf-8''caf%EF%BF%BD.wav"),
+        ("caf\udce9.wav", "filename*=utf-8''caf%C3%A9.wav"),
         ("two\nlines\x1b[31m.wav", "filename*=utf-8''two_lines_%5B31m.wav"),
         ('a"b;c.wav', "filename*=utf-8''a%22b%3Bc.wav"),
         ("\u202efdp.wav", 'filename="_fdp.wav"'),
+        ("tu\u0308r.wav", "filename*=utf-8''t%C3%BCr.wav"),
         ("雨.wav", "filename*=utf-8''%E9%9B%A8.wav"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from askaudio.cli import main
+from askaudio.cli.serve import SafeFormatter
 
 
 @contextlib.contextmanager
@@ -85,9 +87,35 @@ def test_a_taken_port_is_told_before_anything_is_loaded(tmp_path, capsys):
         (["--host", "no such host", "--port", "0"], "cannot bind to no such host"),
         (["--port", "99999"], "port must be 0 to 65535"),
         (["--token-file", "/no/such/file"], "cannot read the token file"),
+        (["--allow", "/no/such/folder"], "/no/such/folder does not exist"),
         (["--max-upload-mb", "0"], "max_upload_bytes must be above 0"),
     ],
 )
 def test_wrong_options_end_with_2(collection, capsys, options, said):
     assert main(["serve", "--collection", str(collection), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_names_of_files_cannot_control_the_terminal_or_forge_a_log_line():
+    try:
+        raise ValueError("a\x1b]0;title\x07.wav")
+    except ValueError:
+        record = logging.LogRecord("x", 40, "", 1, "bad: %s", ("b\n2026 ERROR forged \x1b[31m",), sys.exc_info())
+    text = SafeFormatter("%(levelname)s %(message)s").format(record)
+    assert text.split("\n")[0] == "ERROR bad: b\\n2026 ERROR forged \\x1b[31m"
+    assert text.endswith("ValueError: a\\x1b]0;title\\x07.wav") and "Traceback" in text and "\x1b" not in text
+
+
+def test_a_collection_that_was_not_indexed_here_is_told_with_the_way_out(collection, sounds, tmp_path):
+    elsewhere = {"ASKAUDIO_STATE": str(tmp_path)}
+    with serving(collection, **elsewhere) as (process, said):
+        clip_id = json.loads(fetch(said["url"] + "v1/clips"))["clips"][0]["clip_id"]
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            fetch(said["url"] + f"v1/clips/{clip_id}/audio")
+        assert caught.value.code == 404 and "--allow FOLDER" in json.load(caught.value)["detail"]
+        process.send_signal(signal.SIGTERM)
+        assert "askaudio serve --allow FOLDER" in process.communicate(timeout=20)[1]
+    with serving(collection, "--allow", str(sounds), **elsewhere) as (process, said):
+        assert fetch(said["url"] + f"v1/clips/{clip_id}/audio")
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)[1] == ""

@@ -33,6 +33,47 @@ def test_loopback_names_are_answered(client, host):
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "user@localhost", "localhost@evil.example", "evil.example@localhost", "localhost.", "127.0.0.1.", "localhost:",
+        "localhost:99999", "localhost:0x50", "localhost:-1", "localhost:80:80", "local host", "localhost, evil.example",
+        "localhost/evil", "localhost?x", "localhost#x", "localhost\\evil", "[::1", "::1", "[::1]x", "[localhost]",
+        "[::1%25lo]", "[127.0.0.1]", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", ".", "-", "localhost%00",
+        "http://localhost",
+    ],
+)  # fmt: skip
+def test_host_headers_that_can_be_read_in_two_ways_are_not_answered(make_client, host):
+    for client in (make_client(), make_client(host="0.0.0.0", allowed_hosts=("studio-nas",))):
+        assert client.get("/v1/health", headers={"Host": host}).status_code == 421
+
+
+def test_two_host_headers_are_not_answered(client):
+    headers = [("Host", "localhost"), ("Host", "localhost")]
+    assert client.get("/v1/health", headers=headers).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[0:0:0:0:0:0:0:1]:1", "[fd00::5]:8765", "10.0.0.1:65535", "Studio-Nas:1"])
+def test_addresses_are_answered_beyond_loopback(make_client, host):
+    client = make_client(host="::", allowed_hosts=("studio-nas", "[fd00::5]"))
+    assert client.get("/v1/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://localhost@evil.example", "http://", "://", "evil"])
+def test_origins_that_make_no_sense_are_other_sites(client, origin):
+    assert client.get("/v1/health", headers={"Origin": origin}).status_code == 403
+
+
+def test_text_that_is_no_unicode_is_a_wrong_field(client):
+    for body in (
+        b'{"parts": [{"value": "\\ud800"}]}',
+        b'{"parts": [], "\\udc00": 1}',
+        b'{"parts": [{"kind": "\\ud800"}]}',
+    ):
+        answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422 and answer.json()["errors"]
+
+
+@pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "192.168.1.5:8765", "", "[", "a@localhost@b"]
 )
 def test_other_host_names_are_not_answered(client, host):

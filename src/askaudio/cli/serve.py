@@ -24,8 +24,22 @@ import sys
 from typing import Any
 
 from askaudio.cli.output import emit_json, say
+from askaudio.core.names import shown
 
 HELP = "open the search page and the API"
+
+
+class SafeFormatter(logging.Formatter):
+    """Escapes line breaks and terminal control sequences, which names of files can bring into messages."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line."""
+        record.message = shown(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback; its line breaks stay."""
+        return "\n".join(map(shown, super().formatException(ei).split("\n")))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +132,9 @@ def _serve(engine: Any, settings: Any, listener: socket.socket) -> None:
     from askaudio.server.app import create_app
     from askaudio.server.run import make_server
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     server = make_server(create_app(engine, settings), settings)
     # The server catches both signals, finishes what runs, and raises them again at its end: then it is time to return.
     signal.signal(signal.SIGTERM, lambda *_: None)

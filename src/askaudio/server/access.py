@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
@@ -18,6 +18,10 @@ from askaudio.server.settings import LOOPBACK_NAMES, ServerSettings
 
 SESSION_COOKIE = "askaudio_session"
 _SESSION_TEXT = b"askaudio page session v1"
+_HOST = re.compile(
+    r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?))(?::(?P<port>[0-9]{1,5}))?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def session_value(token: str) -> str:
@@ -44,23 +48,43 @@ def shows_session(headers: Headers, token: str) -> bool:
     return morsel is not None and _same(morsel.value, session_value(token))
 
 
-def host_is_allowed(host_header: str, settings: ServerSettings) -> bool:
-    """Whether a ``Host`` header names this service: the guard against DNS rebinding.
+def host_is_allowed(headers: Headers, settings: ServerSettings) -> bool:
+    """Whether the ``Host`` header names this service: the guard against DNS rebinding.
 
     A hostile page can point its own name at 127.0.0.1, but then the header carries that name. A bare address cannot
     be rebound, so a service that is bound beyond loopback takes any address, and names only when they were allowed.
     """
-    try:
-        name = urlsplit(f"//{host_header}").hostname or ""
-        bare = f"[{name}]" if ":" in name else name
-    except ValueError:
+    values = headers.getlist("host")
+    name = _host_name(values[0]) if len(values) == 1 else None
+    if name is None:
         return False
-    if bare in LOOPBACK_NAMES or name in {allowed.lower() for allowed in settings.allowed_hosts}:
+    if name in LOOPBACK_NAMES or name.strip("[]") in {
+        allowed.lower().strip("[]") for allowed in settings.allowed_hosts
+    }:
         return True
-    if settings.is_loopback:
-        return False
+    return not settings.is_loopback and _is_address(name.strip("[]"))
+
+
+def _host_name(header: str) -> str | None:
+    """The name in a ``Host`` header, in lower case and IPv6 in brackets; None for anything but NAME or NAME:PORT.
+
+    Strict, because whatever two programs read differently can be used to pass the check of one of them: no user, no
+    trailing dot, no zone, no spaces, no list.
+    """
+    found = _HOST.fullmatch(header)
+    if found is None or int(found["port"] or 0) > 65535:
+        return None
+    if found["six"] is None:
+        return found["name"].lower()
     try:
-        ipaddress.ip_address(name)
+        return f"[{ipaddress.IPv6Address(found['six'])}]"
+    except ValueError:
+        return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
     except ValueError:
         return False
     return True
@@ -71,4 +95,4 @@ def is_cross_site(headers: Headers) -> bool:
     if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         return True
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()

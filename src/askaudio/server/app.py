@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from askaudio.search.engine import SearchEngine
 from askaudio.server import routes_clips, routes_search, routes_service
 from askaudio.server.guard import Guard
 from askaudio.server.mcp_tools import make_mcp, mcp_app
+from askaudio.server.openapi import describe
 from askaudio.server.problems import install_handlers
 from askaudio.server.service import make_service
 from askaudio.server.settings import ServerSettings
@@ -58,9 +60,10 @@ def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> 
         lifespan=lifespan,
     )
     app.state.service = service
+    app.openapi = functools.cache(lambda: describe(app))  # type: ignore[method-assign]
     install_handlers(app)
-    for routes in (routes_search, routes_clips, routes_service):
-        app.include_router(routes.router)
+    for router in (routes_search.router, routes_search.uploads, routes_clips.router, routes_service.router):
+        app.include_router(router)
     app.router.routes.extend(mcp_routes)  # before the page, which takes all that is left
     app.mount("/", StaticFiles(directory=STATIC, html=True, follow_symlink=False), name="page")
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)

@@ -10,20 +10,19 @@ import asyncio
 import json
 import time
 import uuid
-from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from askaudio.server.access import host_is_allowed, is_cross_site, shows_session, shows_token
-from askaudio.server.limits import RateLimit, retry_after
+from askaudio.server.limits import ByteBudget, RateLimit, retry_after
 from askaudio.server.metrics import Metrics
 from askaudio.server.problems import LOG, PROBLEM_JSON, Problem, problem_body
 from askaudio.server.settings import ServerSettings
 
 API = "/v1/"
 UPLOAD_PATHS = frozenset({"/v1/search/audio"})
-OPEN_PATHS = frozenset({"/v1/health"})  # no token required: a container's health check has none
+OPEN_PATHS = frozenset({"/v1/health"})  # no token, no rate: for health checks of containers
 MAX_BODY_BYTES = 256 * 1024  # of every request that is not an upload
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
 
@@ -48,6 +47,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._rate = RateLimit(settings.rate_per_s, settings.rate_burst)
+        self._uploads = ByteBudget(settings.max_uploads_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,9 +58,9 @@ class Guard:
         scope["request_id"] = answer.request_id
         started = time.perf_counter()
         self._metrics.in_flight.inc()
+        body = self._body(scope, receive, answer)
         try:
             self._check(scope)
-            body = _Body(receive, self._body_limit(scope["path"]), self._settings.body_timeout_s)
             body.check_announced(Headers(scope=scope).get("content-length"))
             await self._app(scope, body, answer.send)
         except Problem as problem:
@@ -69,6 +69,7 @@ class Guard:
             LOG.exception("request %s failed", answer.request_id)
             await answer.problem(Problem(500, "Something went wrong here; the server's log has the details."))
         finally:
+            body.close()
             self._metrics.in_flight.dec()
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, _method(scope), str(answer.status)).inc()
@@ -76,17 +77,23 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        if not host_is_allowed(headers.get("host", ""), self._settings):
+        if not scope["path"].startswith(
+            "/"
+        ):  # http://name/path, * and the like: proxies and others read them differently
+            raise self._refusal("target", 400, "The request's target must be a path that begins with a slash.")
+        if not host_is_allowed(headers, self._settings):
             raise self._refusal("host", 421, "This server does not answer to that host name; see --allow-host.")
         if not scope["path"].startswith(API):
             return
         if is_cross_site(headers):
             raise self._refusal("cross_site", 403, "Pages of other sites may not use this server.")
+        if scope["path"] in OPEN_PATHS:
+            return
         wait_s = self._rate.wait_s(_address(scope))
         if wait_s:
             raise self._refusal("rate", 429, "Too many requests; slow down.", retry_after(wait_s))
         token = self._settings.token
-        if token is None or scope["path"] in OPEN_PATHS:
+        if token is None:
             return
         if not (shows_token(headers, token) or shows_session(headers, token)):
             challenge = {"WWW-Authenticate": 'Bearer realm="askaudio"'}
@@ -96,18 +103,22 @@ class Guard:
         self._metrics.refused.labels(limit).inc()
         return Problem(status, detail, headers)
 
-    def _body_limit(self, path: str) -> int:
-        if unquote(path) in UPLOAD_PATHS:
-            return self._settings.max_upload_bytes + MULTIPART_OVERHEAD_BYTES
-        return MAX_BODY_BYTES
+    def _body(self, scope: Scope, receive: Receive, answer: _Answer) -> _Body:
+        if scope["path"] in UPLOAD_PATHS:
+            limit, budget = self._settings.max_upload_bytes + MULTIPART_OVERHEAD_BYTES, self._uploads
+        else:
+            limit, budget = MAX_BODY_BYTES, None
+        return _Body(receive, limit, self._settings.body_timeout_s, budget, answer)
 
 
 class _Body:
-    """Forwards the body, at most ``limit`` bytes and for at most ``timeout_s``."""
+    """Forwards the body, at most ``limit`` bytes and for at most ``timeout_s``; all uploads share a budget."""
 
-    def __init__(self, receive: Receive, limit: int, timeout_s: float) -> None:
-        self._receive, self._limit = receive, limit
-        self._left, self._more = limit, True
+    def __init__(
+        self, receive: Receive, limit: int, timeout_s: float, budget: ByteBudget | None, answer: _Answer
+    ) -> None:
+        self._receive, self._limit, self._budget, self._answer = receive, limit, budget, answer
+        self._taken, self._more = 0, True
         self._deadline = time.monotonic() + timeout_s
 
     async def __call__(self) -> Message:
@@ -117,13 +128,26 @@ class _Body:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
+            if self._answer.started:  # too late for another status: end as if the client had gone
+                return {"type": "http.disconnect"}
             raise Problem(408, "The request's body did not arrive in time.", {"Connection": "close"}) from None
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
+            self._take(len(message.get("body", b"")))
             self._more = message.get("more_body", False)
-        if self._left < 0:
-            raise self._too_large()
         return message
+
+    def _take(self, n_bytes: int) -> None:
+        if self._budget is not None and not self._budget.take(n_bytes):
+            detail = "Too many sounds are being sent at the moment; try again in a while."
+            raise Problem(503, detail, {"Retry-After": "5", "Connection": "close"})
+        self._taken += n_bytes
+        if self._taken > self._limit:
+            raise self._too_large()
+
+    def close(self) -> None:
+        """The request is over: its bytes are free for others."""
+        if self._budget is not None:
+            self._budget.release(self._taken)
 
     def check_announced(self, content_length: str | None) -> None:
         """Refuse a body by its announced size, before a byte of it is read."""
@@ -142,11 +166,11 @@ class _Answer:
         self._scope, self._send = scope, send
         self.request_id = uuid.uuid4().hex
         self.status = 500
-        self._started = False
+        self.started = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._started, self.status = True, message["status"]
+            self.started, self.status = True, message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
@@ -155,7 +179,7 @@ class _Answer:
         await self._send(message)
 
     async def problem(self, problem: Problem) -> None:
-        if self._started:
+        if self.started:
             return  # the response has begun: the server closes the connection, which the caller notices
         body = json.dumps(problem_body(problem.status_code, problem.detail, self.request_id, problem.errors)).encode()
         if self._scope["method"] == "HEAD":

@@ -1,6 +1,6 @@
-"""Limits of the service: requests per address, and searches at a time.
+"""Limits of the service: requests per address, bytes that are being sent, and searches at a time.
 
-Both decide at once and keep a few numbers per caller, so excess requests are rejected cheaply.
+All decide at once and keep a few numbers per caller, so excess requests are rejected cheaply.
 """
 
 from __future__ import annotations
@@ -48,6 +48,24 @@ class RateLimit:
         if len(self._buckets) > self._max:
             self._buckets.popitem(last=False)
         return wait
+
+
+class ByteBudget:
+    """Bytes that several requests may hold together."""
+
+    def __init__(self, total: int) -> None:
+        self.left = total
+
+    def take(self, n_bytes: int) -> bool:
+        """Take bytes; False when fewer are left, and then none are taken."""
+        if n_bytes > self.left:
+            return False
+        self.left -= n_bytes
+        return True
+
+    def release(self, n_bytes: int) -> None:
+        """Return bytes that were taken."""
+        self.left += n_bytes
 
 
 class Gate:

@@ -21,6 +21,7 @@ from askaudio.core.errors import (
     MissingExtraError,
     UnknownClipError,
 )
+from askaudio.server.schemas import json_safe
 
 LOG = logging.getLogger("askaudio.server")
 PROBLEM_JSON = "application/problem+json"
@@ -52,7 +53,7 @@ def problem_body(status: int, detail: str, request_id: str, errors: list[dict] |
         "detail": detail,
         "request_id": request_id,
     }
-    return {**body, "errors": errors} if errors else body
+    return dict(json_safe({**body, "errors": errors} if errors else body))
 
 
 def problem_response(request: Request, problem: Problem) -> JSONResponse:

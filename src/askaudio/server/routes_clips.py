@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from askaudio.server.peaks import MAX_POINTS
 from askaudio.server.problems import Problem
-from askaudio.server.schemas import MAX_WHERE, ClipList, ClipModel, Peaks, clip_model
+from askaudio.server.schemas import MAX_WHERE, ClipList, ClipModel, Peaks, clip_model, json_bytes
 from askaudio.server.service import ServiceDep
 from askaudio.server.sound_response import SoundResponse
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
+_BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_SOUND: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole file", **_BYTES},
+    206: {"description": "The range of bytes that was asked for", **_BYTES},
+}
 
 
 @router.get("", response_model=ClipList, summary="List clips")
@@ -31,7 +36,7 @@ async def list_clips(
 
 # A clip_id may hold slashes, so the routes with something after it come before the one that takes all the rest.
 @router.head("/{clip_id:path}/audio", include_in_schema=False)
-@router.get("/{clip_id:path}/audio", response_class=SoundResponse, summary="Audio")
+@router.get("/{clip_id:path}/audio", response_class=Response, responses=_SOUND, summary="Audio")
 async def audio(service: ServiceDep, request: Request, clip_id: str, download: bool = False) -> Response:
     """The recording as it is on disk; byte ranges are supported, so a player can seek."""
     file = await service.open_clip(clip_id)
@@ -42,7 +47,12 @@ async def audio(service: ServiceDep, request: Request, clip_id: str, download: b
         raise
 
 
-@router.get("/{clip_id:path}/peaks", response_model=Peaks, summary="Waveform")
+@router.get(
+    "/{clip_id:path}/peaks",
+    response_model=Peaks,
+    responses={304: {"description": "Not changed since the answer with this ETag"}},
+    summary="Waveform",
+)
 async def peaks(
     service: ServiceDep,
     request: Request,
@@ -65,7 +75,7 @@ async def peaks(
         if kept is None:
             kept = await service.decodes.run(lambda: service.peaks.compute(key, file, points, start_s, end_s))
             service.metrics.decodes.labels("peaks").inc()
-    return JSONResponse({"clip_id": clip_id, **kept}, headers=headers)
+    return Response(json_bytes({"clip_id": clip_id, **kept}), headers=headers, media_type="application/json")
 
 
 @router.get("/{clip_id:path}", response_model=ClipModel, summary="One clip")

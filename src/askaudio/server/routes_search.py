@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
 from askaudio.search.hits import Hit
 from askaudio.search.query import make_parts
@@ -25,10 +25,35 @@ from askaudio.server.schemas import (
     SearchAnswer,
     SearchRequest,
     Text,
+    json_bytes,
 )
 from askaudio.server.service import Service, ServiceDep
 
+MAX_FORM_FIELDS = 64  # more than the form has with every list full
+MAX_FIELD_BYTES = 8 * 1024  # more than the longest value takes
+
+
+class _FormRequest(Request):
+    """A request whose form is bounded: fields beside the file are kept in memory, the file on disk."""
+
+    def form(self, **_: Any) -> Any:
+        """Parse the form."""
+        return super().form(max_files=1, max_fields=MAX_FORM_FIELDS, max_part_size=MAX_FIELD_BYTES)
+
+
+class _FormRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As the framework's, with a bounded form."""
+        handler = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            return await handler(_FormRequest(request.scope, request.receive))
+
+        return bounded
+
+
 router = APIRouter(prefix="/v1", tags=["search"])
+uploads = APIRouter(prefix="/v1", tags=["search"], route_class=_FormRoute)
 
 
 @router.get("/search", response_model=SearchAnswer, summary="Search by words")
@@ -73,7 +98,7 @@ async def similar(
     return await _answer(service, "similar", work)
 
 
-@router.post("/search/audio", response_model=SearchAnswer, summary="Search by an uploaded sound")
+@uploads.post("/search/audio", response_model=SearchAnswer, summary="Search by an uploaded sound")
 async def search_audio(
     service: ServiceDep,
     sound: Annotated[UploadFile, File(description="a recording: wav, flac, ogg, opus, mp3")],
@@ -116,7 +141,7 @@ async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) ->
         started = time.perf_counter()
         hits = [hit.to_json() for hit in work()]
         took_ms = round((time.perf_counter() - started) * 1000, 2)
-        return json.dumps({"hits": hits, "took_ms": took_ms}, separators=(",", ":")).encode()
+        return json_bytes({"hits": hits, "took_ms": took_ms})
 
     body = await service.searches.run(find)
     service.metrics.searches.labels(kind).inc()

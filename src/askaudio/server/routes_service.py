@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from askaudio import __version__
 from askaudio.server.access import SESSION_COOKIE, session_value
@@ -19,7 +19,7 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
+@router.get("/metrics", response_class=PlainTextResponse, summary="Metrics for Prometheus")
 async def metrics(service: ServiceDep) -> Response:
     """Counts and times in Prometheus text format."""
     return Response(service.metrics.text(), headers={"Content-Type": service.metrics.content_type})

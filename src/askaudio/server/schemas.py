@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -101,6 +102,24 @@ class Collection(BaseModel):
     upload_max_s: float
 
 
+class FieldError(BaseModel):
+    """What is wrong with one field of a request."""
+
+    field: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
 class Health(BaseModel):
     """Whether the service runs."""
 
@@ -116,10 +135,22 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, str):  # names of files may hold bytes that are no text; they are escaped
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, Mapping):
-        return {str(k): json_safe(v) for k, v in value.items()}
+        return {json_safe(str(k)): json_safe(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [json_safe(v) for v in value]
     return str(value)
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON in UTF-8, for values that are JSON-able but for names of files that are no text."""
+    try:
+        return _dumps(value).encode()
+    except (UnicodeEncodeError, ValueError):  # rare, so the check of every value is left out above
+        return _dumps(json_safe(value)).encode()
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def clip_model(clip: ClipInfo) -> ClipModel:

@@ -28,18 +28,20 @@ class ServerSettings:
         allowed_hosts: Names beside loopback that a ``Host`` header may carry (no port).
         allowed_folders: Folders whose sounds are served beside those that were indexed on this machine.
         max_upload_bytes: Largest sound that may be sent as a query.
+        max_uploads_bytes: Bytes of all sounds that are being sent at the same time.
         max_upload_s: Longest sound that may be sent as a query.
         decode_timeout_s: Time that decoding one file may take before the decoder is ended.
         decode_memory_bytes: Memory that one decoder process may take.
         decode_workers: Decoder processes at most.
         head_timeout_s: Time in which a request's first lines must have arrived.
         body_timeout_s: Time in which a request's body must have arrived.
+        write_timeout_s: Time in which a client must have taken some of what is sent to it.
         rate_per_s: Requests a second that one address may make on average; 0 for no limit.
         rate_burst: Requests that one address may make at once.
         max_running: Searches that run at the same time.
         max_waiting: Searches that may wait for their turn; more are answered 503 at once.
         wait_timeout_s: Time that a search waits for its turn before it is answered 503.
-        max_connections: Open connections at most.
+        max_connections: Open connections at most; a new one takes the place of the slowest.
         peaks_cache_bytes: Memory that kept waveforms may take (about 1.4 kB each as the page asks for them).
         shutdown_grace_s: Time that running requests get to finish when the service stops.
         mcp: Offer the tools of the Model Context Protocol at ``/v1/mcp`` (extra ``mcp``).
@@ -51,12 +53,14 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_folders: tuple[str, ...] = ()
     max_upload_bytes: int = 50 * 2**20
+    max_uploads_bytes: int = 512 * 2**20
     max_upload_s: float = 300.0
     decode_timeout_s: float = 10.0
     decode_memory_bytes: int = 2**30
     decode_workers: int = 2
     head_timeout_s: float = 15.0
     body_timeout_s: float = 30.0
+    write_timeout_s: float = 30.0
     rate_per_s: float = 200.0
     rate_burst: int = 600
     max_running: int = field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)))
@@ -72,7 +76,10 @@ class ServerSettings:
             raise ConfigError(f"port must be 0 to 65535, got {self.port}")
         if self.token is not None:
             check_token(self.token, "the token")
-        for name in ("max_upload_bytes", "max_upload_s", "decode_timeout_s", "decode_workers", "max_running"):
+        for name in (
+            "max_upload_bytes", "max_uploads_bytes", "max_upload_s", "decode_timeout_s", "decode_workers",
+            "max_running", "max_connections", "head_timeout_s", "body_timeout_s", "write_timeout_s",
+        ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.rate_per_s < 0 or self.max_waiting < 0:

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from askaudio.core.names import readable
 from askaudio.server.clip_files import ClipFile
 from askaudio.server.problems import Problem
 
@@ -109,9 +110,8 @@ def content_disposition(kind: str, name: str) -> str:
         >>> content_disposition("inline", "rain.wav")
         'inline; filename="rain.wav"'
         >>> content_disposition("inline", "caf\udce9.wav")
-        "inline; filename*=utf-8''caf%EF%BF%BD.wav"
+        "inline; filename*=utf-8''caf%C3%A9.wav"
     """
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    text = "".join(c if c.isprintable() else "_" for c in text)
+    text = "".join(c if c.isprintable() else "_" for c in readable(name))
     quoted = quote(text)
     return f'{kind}; filename="{text}"' if quoted == text else f"{kind}; filename*=utf-8''{quoted}"
