@@ -34,8 +34,8 @@ with bind("127.0.0.1", 0) as listener, SearchEngine.open(sys.argv[1]) as engine:
 """
 
 
-def make_collection(folder: Path, n_clips: int, seed: int = 0) -> Path:
-    """Tones in noise with names that words can find, indexed with the toy encoder."""
+def make_collection(folder: Path, n_clips: int, seed: int = 0, long_s: int = 0) -> Path:
+    """Tones in noise with names that words can find, and one long silence, indexed with the toy encoder."""
     sounds, collection, encoder = folder / "sounds", folder / "collection", ToyEncoder()
     sounds.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -43,6 +43,8 @@ def make_collection(folder: Path, n_clips: int, seed: int = 0) -> Path:
         hz, length = 80 * 2 ** rng.uniform(0, 6.5), int(RATE_HZ * rng.uniform(0.5, 6))
         tone = 0.4 * np.sin(2 * np.pi * hz * np.arange(length) / RATE_HZ) + 0.05 * rng.standard_normal(length)
         soundfile.write(sounds / f"tone {hz:.0f} Hz {k:04d}.wav", tone.clip(-1, 1), RATE_HZ)
+    if long_s:
+        soundfile.write(sounds / "long silence.wav", np.zeros(RATE_HZ * long_s, np.int16), RATE_HZ)
     with open_store(collection, "w", Identity.of(encoder, "toy")) as store:
         ingest([sounds], store, encoder)
     return collection
