@@ -189,3 +189,41 @@ def test_numbers_that_json_cannot_say_become_null():
         "c": ["x", None],
         "d": {"3": True},
     }
+
+
+def _part(name: str, value: bytes, file: str = "") -> bytes:
+    filename = f'; filename="{file}"' if file else ""
+    return f'--cut\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=cut"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (MULTIPART["Content-Type"], _part("q", b"x" * 9000)),
+        (MULTIPART["Content-Type"], b"".join(_part(f"q{k}", b"x") for k in range(65))),
+        (MULTIPART["Content-Type"], _part("sound", b"x", "a.wav") + _part("sound", b"x", "b.wav")),
+        (MULTIPART["Content-Type"], b'--cut\r\nContent-Disposition: form-data; name="' + b"x" * 100_000),
+        ("application/x-www-form-urlencoded", b"q=" + b"x" * 9000),
+        ("application/x-www-form-urlencoded", b"&".join(b"q%d=x" % k for k in range(65))),
+    ],
+    ids=["long field", "many fields", "two files", "long header", "long value", "many values"],
+)
+def test_forms_are_bounded_in_memory(client, content_type, body):
+    answer = client.post("/v1/search/audio", content=body + b"--cut--\r\n", headers={"Content-Type": content_type})
+    assert answer.status_code == 400 and answer.headers["content-type"] == "application/problem+json"
+
+
+def test_uploads_share_a_budget_of_bytes_and_give_it_back(make_client):
+    client = make_client(max_uploads_bytes=100_000)
+    uploads = client.app.middleware_stack
+    body = _part("sound", b"x" * 90_000, "a.wav") + b"--cut--\r\n"
+    for _ in range(3):  # one after the other they fit
+        assert client.post("/v1/search/audio", content=body, headers=MULTIPART).status_code == 422
+    answer = client.post("/v1/search/audio", content=body + b"x" * 10_000, headers=MULTIPART)
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+    while not hasattr(uploads, "_uploads"):
+        uploads = uploads.app
+    assert uploads._uploads.left == 100_000
