@@ -225,3 +225,13 @@ def test_a_run_of_other_ids_or_with_a_hole_does_not_fit():
 def test_ranked_lists_cannot_be_transposed():
     with pytest.raises(DataError, match="do not determine the ranking of texts"):
         evaluate(Run.from_dict(LISTS), RELEVANCE, directions=("t2a", "a2t"))
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_id(tmp_path):
+    for name, text in (
+        ("r.trec", "q1 Q0 c1 1 0.5 x\n"),
+        ("r.jsonl", '{"query_id": "q1", "scores": {"c1": 0.5}}\n'),
+        ("r.csv", "query_id,clip_id,score\nq1,c1,0.5\n"),
+    ):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert list(read_run(tmp_path / name).query_ids) == ["q1"], name

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from askaudio.cli.output import emit_json, say
-from askaudio.core.errors import ConfigError
+from askaudio.core.errors import ConfigError, DataError
+from askaudio.core.text import decode_text, non_blank_lines, read_text
 
 if TYPE_CHECKING:
     from askaudio.search.engine import SearchEngine
@@ -115,10 +116,10 @@ def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
 
 def _batch(source: str) -> list[str]:
     try:
-        lines = sys.stdin.readlines() if source == "-" else Path(source).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(sys.stdin.buffer.read()) if source == "-" else read_text(source)
+    except DataError as error:
         raise ConfigError(f"--batch {source}: {error}; expected a text file with one query a line") from error
-    return [line.strip() for line in lines if line.strip()]
+    return non_blank_lines(text)
 
 
 def _search_batch(args: argparse.Namespace, engine: SearchEngine, queries: list[str]) -> int:

@@ -65,7 +65,7 @@ def read_rows(path: Path, value: str) -> Iterator[Row]:
 def _trec(path: Path, value: str) -> Iterator[Row]:
     expected = TREC[value].split()
     clip, number = expected.index("clip_id"), expected.index(value)
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for line, text in enumerate(file, start=1):
             parts = text.split()
             if not parts:
@@ -94,7 +94,7 @@ def _csv(path: Path, value: str) -> Iterator[Row]:
 
 def _jsonl(path: Path, value: str) -> Iterator[Row]:
     nested = NESTED[value]
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for line, text in enumerate(file, start=1):
             if not text.strip():
                 continue
