@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +111,7 @@ def test_picture_of_hits(folder: Path, collection: Path, tmp_path: Path, capsys:
         (["search", "--batch", "/nowhere"], "--batch /nowhere"),
         (["collection", "restore"], "needs the name"),
         (["collection", "info", "name"], "takes no name"),
+        (["collection", "forget"], "needs a folder"),
         (["copy", "{folder}/none", "memory:"], "no collection"),
     ],
 )
@@ -169,3 +172,86 @@ def test_watching_tells_only_what_is_new(
     assert [report.split(": ")[1].split(",")[0] for report in reports] == ["3 added", "0 added"]
     assert told.count("1 renamed") == 1
     assert told.count("1 file could not be read") == 2
+
+
+def test_watching_waits_for_a_folder_that_is_away(
+    folder: Path, collection: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = folder.parent / "away"
+
+    def come_back() -> None:
+        away.rename(folder)
+        (folder / "new.wav").write_bytes((folder / "hum_100.wav").read_bytes()[:-2000])
+
+    looks = iter([lambda: folder.rename(away), lambda: None, lambda: None, come_back])
+
+    def wait_for_change(folders: list[str], seen: dict[str, str]) -> dict[str, str]:
+        for happens in looks:
+            happens()
+            return seen
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("askaudio.ingest.watch.wait_for_change", wait_for_change)
+    assert main(["index", str(folder), "--model", "toy", "--workers", "1", "--watch"]) == 130
+    out = capsys.readouterr().out
+    reports = [line.split(": ")[1] for line in out.splitlines() if " added, " in line]
+    assert reports == [
+        "3 added, 0 changed, 0 renamed, 0 removed, 0 unchanged; 3 entries",
+        "0 added, 0 changed, 0 renamed, 0 removed, 0 unchanged; 3 entries",
+        "1 added, 0 changed, 0 renamed, 0 removed, 3 unchanged; 4 entries",
+    ]
+    assert out.count(f"{folder}: No such file or directory") == 1
+
+
+def test_missing_files_are_kept_until_somebody_agrees(
+    folder: Path, collection: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = ("index", str(folder), "--model", "toy", "--workers", "1")
+    say(capsys, *index)
+    folder.rename(folder.parent / "away")
+    folder.mkdir()
+    out = say(capsys, *index, code=1)
+    assert f"{folder}: 3 of its known files are missing" in out
+    assert "3 files missing, kept" in out and "collection forget" in out
+    report = json.loads(say(capsys, *index, "--json", code=1))
+    assert (report["kept"], report["removed"], report["entries"]) == (3, 0, 3)
+    assert "3 removed" in say(capsys, *index, "--remove-missing", code=1)  # 1: the folder holds no sound
+    assert f"no sound file found in {folder}; looked for .3gp .aac" in say(capsys, *index, code=1)
+
+
+def test_forget_asks_or_needs_yes(
+    folder: Path, collection: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(capsys, "index", str(folder), "--model", "toy", "--workers", "1")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert main(["collection", "forget", str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert "--yes" in message and str(folder / "hum_100.wav") in message
+    terminal = io.StringIO("n\ny\n")
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert main(["collection", "forget", str(folder / "hum_100.wav")]) == 2
+    assert "nothing was changed" in capsys.readouterr().err
+    assert "1 file removed" in say(capsys, "collection", "forget", str(folder / "hum_100.wav"))
+    removed = json.loads(say(capsys, "collection", "forget", str(folder), "--yes", "--json"))
+    assert (removed["removed"], removed["entries"], len(removed["paths"])) == (2, 0, 2)
+    assert "holds nothing below" in say(capsys, "collection", "forget", str(folder), "--yes", code=1)
+
+
+def test_lists_are_one_line_a_file_and_valid_utf8(
+    folder: Path, collection: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "hum_100.wav").rename(folder / "two\nlines\x1b[31m.wav")
+    (folder / "bell_1500.wav").rename(folder / os.fsdecode(b"caf\xe9.wav"))
+    (folder / os.fsdecode(b"br\xf6ken\r.wav")).write_bytes(b"RIFF")
+    out = say(capsys, "index", str(folder), "--model", "toy", "--workers", "1", code=1)
+    assert r"br\xf6ken\r.wav" in out
+    out = say(capsys, "collection", "list")
+    assert len(out.splitlines()) == 3
+    assert r"two\nlines\x1b[31m.wav" in out and r"caf\xe9.wav" in out
+    text = say(capsys, "collection", "list", "--json")
+    paths = {row["path"] for row in json.loads(text.encode("utf-8"))}
+    assert str(folder / os.fsdecode(b"caf\xe9.wav")) in paths
+    assert r"broken " in (listed := say(capsys, "collection", "list", "--broken")) and r"br\xf6ken\r.wav" in listed
+    (row,) = json.loads(say(capsys, "collection", "list", "--broken", "--json"))
+    assert (row["path"], row["damaged"]) == (str(folder / os.fsdecode(b"br\xf6ken\r.wav")), False)

@@ -16,7 +16,7 @@ from askaudio.core.names import normal, readable, shown
         ("Tu\u0308r".encode(), "Tür"),
         ("T\u00fcr".encode(), "Tür"),
         ("がぎ".encode(), "がぎ"),
-        (b"\xff\xfe", ""),
+        (b"\xff\xfe\x80\x81", "ÿþ€"),
         (b"plain", "plain"),
     ],
 )

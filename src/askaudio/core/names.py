@@ -7,14 +7,12 @@ gave it, and only texts that are made from it are changed.
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 
-from askaudio.core.text import decode_text
-
 # C0 and C1 control characters, line separators, marks that reorder text, and bytes that are not UTF-8
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def normal(text: str) -> str:
@@ -34,7 +32,7 @@ def readable(name: str) -> str:
         >>> readable("caf\udce9") == "caf\u00e9"
         True
     """
-    return normal(decode_text(os.fsencode(name)) if re.search("[\ud800-\udfff]", name) else name)
+    return normal(_SURROGATE.sub(_as_cp1252, name))
 
 
 def shown(name: object) -> str:
@@ -45,6 +43,11 @@ def shown(name: object) -> str:
         two\nlines \x1b[31m caf\xe9
     """
     return _UNSAFE.sub(_escape, str(name))
+
+
+def _as_cp1252(found: re.Match[str]) -> str:
+    byte = ord(found[0]) - 0xDC00  # Python keeps byte 0xE9 of a name as U+DCE9
+    return bytes([byte]).decode("cp1252", "ignore") if 0x80 <= byte <= 0xFF else ""
 
 
 def _escape(found: re.Match[str]) -> str:
