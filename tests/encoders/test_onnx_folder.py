@@ -1,12 +1,15 @@
 """Damaged, incomplete and newer encoder folders are refused with the way out."""
 
+import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from askaudio.core.errors import ModelError
 from askaudio.encoders.onnx import FILES, OnnxEncoder
+from askaudio.encoders.onnx_bytes import Graph
 
 
 @pytest.fixture
@@ -57,6 +60,78 @@ def test_a_model_that_is_none(folder):
     sums = json.loads((folder / "encoder.json").read_text())["sha256"]
     edit(folder, sha256={**sums, "text.onnx": sha256_file(folder / "text.onnx")})
     with pytest.raises(ModelError, match=r"text\.onnx is not a model"):
+        OnnxEncoder(folder).encode_text(["rain"])
+
+
+def replace_file(folder, file, content):
+    """Another content with the right checksum: what a faulty exporter or a stranger would publish."""
+    (folder / file).write_bytes(content)
+    sums = json.loads((folder / "encoder.json").read_text())["sha256"]
+    edit(folder, sha256={**sums, file: hashlib.sha256(content).hexdigest()})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b'{"model": {"type": "BPE"}}', b"\xff\xfe"])
+def test_a_tokenizer_that_is_none(folder, content):
+    replace_file(folder, "tokenizer.json", content)
+    with pytest.raises(ModelError, match=r"tokenizer\.json is not a tokenizer"):
+        OnnxEncoder(folder).encode_text(["rain"])
+
+
+def test_cut_and_changed_files_are_model_errors(folder):
+    for file in FILES:
+        before = (folder / file).read_bytes()
+        for place in (1, len(before) // 3, len(before) // 2, len(before) - 1):
+            changed = bytearray(before)
+            changed[place] ^= 0x24
+            for content in (before[:place], bytes(changed)):
+                replace_file(folder, file, content)
+                encoder = OnnxEncoder(folder)
+                try:
+                    vectors = encoder.encode_text(["rain on a roof"]), encoder.encode_audio([np.ones(8000) / 2])
+                    assert all(v.shape == (1, encoder.embed_dim) for v in vectors)  # only a weight or a word changed
+                except ModelError as error:
+                    assert file in str(error)
+        replace_file(folder, file, before)
+
+
+def graph(inputs=("ids", "mask"), dim=4):
+    made = Graph({name: (1, "L") for name in inputs}, {"y": (1, dim)})
+    made.constant("w", np.ones((1, dim), np.float32))
+    made.node("Identity", ["w"], ["y"])
+    return made.serialised()
+
+
+@pytest.mark.parametrize("content", [graph(("other",)), graph(dim=3)], ids=["inputs", "width"])
+def test_a_graph_of_another_model(folder, content):
+    replace_file(folder, "text.onnx", content)
+    with pytest.raises(ModelError, match=r"text\.onnx (cannot run|returned the shape)"):
+        OnnxEncoder(folder).encode_text(["rain"])
+
+
+def outside(tensor, location):
+    tensor.ClearField("raw_data")
+    tensor.data_location = tensor.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/passwd"])
+@pytest.mark.parametrize("place", ["initializer", "constant", "branch"])
+def test_weights_in_another_file_are_refused(folder, location, place):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "text.onnx")
+    weights = onnx.numpy_helper.from_array(np.ones(3, np.float32), "more")
+    outside(weights, location)
+    if place == "initializer":
+        outside(model.graph.initializer[0], location)
+    elif place == "constant":
+        model.graph.node.append(onnx.helper.make_node("Constant", [], ["more"], value=weights))
+    else:
+        inner = onnx.helper.make_graph([], "inner", [], [], [weights])
+        model.graph.node.append(onnx.helper.make_node("If", ["mask"], ["more"], then_branch=inner, else_branch=inner))
+    (folder / "weights.bin").write_bytes(bytes(4096))
+    replace_file(folder, "text.onnx", model.SerializeToString())
+    with pytest.raises(ModelError, match=r"text\.onnx keeps weights in another file \('location .*one\.onnx"):
         OnnxEncoder(folder).encode_text(["rain"])
 
 

@@ -124,7 +124,7 @@ def tower(onnx_path: Path) -> Any:
     if _is_checkpoint(onnx_path):
         return onnx.load_model_from_string(tower_from_checkpoint(onnx_path))
     try:
-        model = onnx.load(onnx_path)
+        model = onnx.load(onnx_path, load_external_data=False)  # no file outside; ``open_session`` refuses them
     except Exception as error:  # the parser of protobuf raises exceptions without a common base
         raise ModelError(f"{onnx_path} is not an ONNX file ({error})") from error
     embedding = _classifier_input(model)

@@ -69,7 +69,7 @@ class EfficientATEncoder(OnnxEncoder):
 
     def _one_sound(self, waveform: FloatArray) -> FloatArray:
         embedding, logits = self.tower.both(waveform)
-        return self._audio.run(None, {"embedding": embedding[None], "logits": logits[None]})[0][0]
+        return self._run(self._audio, {"embedding": embedding[None], "logits": logits[None]}, HEAD_FILE)
 
     @functools.cached_property
     def _audio(self) -> Any:

@@ -29,7 +29,7 @@ from askaudio.core.files import fingerprint, read_json
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
 from askaudio.encoders.recording import FileEncoder
-from askaudio.encoders.session import open_session
+from askaudio.encoders.session import open_session, run_one
 
 FORMAT = 1
 SETTINGS_FILE = "encoder.json"
@@ -89,18 +89,24 @@ class OnnxEncoder(FileEncoder):
     def _one_sound(self, waveform: FloatArray) -> FloatArray:
         log_mel = self.front_end(waveform)[None]  # (1, F, T)
         if self.layout == "askaudio":
-            return self._audio.run(None, {"log_mel": log_mel})[0][0]
+            return self._run(self._audio, {"log_mel": log_mel}, AUDIO_FILE)
         features = np.ascontiguousarray(log_mel.transpose(0, 2, 1))[:, None]  # (1, 1, T, F)
-        return normalise_rows(self._audio.run(None, {"input_features": features})[0])[0]
+        return normalise_rows(self._run(self._audio, {"input_features": features}, AUDIO_FILE)[None])[0]
 
     def _one_text(self, text: str) -> FloatArray:
-        ids = self._tokenizer.encode(text).ids or [0]
+        try:
+            ids = self._tokenizer.encode(text).ids or [0]
+        except Exception as error:  # the tokenizers package raises Exception itself
+            raise ModelError(f"{self.path(TOKENIZER_FILE)} cannot split {text[:50]!r}: {error}") from error
         row = np.asarray([ids], dtype=np.int64)  # (1, L)
         if self.layout == "askaudio":
-            return self._text.run(None, {"ids": row, "mask": np.ones_like(row)})[0][0]
+            return self._run(self._text, {"ids": row, "mask": np.ones_like(row)}, TEXT_FILE)
         feeds = {"input_ids": row, "attention_mask": np.ones_like(row)}
         taken = {end.name: feeds[end.name] for end in self._text.get_inputs()}  # alone, a text needs no mask
-        return normalise_rows(self._text.run(None, taken)[0])[0]
+        return normalise_rows(self._run(self._text, taken, TEXT_FILE)[None])[0]
+
+    def _run(self, session: Any, feeds: Json, file: str) -> FloatArray:
+        return run_one(session, feeds, self.embed_dim, str(self.path(file)))
 
     def _encode(self, one: Callable[[_In], FloatArray], inputs: Sequence[_In]) -> FloatArray:
         if not len(inputs):
@@ -123,7 +129,11 @@ class OnnxEncoder(FileEncoder):
 
     @functools.cached_property
     def _tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_buffer(self.content(TOKENIZER_FILE))
+        content = self.content(TOKENIZER_FILE)
+        try:
+            tokenizer = Tokenizer.from_buffer(content)
+        except Exception as error:  # the tokenizers package raises Exception itself
+            raise ModelError(f"{self.path(TOKENIZER_FILE)} is not a tokenizer: {error}; export again") from error
         tokenizer.no_padding()  # some published tokenizers pad to a fixed length
         return tokenizer
 
@@ -135,9 +145,12 @@ class OnnxEncoder(FileEncoder):
         """Bytes of one of ``files``.
 
         Raises:
-            ModelError: The checksum differs from the one that was stored at export.
+            ModelError: It cannot be read, or its checksum differs from the one that was stored at export.
         """
-        content = self.path(file).read_bytes()
+        try:
+            content = self.path(file).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self.path(file)} cannot be read: {error.strerror}; pull or export it again") from error
         if hashlib.sha256(content).hexdigest() != self._sha256[file]:
             raise ModelError(f"{self.path(file)} is damaged (its checksum is another); copy, pull or export it again")
         return content
