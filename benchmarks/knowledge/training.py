@@ -154,7 +154,7 @@ def meter(parts: Parts, recipe: Recipe) -> list[float]:
             return ask(a, t, rows).total
 
         in_base = None if ask.base is None else everything
-        one = measure_locality(step, audio[rows], text[rows], rows, audio, text, temperature, in_base)
+        one = measure_locality(step, audio[rows], text[rows], rows, audio, text, temperature, candidates=in_base)
         of_whole = agreement(step, audio[rows], text[rows], whole[torch.cat([rows, rows + len(audio)])])
         found.append([one.reach, one.contributors, one.fidelity, of_whole])
     return np.mean(found, axis=0).round(4).tolist()

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from askaudio.cli import main
+from askaudio.models import frozen_encoder
 from onnx_folder import write_encoder
 
 pytest.importorskip("onnx")
@@ -37,7 +38,10 @@ def test_fine_tuned_on_ones_own_folder_it_serves_at_once(captioned, tmp_path, mo
         "train", "--init", str(base), str(captioned), "train.epochs=6", "train.batch_size=8", "train.lr=0.01",
         "train.patience=0", "knowledge.prototypes=4", "knowledge.neighbors=2", f"data.cache={tmp_path / 'cache'}",
     ]  # fmt: skip
+    opened, open_encoder = [], frozen_encoder.base_encoder
+    monkeypatch.setattr(frozen_encoder, "base_encoder", lambda spec: opened.append(spec) or open_encoder(spec))
     assert main([*command, "--json"]) == 0
+    assert opened == [str(base)]  # once, for both sides, the validation and the export
     told = json.loads(capsys.readouterr().out)
     assert told["run"] == "runs/finetune" and told["epochs"] == 6
     assert told["validation"]["t2a/mAP@10"] >= told["start"]["t2a/mAP@10"]

@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 MODULES = {
+    "askaudio.ask.objective": "ASK",
     "askaudio.data.manifest": "Manifest",
     "askaudio.data.readers.folder": "caption_from_name",
     "askaudio.data.readers.open": "open_dataset",
@@ -14,6 +15,9 @@ MODULES = {
     "askaudio.evaluation.near_misses": "near_misses",
     "askaudio.evaluation.relevance": "Relevance",
     "askaudio.evaluation.run": "Run",
+    "askaudio.knowledge.base.knowledge_base": "KnowledgeBase",
+    "askaudio.losses.ntxent": "NTXent",
+    "askaudio.models.dual_encoder": "DualEncoder",
 }
 
 

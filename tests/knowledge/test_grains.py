@@ -131,10 +131,10 @@ def test_blend_without_shares_changes_nothing_and_gives_gradients():
     targets = fine.targets(base, base.index.codes_of([0, 1, 2]), *fine.build(base))
     protos = coarse.fit(base)
     a, t = base.audio[:3].clone().requires_grad_(), base.text[:3].clone()
-    same_a, same_t = blend(a, t, base, targets, protos, coarse, 0.0, 0.0)
+    same_a, same_t = blend(a, t, base, targets, protos, coarse, fine_share=0.0, coarse_share=0.0)
     torch.testing.assert_close(same_a, a)
     torch.testing.assert_close(same_t, t)
-    mixed, _ = blend(a, t, base, targets, protos, coarse, 0.5, 0.2)
+    mixed, _ = blend(a, t, base, targets, protos, coarse, fine_share=0.5, coarse_share=0.2)
     near = base.audio[targets.rows[:, -3:]]
     w = targets.to_audio[:, -3:] / targets.to_audio[:, -3:].sum(1, keepdim=True)
     share = coarse.targets(a, t, *protos)

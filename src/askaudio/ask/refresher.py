@@ -41,7 +41,7 @@ class Refresher:
         fine: Finds neighbors.
         coarse: Finds prototypes; None where they are not used.
         reliability: (N,) in [0, 1], an estimate, or a callable that estimates it again at every refresh.
-        candidates: Is told of new rows; None where every step reads the whole base.
+        candidates: Gets the rows of each new base; None where every step reads the whole base.
 
     Attributes:
         last_drift: Drift that the last refresh found; None before the first.

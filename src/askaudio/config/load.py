@@ -139,7 +139,7 @@ def _near(key: str, schema: type) -> str:
 
 
 def _build(schema: type, tree: Any, where: str, faults: list[str]) -> Any:
-    """Fill a dataclass from a dict; faults are collected and the default stands in for a faulty value."""
+    """Fill a dataclass from a dict; faults are collected; a faulty value is replaced by the default."""
     if not isinstance(tree, dict):
         faults.append(f"{where.rstrip('.')}: expected keys and values, got {tree!r}")
         return schema()

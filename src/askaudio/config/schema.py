@@ -1,7 +1,7 @@
 """What a recipe may say: one flat dataclass a section, every key with its type, its default and its limits.
 
 This file is the whole list of options of ``askaudio train``; ``load.py`` checks a recipe against it. Configuration
-ends at ``assemble.py``: no class below this room ever sees a recipe.
+ends at ``pipeline/assemble.py``: no class of a lower layer takes a recipe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ AT_LEAST_0: dict[str, Any] = {"min": 0}
 SHARE: dict[str, Any] = {"min": 0, "below": 1}
 
 
-TILES_LEARNED = ("agreement", "overlap", "transport", "dual_softmax")  # reliabilities asked again at every refresh
+TILES_LEARNED = (
+    "agreement",
+    "overlap",
+    "transport",
+    "dual_softmax",
+)  # reliabilities that are computed again at every refresh
 
 
 @dataclass
@@ -30,7 +35,9 @@ class DataRecipe:
     captions: Literal["one", "all"] = "one"  # of a clip with several: one drawn each epoch, or every one
     same_text: bool = True  # clips with equal captions: all are right for the text, or only the caption's own
     windows: Literal["random", "mean"] = "random"  # of a long clip in training: one window drawn, or the mean of all
-    prompts: list[str] = field(default_factory=list)  # in training a caption stands alone or in one of these, by draw
+    prompts: list[str] = field(
+        default_factory=list
+    )  # in training a caption is used alone or in one of these, drawn at random
     cache: str = ""  # folder of computed features; default ~/.cache/askaudio/features
 
 
@@ -43,7 +50,7 @@ class ModelRecipe:
     audio_weights: str = ""  # for efficientat: its ONNX file
     sample_rate_hz: int = field(default=32000, metadata={"min": 8000})  # for cnn
     n_mels: int = field(default=64, metadata={"min": 32})  # for cnn: a multiple of 32
-    window_s: float = field(default=10.0, metadata=POSITIVE)  # for cnn: what it hears at once
+    window_s: float = field(default=10.0, metadata=POSITIVE)  # for cnn: length of its input in seconds
     text: Literal["minilm"] = "minilm"
     embed_dim: int = field(default=256, metadata=AT_LEAST_1)  # with init: the encoder's own
     hidden_dim: int = field(default=512, metadata=AT_LEAST_1)
@@ -82,7 +89,9 @@ class KnowledgeRecipe:
     reliability: Literal["none", "posterior", "cut", "agreement", "overlap", "transport", "dual_softmax"] = "none"
     refresh: Literal["epochs", "steps", "drift", "parts"] = "epochs"  # when the base is encoded again; parts: always
     refresh_epochs: int = field(default=1, metadata=AT_LEAST_1)
-    refresh_early: int = field(default=0, metadata=AT_LEAST_0)  # first epoch: also after so many steps, then doubling
+    refresh_early: int = field(
+        default=0, metadata=AT_LEAST_0
+    )  # first epoch: also after this step, then at each doubling
     refresh_steps: int = field(default=500, metadata=AT_LEAST_1)  # for steps; for parts: of one round over the base
     refresh_drift: float = field(default=0.05, metadata=POSITIVE)  # mean 1 - cosine that is too much
     refresh_by: Literal["model", "momentum"] = "model"  # who encodes the base: the model, or its slow copy
@@ -155,7 +164,9 @@ def _knowledge_faults(knowledge: KnowledgeRecipe) -> list[str]:
     if knowledge.kind == "offline" and not knowledge.teacher:
         faults.append("knowledge.teacher: offline needs a finished training, for example knowledge.teacher=runs/plain")
     if knowledge.refresh == "parts" and (knowledge.graph != "none" or knowledge.reliability in TILES_LEARNED):
-        faults.append("knowledge.refresh: with parts no base is whole, as graph and learned tiles need it; take steps")
+        faults.append(
+            "knowledge.refresh: parts keeps no whole fresh base, which graph and learned reliabilities need; take steps"
+        )
     if (knowledge.candidates or knowledge.read_every > 1) and knowledge.kind == "blend":
         faults.append("knowledge.candidates: blend contrasts with no base; leave candidates and read_every out")
     if knowledge.candidates and knowledge.read_every > 1:

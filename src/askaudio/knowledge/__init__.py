@@ -1,1 +1,1 @@
-"""The ASK framework's own part: knowledge from outside the batch, kept fresh, trusted with care. Pure torch."""
+"""The ASK framework's own part: the knowledge base, its injection, refinement and reliability. Pure torch."""

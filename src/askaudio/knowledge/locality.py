@@ -3,9 +3,9 @@
 - reach: share of the N entries with a non-zero coefficient in a step's gradient (B / N for the plain loss);
 - effective contributors: exp(entropy of the absolute coefficients), mean over anchors;
 - fidelity: mean cosine between the step's gradient on the embeddings and the gradient of the same contrast with all N
-  pairs as candidates. 1: the batch saw all that matters; near 0: it pulled somewhere else.
+  pairs as candidates. 1: both have the same direction; near 0: the directions are unrelated.
 
-Where the plain loss already has a fidelity near 1 there is no bottleneck, and knowledge has nothing to give. Cost of
+Where the plain loss already has a fidelity near 1 there is no bottleneck, and a knowledge base cannot help. Cost of
 one measurement: two (B, N) products and their gradients.
 """
 
@@ -60,7 +60,7 @@ def full_contrast(
     Args:
         audio: (B, D) live embeddings.
         text: (B, D) live embeddings.
-        rows: (B,) where the batch stands among the N.
+        rows: (B,) rows of the batch among the N pairs.
         all_audio: (N, D) constant.
         all_text: (N, D) constant.
         temperature: Divides the cosines.
@@ -108,23 +108,23 @@ def fidelity(
     return agreement(loss, audio, text, full)
 
 
-def agreement(loss: StepLoss, audio: Tensor, text: Tensor, wanted: Tensor) -> float:
-    """Mean cosine of a step's gradient on its embeddings (B, D) and a wanted one (2B, D), both along the sphere."""
+def agreement(loss: StepLoss, audio: Tensor, text: Tensor, target: Tensor) -> float:
+    """Mean cosine of a step's gradient on its embeddings (B, D) and a target gradient (2B, D), along the sphere."""
     points = torch.cat([audio, text]).detach()
-    step, wanted = (
-        g - (g * points).sum(dim=1, keepdim=True) * points for g in (gradients(loss, audio, text), wanted)
+    step, target = (
+        g - (g * points).sum(dim=1, keepdim=True) * points for g in (gradients(loss, audio, text), target)
     )  # fmt: skip
-    return float(torch.nn.functional.cosine_similarity(step, wanted, dim=1).mean())
+    return float(torch.nn.functional.cosine_similarity(step, target, dim=1).mean())
 
 
 def whole_gradient(audio: Tensor, text: Tensor, temperature: float) -> Tensor:
     """Gradient of the plain contrast of all N pairs as one batch, at every embedding: (N, D), (N, D) -> (2N, D).
 
-    Beside ``full_contrast``, where only the batch's items ask, here all N ask: an embedding is turned by its own
-    question and by those in which it is an answer. Costs an (N, N) product in pieces, so it is for measuring only.
+    In ``full_contrast`` only the batch's items are anchors. Here all N are: an embedding gets a gradient as an anchor
+    and as a candidate of every other anchor. Costs an (N, N) product in pieces, so it is for measuring only.
     """
     n = len(audio)
-    out = torch.cat([-2.0 * text, -2.0 * audio])  # (2N, D): the own partner, asked for in both directions
+    out = torch.cat([-2.0 * text, -2.0 * audio])  # (2N, D): the own partner, in both directions
     u, v = audio / temperature, text / temperature
     of_audio = torch.cat([(u[i : i + PIECE] @ text.T).logsumexp(1) for i in range(0, n, PIECE)])  # (N,)
     of_text = torch.cat([(v[i : i + PIECE] @ audio.T).logsumexp(1) for i in range(0, n, PIECE)])
@@ -144,6 +144,7 @@ def measure_locality(
     all_audio: Tensor,
     all_text: Tensor,
     temperature: float,
+    *,
     candidates: Tensor | None = None,
 ) -> Locality:
     """All three numbers for one step.
@@ -152,7 +153,7 @@ def measure_locality(
         loss: The step's loss.
         audio: (B, D) rows of length 1.
         text: (B, D) rows of length 1.
-        rows: (B,) where the batch stands among the N.
+        rows: (B,) rows of the batch among the N pairs.
         all_audio: (N, D) current embeddings of all pairs.
         all_text: (N, D) current embeddings of all pairs.
         temperature: Of the full contrast.

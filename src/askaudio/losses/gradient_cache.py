@@ -2,7 +2,7 @@
 
 Encode in pieces without gradient, take the loss's gradient on the embeddings, then encode each piece again and push its
 share of that gradient through. What towers keep for the way back is that of one piece, however large the batch; only
-embeddings (B, D) and logits (B, B) grow. The price is a second forward pass. Random draws (dropout) are repeated, so
+embeddings (B, D) and logits (B, B) grow. The cost is a second forward pass. Random draws (dropout) are repeated, so
 this is the gradient of the whole batch (batch statistics apart, which see a piece).
 
 Source: Gao et al. 2021 (arXiv 2101.06983), section 3.

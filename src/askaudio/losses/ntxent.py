@@ -4,11 +4,11 @@ For audio i with positives P_i (its own text and any other caption of its clip i
 
     l_i = mean over p in P_i of  -log( r_p e^(s_ip) / (r_p e^(s_ip) + sum over n not in P_i of r_n e^(s_in)) ),
 
-s = cosine / temperature, r = reliability of a text (1 unless given). The other positives stand in no denominator. The
+s = cosine / temperature, r = reliability of a text (1 unless given). The other positives are in no denominator. The
 loss is the mean over both directions. Cost: one (B, B) product and a handful of (B, B) arrays.
 
 Source: van den Oord et al. 2018 (arXiv 1807.03748); Chen et al. 2020 (arXiv 2002.05709), section 2.1.
-Differs: positives are masked before the softmax; a distrusted pair also weighs less in every denominator.
+Differs: positives are masked before the softmax; an unreliable pair also weighs less in every denominator.
 """
 
 from __future__ import annotations

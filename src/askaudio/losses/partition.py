@@ -1,6 +1,6 @@
 """log sum_j exp(u_i . K_j + b_j) against a large constant table K, with its exact gradient, in one read of the table.
 
-This is the whole price of contrasting with a knowledge base. Its gradient at u_i is the softmax-weighted mean of the
+This is the whole cost of a contrast with a knowledge base. The gradient at u_i is the softmax-weighted mean of the
 rows, E_i = sum_j p_ij K_j: exactly what attention with keys = values = K returns, and attention kernels hand out the
 log-sum-exp as a by-product. So one fused attention call gives loss and gradient, and no (B, N) array ever exists.
 Measured on 2 busy cores with AMX, bfloat16, one side: B = 24, N = 7,000, D = 256: 1.2 ms against 5.9 ms for two matrix
@@ -43,6 +43,7 @@ def _attend(queries: Tensor, keys: Tensor, bias: Tensor | None, shards: int) -> 
 
 def _merge(means: Tensor, log_sums: Tensor) -> tuple[Tensor, Tensor]:
     """Parts (S, B, D) and (S, B) of disjoint pieces -> mean (B, D) and log-sum (B,) over all of them."""
+    # each part's mean is weighted by its share of the whole denominator, e^(part's log-sum - whole log-sum)
     log_sum = log_sums.logsumexp(dim=0)
     share = (log_sums - log_sum).exp().unsqueeze(-1)  # (S, B, 1)
     return (share * means.to(log_sum.dtype)).sum(dim=0), log_sum
@@ -55,7 +56,7 @@ def _read_fused(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Ten
     q = queries.to(keys.dtype)
     mask = None if bias is None else bias.to(keys.dtype)
     mean, log_sum = _attend(q, keys[:whole], None if mask is None else mask[:whole], shards)
-    if whole < n:  # fewer rows left than shards
+    if whole < n:  # the shards of one call must be equal: fewer rows than shards are left, read by a second call
         rest = _attend(q, keys[whole:], None if mask is None else mask[whole:], 1)
         mean, log_sum = torch.cat([mean, rest[0]]), torch.cat([log_sum, rest[1]])
     return _merge(mean, log_sum)
@@ -71,6 +72,7 @@ def _read_pieces(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Te
         if bias is not None:
             logits += bias[start : start + step].to(logits.dtype)
         log_sum = logits.logsumexp(dim=1)  # (B,)
+        # in place: the (B, n) scores are the largest array here
         probability = logits.sub_(log_sum[:, None]).exp_()
         means.append((probability.to(keys.dtype) @ piece).to(queries.dtype))
         log_sums.append(log_sum)
@@ -114,7 +116,7 @@ class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> Tensor:
         mean, log_sum = read_partition(queries, keys, bias, sharded)
-        ctx.save_for_backward(mean)
+        ctx.save_for_backward(mean)  # the derivative of log sum_j e^(u.K_j + b_j) by u is the softmax mean of the rows
         return log_sum
 
     @staticmethod

@@ -11,7 +11,7 @@ LEAST_RELIABILITY = 1e-4  # log 0 would be minus infinity: a pair of reliability
 def weighted_mean(per_pair: Tensor, weights: Tensor | None) -> Tensor:
     """Mean of (B,) losses, or sum(w * l) / max(sum(w), 1) with weights (B,) in [0, 1].
 
-    The floor of 1 keeps a batch of distrusted pairs from being blown up to full strength.
+    Without the floor of 1, a batch of unreliable pairs would weigh as much as a reliable batch.
     """
     if weights is None:
         return per_pair.mean()

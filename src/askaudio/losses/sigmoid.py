@@ -50,9 +50,9 @@ def sigmoid_loss(
     cells = -F.logsigmoid(torch.where(positives, logits, -logits))  # (B, B)
     a2t = t2a = cells
     if reliability is not None:
-        trust = reliability.detach().to(cells.dtype)
-        a2t = cells * torch.where(positives, 1.0, trust[None, :])
-        t2a = cells * torch.where(positives, 1.0, trust[:, None])
+        reliable = reliability.detach().to(cells.dtype)
+        a2t = cells * torch.where(positives, 1.0, reliable[None, :])
+        t2a = cells * torch.where(positives, 1.0, reliable[:, None])
     return weighted_mean((a2t.sum(dim=1) + t2a.sum(dim=0)) / 2, weights)
 
 

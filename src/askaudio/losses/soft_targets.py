@@ -93,7 +93,7 @@ def table_contrast(
     Args:
         anchors: (B, D) rows of length 1; the only argument (with ``temperature`` and ``own``) that gets a gradient.
         table: (N, D) constant candidates, N > 0.
-        rows: (B, M) target rows of the table; where ``mass`` is 0 any valid row may stand.
+        rows: (B, M) target rows of the table; where ``mass`` is 0 it may be any valid row.
         mass: (B, M) target probabilities. A row that sums to less than 1 gives the rest to ``own``.
         temperature: Divides the cosines.
         bias: (N,) log-reliability (or log importance) of the candidates; minus infinity leaves one out.
@@ -102,13 +102,13 @@ def table_contrast(
         start: Where the table is divided among processes: number of the first row that this one holds in ``table``
             and ``bias``; ``rows`` counts over all of them. All other arguments are the same everywhere.
         drawn: Where the table is too large to be read: rows (C, D) of it and their biases (C,), importance weights
-            included, that stand for it in the denominator.
+            included, used instead of it in the denominator.
 
     Returns:
         (B,) losses.
     """
     mass = mass.to(working(anchors).dtype)
-    goal, at_rows = _asked_for(table, rows, mass, bias, start)  # (B, D), (B,)
+    goal, at_rows = _goal(table, rows, mass, bias, start)  # (B, D), (B,)
     read = (*(drawn or (table, bias)), start is not None)
     if own is None and not _is_learned(temperature):
         return _Contrast.apply(anchors, temperature, goal, at_rows, *read)
@@ -124,10 +124,10 @@ def table_contrast(
     return log_sum - aim
 
 
-def _asked_for(
+def _goal(
     table: Tensor, rows: Tensor, mass: Tensor, bias: Tensor | None, start: int | None
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The mean row (B, D) and the mean bias (B,) that the targets ask for."""
+    """The mean row (B, D) and the mean bias (B,) of the targets."""
     if start is not None:  # each process adds up what it holds
         held = (rows >= start) & (rows < start + len(table))
         mass, rows = mass * held, torch.where(held, rows - start, 0)
@@ -156,7 +156,11 @@ def _is_learned(temperature: float | Tensor) -> bool:
 
 
 class _Contrast(torch.autograd.Function):
-    """``table_contrast`` with its gradient written down: a fifth of the calls, which is what a small batch pays for."""
+    """``table_contrast`` with a closed-form gradient, (E - goal) / temperature for an anchor.
+
+    E is the softmax-weighted mean of the table, which the forward pass computes anyway; goal is the mean target row.
+    This makes a fifth of the calls of autograd, whose overhead dominates for a small batch.
+    """
 
     @staticmethod
     def forward(
@@ -174,7 +178,7 @@ class _Contrast(torch.autograd.Function):
 
 
 class _SmallContrast(torch.autograd.Function):
-    """``small_table_contrast`` with its gradient written down."""
+    """``small_table_contrast`` with a closed-form gradient: (total p - q) @ table / temperature, p the softmax."""
 
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, temperature: float | Tensor, table: Tensor, targets: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 A frozen sentence encoder gives cosines between the batch's captions; a logistic curve turns them into relevances
 y_ij = sigmoid(12 (cos_ij - 0.7)) with 1 on the diagonal, and the batch is trained list-wise against them. A static,
-text-only rival of a knowledge base.
+text-only baseline for a knowledge base.
 
 Source: Xie et al. 2024 (arXiv 2412.01356): caption similarity -> logistic -> list-wise ranking loss.
 Differs: the list-wise loss is the two-way cross-entropy of ``soft_targets.py``.

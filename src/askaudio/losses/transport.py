@@ -28,8 +28,8 @@ def log_sinkhorn(
         score: (n, m); minus the cost.
         epsilon: Entropy, in units of the score.
         iterations: Rounds; each fits the rows' sums, then the columns'.
-        log_a: (n,) log of the wanted row sums; uniform by default.
-        log_b: (m,) log of the wanted column sums; uniform by default.
+        log_a: (n,) log of the target row sums; uniform by default.
+        log_b: (m,) log of the target column sums; uniform by default.
 
     Returns:
         (n, m) log plan; its columns sum to exp(log_b) exactly, its rows to exp(log_a) in the limit.
@@ -59,11 +59,11 @@ def transport_loss(
     Args:
         audio: (B, D) rows of length 1.
         text: (B, D) rows of length 1.
-        epsilon: Entropy of the plan, in units of cosine; plays the part of a temperature.
+        epsilon: Entropy of the plan, in units of cosine; acts as a temperature.
         iterations: Sinkhorn rounds, at least 1.
         positives: (B, B) bool from ``same_clip``; the plan may put a pair's mass on any of its positives.
         weights: (B,) weight of each pair's loss.
-        reliability: (B,) share of each pair in the plan's sums: a distrusted pair asks for little mass.
+        reliability: (B,) share of each pair in the plan's sums: an unreliable pair gets little mass.
 
     Returns:
         Scalar.

@@ -20,12 +20,12 @@ from askaudio.losses.reduce import weighted_mean, working
 Negatives = Literal["hardest", "all"]
 
 
-def _one_way(score: Tensor, positives: Tensor, margin: float, negatives: Negatives, trust: Tensor | None) -> Tensor:
+def _one_way(score: Tensor, positives: Tensor, margin: float, negatives: Negatives, reliable: Tensor | None) -> Tensor:
     """Scores (B, B), anchors in rows -> one loss per anchor (B,)."""
     own = score.masked_fill(~positives, float("inf")).amin(dim=1, keepdim=True)  # (B, 1)
     violation = (margin + score - own).clamp_min(0.0).masked_fill(positives, 0.0)
-    if trust is not None:
-        violation = violation * trust[None, :]
+    if reliable is not None:
+        violation = violation * reliable[None, :]
     return violation.amax(dim=1) if negatives == "hardest" else violation.sum(dim=1)
 
 
@@ -58,9 +58,9 @@ def triplet(
     score = working(audio) @ working(text).T  # (B, B)
     if positives is None:
         positives = torch.eye(score.shape[0], dtype=torch.bool, device=score.device)
-    trust = None if reliability is None else reliability.detach().to(score.dtype)
-    a2t = _one_way(score, positives, margin, negatives, trust)
-    t2a = _one_way(score.T, positives.T, margin, negatives, trust)
+    reliable = None if reliability is None else reliability.detach().to(score.dtype)
+    a2t = _one_way(score, positives, margin, negatives, reliable)
+    t2a = _one_way(score.T, positives.T, margin, negatives, reliable)
     return weighted_mean((a2t + t2a) / 2, weights)
 
 

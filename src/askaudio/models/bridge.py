@@ -1,9 +1,9 @@
-"""From what a sound tagger hears to texts, three ways side by side in one vector.
+"""From the output of a sound tagger to texts: three parts side by side in one vector.
 
 The *bridge* needs no pairs: class evidence weighs the text vectors of the class names, so that any sound lands where
 texts about it lie, whatever words they use. The *profile* turns it round: a text is a soft choice among the class
-names, compared with the evidence itself, which is sharper where a class has just that name. Neither hears what no class
-has a name for: the *trained* part learns it from titles and captions, and knows little of words that it never saw.
+names, compared with the evidence itself, which is sharper where a class has just that name. Neither encodes what
+no class has a name for: the *trained* part learns it from titles and captions, and knows little of unseen words.
 Side by side, a score is ``share / 2`` of each of the first two cosines and the rest of the third.
 
 Evidence of a class: how far its logit stands out from its own mean over many sounds (standardised, at least 0, to the

@@ -73,6 +73,7 @@ class DualEncoder(nn.Module):
         text_projection: AnyProjection,
         audio_tower: nn.Module | None = None,
         text_tower: nn.Module | None = None,
+        *,
         audio_source: str = "",
         text_source: str = "minilm",
         front_end: FrontEnd | None = None,
@@ -152,7 +153,9 @@ class DualEncoder(nn.Module):
         try:
             tensors = load_file(folder / WEIGHTS_FILE)
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"{folder / WEIGHTS_FILE} is damaged ({error}); copy or train it anew") from error
+            raise ModelError(
+                f"{folder / WEIGHTS_FILE} is damaged ({error}); copy it again or train the model again"
+            ) from error
         fill(model, tensors, str(folder / WEIGHTS_FILE))
         return model.eval()
 
@@ -166,9 +169,9 @@ class DualEncoder(nn.Module):
                 _projection(settings["text_projection"]),
                 _tower(settings["audio_tower"]),
                 _tower(settings["text_tower"]),
-                settings["audio_source"],
-                settings["text_source"],
-                FrontEnd.from_json(settings["front_end"]),
+                audio_source=settings["audio_source"],
+                text_source=settings["text_source"],
+                front_end=FrontEnd.from_json(settings["front_end"]),
                 learn_temperature=settings["learn_temperature"],
                 audio_source_sha256=settings["audio_source_sha256"],
             )
@@ -182,12 +185,12 @@ def fill(model: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
     Raises:
         ModelError: Lists what is missing, unknown or of another shape.
     """
-    wanted = model.state_dict()
-    missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    expected = model.state_dict()
+    missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     shapes = [
-        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & tensors.keys())
-        if tensors[key].shape != wanted[key].shape
+        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & tensors.keys())
+        if tensors[key].shape != expected[key].shape
     ]
     faults = [f"missing: {_some(missing)}"] if missing else []
     faults += [f"unknown: {_some(unknown)}"] if unknown else []

@@ -56,7 +56,7 @@ class SmallAudioTower(nn.Module):
         return embedding, self.classifier(embedding)
 
     def forward(self, log_mel: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
-        """Features (B, 911). ``frames`` is taken as every tower's is, and not used: padding is heard as silence."""
+        """Features (B, 911). ``frames`` is accepted, as by every tower, and not used: padding is encoded as silence."""
         return torch.cat(self.outputs(log_mel), dim=1)
 
     def settings(self) -> Json:

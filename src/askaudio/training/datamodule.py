@@ -41,7 +41,7 @@ class PairDataModule(pl.LightningDataModule):
         """Batches of the current epoch that have been trained on."""
 
     def start_epoch(self, epoch: int) -> None:
-        """Make the draws of an epoch; a run that resumes in its middle goes on after ``done`` batches."""
+        """Make the draws of an epoch; a run that resumes in its middle continues after ``done`` batches."""
         self.dataset.set_epoch(epoch)
         self.sampler.set_epoch(epoch, self.done)
 
@@ -62,11 +62,11 @@ class PairDataModule(pl.LightningDataModule):
         return [self.dataset.clips[self.dataset.clip_rows[item]].clip_id for item in self.sampler.items(batch)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands."""
+        """The position in the epoch."""
         return {"done": self.done}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go there."""
+        """Continue at that position."""
         self.done = int(state_dict["done"])
 
 
@@ -74,7 +74,7 @@ class _Share:
     """This process's part of each batch: the batches are the same whatever the number of processes."""
 
     def __init__(self, sampler: PairBatchSampler) -> None:
-        self._batches = sampler  # by the name of sampler the trainer would find it and start its epoch anew
+        self._batches = sampler  # by the name of sampler the trainer would find it and set its epoch again
 
     def __len__(self) -> int:
         return len(self._batches)

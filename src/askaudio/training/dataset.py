@@ -51,7 +51,7 @@ class PairDataset:
         manifest: M clips, each with at least one caption.
         audio: M arrays (W_i, ...): what the audio tower takes, for each of the clip's W_i windows.
         texts: (U, ...) what the text tower takes, for each wording.
-        wordings: For each clip, for each caption, the rows of ``texts`` that may stand for it: its own first, then
+        wordings: For each clip, for each caption, the rows of ``texts`` that may be used for it: its own first, then
             variants (the caption in a prompt, say), of which one is drawn each time.
         captions: ``"one"``: an epoch has M pairs, a clip with several captions draws one; ``"all"``: an epoch has
             every pair.
@@ -69,6 +69,7 @@ class PairDataset:
         audio: Sequence[Array],
         texts: FloatArray,
         wordings: Sequence[Sequence[Sequence[int]]],
+        *,
         captions: Captions = "one",
         windows: Windows = "random",
         same_text: bool = True,

@@ -125,7 +125,7 @@ def diagnose(
         embed_dim: D of the trained projections.
         lr: Learning rate (AdamW).
         seed: Same seed, same numbers.
-        progress: Told of each epoch.
+        progress: Called after each epoch.
 
     Returns:
         What was measured.
@@ -191,7 +191,7 @@ class _Trial:
             total += float(loss.detach())
             if number == len(steps) // 2:
                 self.past.append(self.tables())
-        if len(steps) == 1:  # one step has no half: the epoch's beginning stands for it
+        if len(steps) == 1:  # one step has no half: the beginning of the epoch is used
             self.past.append(self.past[-1])
         self.past = [*self.past, self.tables()][-1 - int(2 * max(AGES)) :]
         return total / len(steps)
@@ -201,7 +201,7 @@ class _Trial:
         return ntxent(audio, text, self.temperature)
 
     def at_sizes(self, epoch: int, sizes: list[int]) -> list[AtBatchSize]:
-        """The plain loss at several batch sizes, as the model stands."""
+        """The plain loss at several batch sizes, with the model as it is now."""
         audio, text = self.past[-1]
         found = []
         for size in sizes:
@@ -214,7 +214,7 @@ class _Trial:
         return found
 
     def at_ages(self, epoch: int) -> list[AtAge]:
-        """Bases of every age that the trial is old enough for, as the model stands."""
+        """Bases of every age that the trial is old enough for, with the model as it is now."""
         audio, text = self.past[-1]
         found = []
         for age in AGES:

@@ -38,7 +38,7 @@ def devices_here() -> tuple[int, int]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """In company of the other processes, where there are any and nobody has joined them yet."""
+    """Join the process group, where there are several processes and this one has not joined yet."""
     mine = started() and not dist.is_initialized()
     if mine:
         if torch.cuda.is_available():
@@ -62,7 +62,7 @@ def first_then_others() -> Iterator[None]:
 
 
 def launch(devices: int, arguments: Sequence[str]) -> int:
-    """Run ``askaudio ARGUMENTS`` in several processes on this machine; when one fails, the others are ended.
+    """Run ``askaudio ARGUMENTS`` in several processes on this machine; when one fails, the others are terminated.
 
     Returns:
         0, or the exit status of the first that failed.

@@ -71,7 +71,7 @@ def score(model: DualEncoder, data: RetrievalSet, name: str = "model") -> Report
 
 
 def entry_encoder(model: DualEncoder, dataset: PairDataset) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """The function by which a knowledge base asks for fresh embeddings of (clip, caption) pairs.
+    """The function that gives a knowledge base fresh embeddings of its (clip, caption) pairs.
 
     Returns:
         ``encode(rows (n,)) -> (audio (n, D), text (n, D))`` on the CPU, without gradient, in evaluation mode.

@@ -25,7 +25,7 @@ class EntryIndex:
         self.ids: tuple[Hashable, ...] | Tensor = ids if isinstance(ids, Tensor) else tuple(ids)
         self.sources = (sources,) * len(ids) if isinstance(sources, str) else tuple(sources)
         self.has_audio = has_audio
-        self._has_audio_on = has_audio  # the copy on the device that was last asked for
+        self._has_audio_on = has_audio  # the copy on the device that was used last
         self._code_of: dict[Hashable, int] = {}
         self._known = torch.zeros(0, dtype=torch.long)  # sorted ids, where they came as a tensor
         if isinstance(self.ids, Tensor):
@@ -58,9 +58,9 @@ class EntryIndex:
     def codes_of(self, ids: Sequence[Hashable] | Tensor) -> Tensor:
         """B clip ids -> (B,) integer codes; -1 for a clip that is not in the base."""
         if isinstance(self.ids, Tensor) and len(self._known):
-            wanted = torch.as_tensor(ids).cpu()
-            code = torch.searchsorted(self._known, wanted).clamp_max(len(self._known) - 1)
-            return torch.where(self._known[code] == wanted, code, -1)
+            queries = torch.as_tensor(ids).cpu()
+            code = torch.searchsorted(self._known, queries).clamp_max(len(self._known) - 1)
+            return torch.where(self._known[code] == queries, code, -1)
         if isinstance(ids, Tensor):
             ids = ids.tolist()
         return torch.tensor([self._code_of.get(one, -1) for one in ids], dtype=torch.long)

@@ -1,7 +1,7 @@
 """The knowledge base: an immutable, versioned snapshot of audio and text embeddings from outside the batch.
 
 An entry is a pair (clip, caption); a clip may have several. Entries without audio (captions alone, or the classes of an
-ontology) hold zeros there and are masked out wherever audio is asked for. Cost: 2 N D numbers, 2 bytes each in the
+ontology) hold zeros there and are masked out wherever audio is needed. Cost: 2 N D numbers, 2 bytes each in the
 default bfloat16 (N = 50,000, D = 512: 102 MB); with several processes each may hold its part (``sharded``).
 
 Knowledge is training data: give a ``LeakFilter`` with the evaluation splits when a base is made from outside sources.

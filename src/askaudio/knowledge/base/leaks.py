@@ -18,9 +18,9 @@ class LeakFilter:
     """Keeps evaluation clips and texts out of a base.
 
     Args:
-        ids: Clip ids of the evaluation splits (recordings, video ids: whatever the sources' ids can be told by).
+        ids: Clip ids of the evaluation splits (recordings or video ids: compared with the ids of the sources).
         texts: Their captions; compared without case and punctuation. Common short captions ("a dog barks") occur in
-            honest training sets too: filter by text only what comes from outside.
+            ordinary training sets too: filter by text only what comes from outside.
         action: "refuse" raises at the first leak, "skip" leaves the entries out and counts them in ``skipped``.
 
     Attributes:

@@ -45,7 +45,7 @@ def map_base(
         piece: Rows encoded at once.
 
     Raises:
-        DataError: The folder holds a base already, or another type is asked for.
+        DataError: The folder holds a base already, or ``dtype`` is another type.
     """
     folder = Path(folder)
     if (folder / "base.json").exists():

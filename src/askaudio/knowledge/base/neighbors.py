@@ -28,7 +28,7 @@ def nearest(
     Args:
         queries: (Q, D).
         keys: (N, D) of any floating type.
-        k: Neighbors wanted; fewer may exist.
+        k: Number of neighbors; fewer may exist.
         query_codes: (Q,) clip code of each query; with ``key_codes`` no key of the same clip is returned.
         key_codes: (N,) clip code of each key; a code below 0 in ``query_codes`` matches nothing.
         eligible: (N,) bool: keys that may be returned.

@@ -1,7 +1,7 @@
-"""A base divided among processes: each holds the embeddings of its rows, and asks the others for the rest.
+"""A base divided among processes: each holds the embeddings of its rows, and gets the others by collective calls.
 
 Rows are dealt out in order, evenly. All processes go through the same calls in the same order with the same arguments
-(the gathered batch), so each call below is one exchange: ``take`` moves the rows that were asked for, ``nearest`` one
+(the gathered batch), so each call below is one exchange: ``take`` moves the requested rows, ``nearest`` one
 list of K scores a query from each process. What depends on N (tables, reads, products) is divided by their number.
 """
 
@@ -52,7 +52,7 @@ class Shard:
     def whole(self, table: Tensor) -> Tensor:
         """This process's part (n, ...) -> the whole (N, ...), on every process."""
         sizes = [len(Shard.of(self.total, number)) for number in range(world_size())]
-        padded = table.new_zeros((max(sizes), *table.shape[1:]))
+        padded = table.new_zeros((max(sizes), *table.shape[1:]))  # all_gather needs tensors of one shape
         padded[: len(table)] = table
         return torch.cat([part[:size] for part, size in zip(all_gather(padded), sizes, strict=True)])
 
@@ -71,7 +71,7 @@ class Shard:
         Args:
             queries: (Q, D), the same everywhere.
             table: (n, D) this process's rows.
-            k: Neighbors wanted.
+            k: Number of neighbors.
             query_codes: (Q,) clip codes.
             key_codes: (N,) clip codes of the whole base.
             eligible: (N,) bool of the whole base.
@@ -86,6 +86,7 @@ class Shard:
             key_codes=None if key_codes is None else key_codes[mine],
             eligible=None if eligible is None else eligible[mine],
         )  # fmt: skip
+        # the K nearest of the whole base are among the K nearest of each part: K scores are exchanged, not N
         return merge_top(all_gather(score), all_gather(rows + self.start), k)
 
     def neighbors(self, table: Tensor, k: int, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,6 +97,7 @@ class Shard:
             owner = Shard.of(self.total, number)
             for start in range(owner.start, owner.stop, PIECE):
                 stop = min(start + PIECE, owner.stop)
+                # every process takes part in each search: the owner of the queries sends them to all
                 queries = table.new_zeros(stop - start, table.shape[1])
                 if number == rank():
                     queries = table[start - self.start : stop - self.start].contiguous()

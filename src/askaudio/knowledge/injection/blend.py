@@ -5,8 +5,8 @@ The third and default way, contrast, needs no code here: the base's rows are the
 blend:    a~_i = normalise(a_i + fine sum_j w_ij A_j + coarse sum_p pi_ip c^a_p), and the mirror for text.
 augment:  t~ = normalise(t + strength sum_j w_j A_j) over the nearest known captions T_j of a text query t.
 
-Beware of blend: its weights may look at the pair's own text and so leak the label to the audio side. Here the own clip
-is never a neighbor; still it gained nothing where it was measured. It is kept as the literal reading of injection.
+The weights of blend depend on the pair's own text, which can leak the label to the audio side. Here the own clip is
+never a neighbor. Blend gained nothing where it was measured; it is kept as the literal reading of the paper.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def blend(
     neighbors: Targets,
     prototypes: tuple[Tensor, Tensor],
     coarse: CoarseGrainedInjection,
+    *,
     fine_share: float = 0.3,
     coarse_share: float = 0.1,
 ) -> tuple[Tensor, Tensor]:

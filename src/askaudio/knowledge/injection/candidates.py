@@ -7,9 +7,9 @@ logits (importance correction), so that the softmax's denominator is estimated w
 coarse quantiser over the texts, rebuilt at each refresh.
 
 Cost of a step: one read of about targets + hard + random rows, whatever N is; memory of ``prepare``: N integers and a
-(piece, cells) block. N = 1,000,000 works on a laptop. ``CandidateSource`` is what an objective asks; ``CandidateTurns``
-is the plainest one, for bases of some ten thousand entries; ``inverted_lists.py`` finds the nearest entries of each
-item; ``benchmarks/scale`` measures large bases.
+(piece, cells) block. N = 1,000,000 works on a laptop. ``CandidateSource`` is the protocol that an objective calls.
+``CandidateTurns`` is the simplest source, for bases of some ten thousand entries; ``inverted_lists.py`` finds the
+nearest entries of each item; ``benchmarks/scale`` measures large bases.
 
 Source: Bengio and Senecal 2003 (importance-sampled softmax); Xiong et al. 2020 (arXiv 2007.00808) for hard candidates.
 """
@@ -104,7 +104,7 @@ class CandidateSampling(OnCpu):
         """Cells are strata: an entry that has moved a little is counted where it was, and nothing gets biased."""
 
     def restored(self, base: KnowledgeBase) -> None:
-        """Cells that came with the state are sorted; those of a shard are made anew."""
+        """Cells that came with the state are sorted; those of a shard are computed again."""
         if self._whole and len(self.cell) == len(base.text):
             self._sort()
         else:
@@ -148,6 +148,7 @@ class CandidateSampling(OnCpu):
         near = torch.zeros(len(self._counts), dtype=torch.bool)
         near[self.cell[targets[:, 0]]] = True
         taken = torch.zeros(len(self._counts), dtype=torch.long).index_add_(0, self.cell[fixed], torch.ones_like(fixed))
+        # sizes of the two strata that the importance weights need: targets belong to neither
         n_near = int((self._counts - taken)[near].sum())  # rows in the near cells that are not targets
         hard = self._fresh(self._draw_near(near, self.hard), fixed)
         rest = self._fresh(torch.randint(n, (self.random,), generator=self._generator), fixed)
@@ -157,14 +158,16 @@ class CandidateSampling(OnCpu):
         weight = torch.cat([torch.zeros(len(fixed)), log_ratio(n_near, hard), log_ratio(n_rest, rest)])
         return rows, weight
 
-    def _draw_near(self, near: Tensor, wanted: int) -> Tensor:
-        """``wanted`` draws from the members of the near cells, each member equally likely."""
+    def _draw_near(self, near: Tensor, count: int) -> Tensor:
+        """``count`` draws from the members of the near cells, each member equally likely."""
         counts = self._counts * near
         total = int(counts.sum())
-        if wanted == 0 or total == 0:
+        if count == 0 or total == 0:
             return torch.zeros(0, dtype=torch.long)
+        # number the members of the near cells 0 .. total - 1, cell after cell, and draw numbers: large cells are drawn
+        # from in proportion, without a list of all members
         ends = torch.cumsum(counts, 0)
-        place = torch.randint(total, (wanted,), generator=self._generator)
+        place = torch.randint(total, (count,), generator=self._generator)
         cell = torch.searchsorted(ends, place, right=True)
         return self._members[self._starts[cell] + place - (ends[cell] - counts[cell])]
 
@@ -183,7 +186,7 @@ class CandidateTurns(OnCpu):
     shares a factor with n are no fair sample of the base: take ``CandidateSampling`` there.
 
     Args:
-        every: The base is read once in so many steps. The turn is in ``state_dict``.
+        every: Number of steps in which the base is read once. The turn is in ``state_dict``.
     """
 
     turn: Tensor

@@ -38,6 +38,7 @@ class CoarseGrainedInjection:
     def __init__(
         self,
         prototypes: int = 256,
+        *,
         temperature: float = 0.1,
         iterations: int = 10,
         warm_iterations: int = 3,
@@ -134,13 +135,14 @@ def _lloyd_round(rows: Tensor, centers: Tensor, weight: Tensor, shard: Shard | N
     return F.normalize(sums, dim=1)
 
 
-def _worst(rows: Tensor, score: Tensor, wanted: int, shard: Shard | None) -> Tensor:
-    """The rows with the lowest scores, ties to the smaller row -> (wanted, 2D)."""
-    order = torch.argsort(score, stable=True)[:wanted]
+def _worst(rows: Tensor, score: Tensor, count: int, shard: Shard | None) -> Tensor:
+    """The rows with the lowest scores, ties to the smaller row -> (count, 2D)."""
+    order = torch.argsort(score, stable=True)[:count]
     if shard is None:
         return rows[order]
-    scores = score.new_full((wanted,), float("inf"))
-    candidates = rows.new_zeros(wanted, rows.shape[1])
+    # each process offers its own worst rows, padded to one shape; all choose the same among all offers
+    scores = score.new_full((count,), float("inf"))
+    candidates = rows.new_zeros(count, rows.shape[1])
     scores[: len(order)], candidates[: len(order)] = score[order], rows[order]
-    best = torch.argsort(torch.cat(all_gather(scores)), stable=True)[:wanted]
+    best = torch.argsort(torch.cat(all_gather(scores)), stable=True)[:count]
     return torch.cat(all_gather(candidates))[best]

@@ -44,7 +44,7 @@ class InvertedLists(OnCpu):
     draws: Tensor
 
     def __init__(
-        self, near: int = 64, random: int = 4096, lists: int = 0, probe: int = 8, codec: str = "SQ8", seed: int = 0
+        self, near: int = 64, *, random: int = 4096, lists: int = 0, probe: int = 8, codec: str = "SQ8", seed: int = 0
     ) -> None:
         super().__init__()
         if near < 1 or random < 1 or lists < 0 or probe < 1:

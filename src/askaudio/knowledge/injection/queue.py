@@ -1,4 +1,4 @@
-"""First-in-first-out memories of past batches: the null models that a knowledge base must beat.
+"""First-in-first-out memories of past batches: the baselines that a knowledge base must beat.
 
 - ``QueueMemory`` fed with the trained encoders' own embeddings is cross-batch memory (XBM).
 - fed with the embeddings of a slowly moving copy (``MomentumEncoder``) it is a momentum queue (MoCo, ALBEF).
@@ -67,7 +67,7 @@ class QueueMemory(nn.Module):
             reliability: (B,) in [0, 1]; None means 1.
 
         Returns:
-            (B,) rows that the batch now stands in.
+            (B,) rows in which the batch is now.
         """
         size = audio.shape[0]
         if size > self.capacity:

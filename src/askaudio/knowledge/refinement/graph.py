@@ -78,13 +78,14 @@ def fit_attention(
     base: KnowledgeBase,
     rows: Tensor,
     weights: Tensor,
+    *,
     steps: int = 50,
     batch: int = 256,
     lr: float = 1e-3,
     temperature: float = 0.1,
     seed: int = 0,
 ) -> float:
-    """Train the layer on a snapshot: neighbors alone must tell an entry's own partner among a batch of others.
+    """Train the layer on a snapshot: the neighbors of an entry must identify its own partner in a batch.
 
     The mean of an entry's neighbors' texts (weighted by the layer) has to pick out its audio, and the mirror. The entry
     itself is not among its neighbors, so copying is no way out.
@@ -131,7 +132,13 @@ def fit_attention(
 
 
 def propagate(
-    base: KnowledgeBase, rows: Tensor, weights: Tensor, alpha: float, depth: int = 1, layer: nn.Module | None = None
+    base: KnowledgeBase,
+    rows: Tensor,
+    weights: Tensor,
+    alpha: float,
+    *,
+    depth: int = 1,
+    layer: nn.Module | None = None,
 ) -> KnowledgeBase:
     """Message passing on both sides of a base.
 

@@ -191,14 +191,14 @@ class GraphRefinement(RefinementPolicy):
         self.fit_steps = fit_steps
 
     def due(self, clock: Clock) -> bool:
-        """Ask the inner policy."""
+        """Call the inner policy."""
         return self.when.due(clock)
 
     def transform(self, base: KnowledgeBase, rows: Tensor, weights: Tensor) -> KnowledgeBase:
         """Return the base after ``depth`` rounds of messages over (N, K) neighbors."""
         if self.layer is not None:
-            fit_attention(self.layer, base, rows, weights, self.fit_steps, seed=base.version)
-        return propagate(base, rows, weights, self.alpha, self.depth, self.layer)
+            fit_attention(self.layer, base, rows, weights, steps=self.fit_steps, seed=base.version)
+        return propagate(base, rows, weights, self.alpha, depth=self.depth, layer=self.layer)
 
 
 def _positive(name: str, value: int) -> int:

@@ -2,7 +2,7 @@
 
 Prototypes then move as by one round of spherical k-means over all entries, from the prototypes of the round before.
 Cost of a part of n rows: their encoding, and one (n, P) product. The running sums are buffers: a run that is stopped
-in the middle of a round goes on there, with any number of processes.
+in the middle of a round continues there, with any number of processes.
 """
 
 from __future__ import annotations
@@ -99,6 +99,6 @@ class Round(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if self.divided and not is_first():  # the sums so far are of all processes: one goes on with them
+        if self.divided and not is_first():  # a state holds the sums over all processes: only the first keeps them
             for name in ("sums", "mass", "drift"):
                 getattr(self, name).zero_()

@@ -1,1 +1,1 @@
-"""How far a pair can be trusted: estimates from both modalities."""
+"""Reliability: the probability that the audio and the text of a pair belong together."""

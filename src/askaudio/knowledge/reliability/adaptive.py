@@ -43,8 +43,8 @@ def fit_neighbor_setting(
     """Choose temperature and beta on a sample of a base's pairs.
 
     For each side in turn the other side's neighbors predict it: audio neighbors a text, text neighbors an audio. Their
-    separations at one temperature add up; beta is the ratio at which the two sides' separations stand, since the side
-    whose neighbors predict better deserves the larger say.
+    separations at one temperature add up; beta is the ratio of the two sides' separations, so that the side
+    whose neighbors predict better gets the larger weight.
 
     Args:
         base: N entries; at least 2 clips with audio are needed for anything but the defaults.

@@ -1,8 +1,8 @@
-"""Other answers to "is this pair right?": tiles to put in the place of the posterior, each ``tile(base) -> (N,)``.
+"""Reliabilities from the embeddings of the base, to compare with the posterior; each is called ``f(base) -> (N,)``.
 
-All look at the base's own (learned) space and are asked again at every refresh. They are the null models of
-``estimate.py``: an agreement gate split by two means, rank-biased overlap of the two neighbor
-lists, the diagonal of an optimal-transport plan, and a dual softmax. Cost: one or two (N, N) products in pieces.
+All are computed from the learned embeddings, again at every refresh. They are the baselines of ``estimate.py``: an
+agreement gate split by two means, rank-biased overlap of the two neighbor lists, the diagonal of an optimal-transport
+plan, and a dual softmax. Cost: one or two (N, N) products in pieces.
 
 Source: Webber et al. 2010 (rank-biased overlap, equation 7); Cuturi 2013 (arXiv 1306.0895) for the plan.
 """
@@ -30,7 +30,7 @@ class AgreementGate:
 
     The agreements of pair i: cosine of its text and the text predicted from its audio neighbors, of its audio and the
     audio predicted from its text neighbors, and of its own two sides. Always finds two groups, also where there is
-    only one: on clean captions it throws away rare but right pairs.
+    only one: on clean captions it removes rare but correct pairs.
 
     Args:
         k: Neighbors per prediction.
@@ -139,7 +139,9 @@ class TransportPlan:
         out = torch.ones(len(base))
         for rows in order.split(self.block):
             logits = (audio[rows] @ text[rows].T) / self.epsilon  # (b, b)
-            for _ in range(self.iterations):  # scale rows and columns in turn; the losses room has its own copy
+            for _ in range(
+                self.iterations
+            ):  # rows and columns in turn; the loss has its own copy, which needs gradients
                 logits = logits - logits.logsumexp(dim=1, keepdim=True)
                 logits = logits - logits.logsumexp(dim=0, keepdim=True)
             out[rows] = logits.diagonal().exp().clamp(0.0, 1.0).float()

@@ -58,14 +58,14 @@ def crossfit(source: Tensor, target: Tensor, fold: Tensor, weight: Tensor, stren
 def ridge_scores(
     audio: Tensor, text: Tensor, codes: Tensor, partner: Tensor, weight: Tensor, strength: float = 0.03
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """How well each pair is foretold, and how well mismatched ones are.
+    """How well each pair is predicted, and how well mismatched pairs are.
 
     Args:
         audio: (N, Da) standardised features.
         text: (N, Dt) standardised features.
         codes: (N,) clip codes.
-        partner: (N,) row whose text is each row's wrong partner.
-        weight: (N,) how far each pair is trusted so far.
+        partner: (N,) row whose text is the mismatched partner of each row.
+        weight: (N,) reliability of each pair so far, in [0, 1].
         strength: Of the penalty.
 
     Returns:

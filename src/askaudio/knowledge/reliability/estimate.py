@@ -1,7 +1,7 @@
 """Is this pair right? The posterior of every pair, calibrated on mismatched pairs that can be made at will.
 
-In a space where nothing was trained on the pairs (raw features of frozen towers, standardised), each half of a pair is
-foretold from other clips in two ways: from its K neighbors on the other side, and by a ridge regression over all
+In a space that was not trained on the pairs (raw features of frozen towers, standardised), each half of a pair is
+predicted from other clips in two ways: from its K neighbors on the other side, and by a ridge regression over all
 (`crossfit.py`). That gives four scores: cosine of predicted and real text, and of predicted and real audio, by each
 way. Mismatched pairs (texts shifted by half the corpus) show how wrong pairs score, so that
 

@@ -1,9 +1,10 @@
-"""What would fit instead: for doubted pairs, the trusted pair whose text the sound calls for most.
+"""Suggest another text for pairs that are probably wrong: the text of the reliable pair that fits the sound best.
 
-A sound's text is foretold from the other clips in the two ways of `reliability.py` (neighbors, ridge regression), each
-pair weighing what it is trusted; the suggestion is the trusted pair of another clip with the nearest text. It is a hint
-for whoever listens, not a caption to train on: with 40 % of the captions exchanged, training on repaired pairs did not
-pay (`benchmarks/LOG.md`). Cost: one (n, N) product for n sounds, and five ridge regressions.
+The text of a sound is predicted from the other clips in the two ways of `estimate.py` (neighbors, ridge regression),
+each pair weighted by its reliability. The suggestion is the reliable pair of another clip whose text is nearest to the
+prediction. It is a hint for a person who listens, not a caption to train on: with 40 % of the captions exchanged,
+training on repaired pairs was not better (`benchmarks/LOG.md`). Cost: one (n, N) product for n sounds, and
+five ridge regressions.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def suggest(
         audio: (N, Da) raw audio features, as given to ``estimate_reliability``.
         text: (N, Dt) raw text features.
         codes: (N,) integer clip codes.
-        posterior: (N,) how far each pair is trusted.
+        posterior: (N,) reliability of each pair, in [0, 1].
         rows: (n,) rows in question.
         k: Neighbors per prediction.
         temperature: Sharpness of the neighbor weights.
