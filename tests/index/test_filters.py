@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +16,22 @@ from askaudio.engines.lance_table import LanceTable
 from askaudio.engines.local.columns import Columns
 from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry
-from askaudio.index.filters import All, Any_, Compare, Filter, Not, clips_are, holds, parse_filter, terms_of
+from askaudio.index.filters import (
+    EXAMPLE_FILTERS,
+    All,
+    Any_,
+    Compare,
+    Filter,
+    FilterError,
+    Not,
+    clips_are,
+    holds,
+    parse_filter,
+    terms_of,
+)
 from askaudio.index.sql import lance_sql, postgres_sql
 from askaudio.index.store import VectorStore
+from askaudio.index.values import EXAMPLES
 from stored_entries import DIM, IDENTITY, make_entries
 
 ENTRIES = make_entries(60)
@@ -227,6 +242,143 @@ def test_texts_that_are_no_unicode_have_the_answer_of_the_exact_engine(opened: C
         for bad in ("\0", "\ud800"):
             with pytest.raises(IndexStoreError, match="NUL or half a surrogate pair"):
                 store.add([Entry(f"x{bad}", "x", ENTRIES[0].vector)])
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("rate=48k", 48000), ("rate=44.1k", 44100), ("rate=44.1kHz", 44100), ("rate=22050Hz", 22050),
+        ("rate=8e3", 8000),
+        ("duration<0:03", 3), ("duration<1:02:03", 3723), ("duration<90:00", 5400), ("duration<0:03.5", 3.5),
+        ("duration<3s", 3), ("duration<250ms", 0.25), ("duration<5min", 300), ("duration<1.5h", 5400),
+        ("start>=0:10", 10), ("end<1:00", 60), ("length<.5", 0.5), ("duration<-1", -1),
+        ("size>10MB", 1e7), ("size>500k", 5e5), ("size>1GiB", 2**30), ("size>7", 7), ("size>12B", 12),
+        ("channels=mono", 1), ("channels=Stereo", 2), ("bits=24bit", 24), ("bits=24-bit", 24), ("bits=16", 16),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_as_people_write_them(text: str, number: float) -> None:
+    tree = parse_filter(text)
+    assert isinstance(tree, Compare)
+    assert tree.values == (number,)
+
+
+@pytest.mark.parametrize("text", ["rate=48x", "rate=0:03", "duration<1:60:00", "duration<0:99", "duration<3x", "size>k",
+                                  "channels=many", "duration<", "duration<:", "rate=k", "modified>2024-13",
+                                  "modified=2024-02-30", "modified<soon", "bits=x", "duration<3kHz"])  # fmt: skip
+def test_what_is_no_number_says_what_is(text: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        parse_filter(text)
+    assert "expected" in str(caught.value).lower()
+    assert 0 <= caught.value.position <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("modified=2024", ["2024-01-01", "2024-05-01", "2024-05-31", "2024-12-31"]),
+        ("modified=2024-05", ["2024-05-01", "2024-05-31"]),
+        ("modified=2024-5-31", ["2024-05-31"]),
+        ("modified<2024", ["2023-12-31"]),
+        ("modified<=2024", ["2023-12-31", "2024-01-01", "2024-05-01", "2024-05-31", "2024-12-31"]),
+        ("modified>2024", ["2025-01-01"]),
+        ("modified>=2024-12", ["2024-12-31", "2025-01-01"]),
+        ("modified in (2023, 2025)", ["2023-12-31", "2025-01-01"]),
+        ("modified!=2024", ["2023-12-31", "2025-01-01"]),
+    ],
+)
+def test_dates(text: str, days: list[str]) -> None:
+    tree = parse_filter(text)
+    found = []
+    for day in ("2023-12-31", "2024-01-01", "2024-05-01", "2024-05-31", "2024-12-31", "2025-01-01"):
+        for hour in (0, 12, 23):
+            when = datetime.fromisoformat(day).replace(hour=hour, minute=59 if hour == 23 else 0).timestamp()
+            if holds(tree, Entry("a", "a", ENTRIES[0].vector, metadata={"modified_s": when})):
+                found.append(day)
+    assert found == [day for day in days for _ in range(3)]
+    assert parse_filter("modified<1700000000") == Compare("modified_s", "<", (1.7e9,))
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "matches"),
+    [
+        ("format=wav", {"format": "wavex"}, True),
+        ("format=WAV", {"format": "rf64"}, True),
+        ("format=wav", {"format": "wav"}, True),
+        ("format!=wav", {"format": "wavex"}, False),
+        ("format in (wav, mp3)", {"format": "wavex"}, True),
+        ("format=wavex", {"format": "wav"}, False),
+        ("format=m4a", {"format": "mov"}, True),
+        ("format=wav", {"format": "flac"}, False),
+        ("format~wav", {"format": "wavex"}, True),
+        ("year=2024", {"year": "2024-05-03"}, True),
+        ("year=2024-05", {"year": "2024-05-03"}, True),
+        ("year=2024", {"year": 2024}, True),
+        ("year=2024", {"year": "1999"}, False),
+        ("year!=2024", {"year": "2024-05-03"}, False),
+        ("recorded=2024-05-03", {"recorded": "2024-05-03"}, True),
+        ("title=Tu\u0308r", {"title": "T\u00fcr"}, True),
+        ("title=T\u00fcr", {"title": "Tu\u0308r"}, True),
+        ("title~\u00fc", {"title": "Tu\u0308r"}, True),
+        ("title=STRASSE", {"title": "Straße"}, True),
+        ("title=\u039f\u0394\u039f\u03a3", {"title": "\u03bf\u03b4\u03bf\u03c2"}, True),
+    ],
+)
+def test_texts_are_compared_in_one_form(text: str, facts: dict[str, object], matches: bool) -> None:
+    entry = Entry("a", "a", ENTRIES[0].vector, metadata=facts)
+    tree = parse_filter(text)
+    assert holds(tree, entry) is matches
+    assert Columns.of([entry], [1], DIM).mask(tree).tolist() == [matches]
+
+
+@pytest.mark.parametrize("example", EXAMPLE_FILTERS)
+def test_examples_of_the_message_work(example: str, opened: Callable[..., VectorStore]) -> None:
+    facts = {"duration_s": 2.0, "channels": 2, "tags": ["rain"], "sample_rate_hz": 48000, "format": "wav"}
+    with opened() as store:
+        store.add([Entry("a#0", "a", ENTRIES[0].vector, path="/s/door slam.wav", metadata=facts)])
+        store.add(
+            [Entry("b#0", "b", ENTRIES[0].vector, path="/s/b.mp3", metadata={"format": "mp3", "duration_s": 9.0})]
+        )
+        assert [clip.clip_id for clip in store.clips(store.check_filter(example))] == ["a"]
+
+
+@pytest.mark.parametrize("field", sorted(EXAMPLES))
+def test_examples_of_values_are_values(field: str) -> None:
+    for value in re.split(", | or ", EXAMPLES[field]):
+        assert parse_filter(f"{field}={value}") is not None, value
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("tag=a tag=b", 6), ("duration<x", 9), ("tag=", 4), ("  =3", 2), ('tag=a and "', 10), ("(tag=a", 6), ("a;b=1", 0),
+     ("tag<3", 4)],
+)  # fmt: skip
+def test_faults_have_a_place(text: str, place: int) -> None:
+    with pytest.raises(FilterError, match=rf"\(at character {place + 1}\)") as caught:
+        parse_filter(text)
+    assert caught.value.position == place
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour=red", "did you mean color?"),
+        ("artst=bob", "did you mean artist?"),
+        ("name~x", "did you mean path?"),
+        ("mood2=x and artist=bob", "did you mean mood?"),
+        ("xyzzy=1", "Texts: artist, color, mood, path, tag"),
+    ],
+)
+def test_unknown_fields_are_refused_with_the_known_ones(
+    text: str, says: str, opened: Callable[..., VectorStore]
+) -> None:
+    with opened() as store:
+        facts = {"artist": "Bob", "Color": "red", "tags": ["rain"], "mood": "calm", "duration_s": 3.0}
+        store.add([Entry("a#0", "a", ENTRIES[0].vector, path="/s/a.wav", metadata=facts)])
+        for good in ("color=red", "artist=bob", "title=x", "tag=rain and not COLOR=blue", "bits=24", "clip=a"):
+            assert store.check_filter(good) == parse_filter(good)
+        with pytest.raises(ConfigError) as caught:
+            store.check_filter(text)
+        assert says in str(caught.value)
 
 
 def test_values_never_become_sql() -> None:

@@ -82,7 +82,7 @@ def _list(args: argparse.Namespace, store: VectorStore) -> int:
 
     if args.broken:
         return _list_broken(args)
-    clips = store.clips(args.where)
+    clips = store.clips(store.check_filter(args.where))
     rows = sorted(clips, key=lambda c: c.path)[: args.top]
     if args.json:
         emit_json(

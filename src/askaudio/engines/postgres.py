@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -27,11 +27,22 @@ from askaudio.index.filters import DOC_NUMBERS, Compare, Filter, number_of, term
 from askaudio.index.ranking import rank_fetched
 from askaudio.index.sql import Sql, postgres_sql
 from askaudio.index.store import VectorStore
-from askaudio.index.words import WordMatch, gather_words, name_of, rank_words, words_of
+from askaudio.index.words import (
+    RULES,
+    WordMatch,
+    carried_words,
+    gather_words,
+    matches_inside,
+    name_of,
+    rank_words,
+    words_of,
+)
 
 HNSW_ROWS = 50_000
 _PAGE = 2000
 _HAS_COLUMN = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
+_RULES = f"words by rules {RULES}"  # comment of the table: how its columns terms and words were made
+_READ_RULES = "SELECT obj_description(to_regclass(%s), 'pg_class')"
 _COLUMNS = ("entry_id", "clip_id", "doc", "start_s", "end_s", *DOC_NUMBERS, "terms", "words", "embedding", "checksum")
 
 
@@ -57,6 +68,9 @@ class PostgresStore(VectorStore):
         self._checksum = "NULL::bigint"  # a table of an older version has no such column until something is written
         if self._all(_HAS_COLUMN, [self._table, "checksum"]):
             self._checksum = "checksum"
+        self._indexed = self._all(_READ_RULES, [self._table])[0][0] == _RULES
+        if mode == "w" and not self._indexed:
+            self._index_again()
 
     # --- methods of an engine ---------------------------------------------------------------------------------
     def _upsert(self, entries: list[Entry]) -> None:
@@ -92,7 +106,7 @@ class PostgresStore(VectorStore):
             cursor.execute(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * count))}")
             cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             cursor.execute(
-                f"SELECT {self._fields()} FROM {self._table} {condition} ORDER BY embedding <#> %s::vector LIMIT %s",
+                f"SELECT {self._selected()} FROM {self._table} {condition} ORDER BY embedding <#> %s::vector LIMIT %s",
                 [*values, _vector_text(query), count],
             )
             return [self._entry(row) for row in cursor.fetchall()]
@@ -107,7 +121,7 @@ class PostgresStore(VectorStore):
 
     def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
         condition, values = _where(Compare("entry_id", "in", tuple(entry_ids)))
-        rows = self._all(f"SELECT {self._fields()} FROM {self._table} {condition}", values)
+        rows = self._all(f"SELECT {self._selected()} FROM {self._table} {condition}", values)
         found = {row[0]: self._entry(row) for row in rows}
         return [found[key] for key in entry_ids if key in found]
 
@@ -116,7 +130,7 @@ class PostgresStore(VectorStore):
         return int(self._all(f"SELECT count(*) FROM {self._table} {condition}", values)[0][0])
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
-        fields = self._fields() if vectors else self._fields("NULL")
+        fields = self._selected() if vectors else self._selected("NULL")
         return (self._entry(row) for row in self._pages(fields, where))
 
     def _pages(self, fields: str, where: Filter | None) -> Iterator[Any]:
@@ -143,7 +157,7 @@ class PostgresStore(VectorStore):
 
     def _audit(self) -> Iterator[AuditedRow]:
         repeated = "clip_id", *DOC_NUMBERS, "terms", "words"  # columns that repeat the facts, for filters in SQL
-        for row in self._pages(f"{self._fields()}, {', '.join(repeated)}", None):
+        for row in self._pages(f"{self._selected()}, {', '.join(repeated)}", None):
             checksum = row[5]
             try:
                 entry = _entry_of(row)
@@ -171,15 +185,19 @@ class PostgresStore(VectorStore):
         return int(self._all(f"SELECT count(DISTINCT clip_id) FROM {self._table}")[0][0])
 
     def _find_words(self, words: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        count = f"SELECT count(DISTINCT clip_id) FROM {self._table} WHERE words @> %s::text[]"
-        having = {word: int(self._all(count, [[word]])[0][0]) for word in words}
+        if not self._indexed:  # opened for reading, and its words were made by older rules: exact, but slow
+            return super()._find_words(words, names, top_k, where)
+        count = f"SELECT count(DISTINCT clip_id) FROM {self._table} WHERE "
+        tests = {word: _carries(word) for word in words}
+        having = {word: int(self._all(count + sql, values)[0][0]) for word, (sql, values) in tests.items()}
         condition, values = _where(where)
+        carrying = " OR ".join(sql for sql, _ in tests.values())
         rows = self._all(
             f"SELECT DISTINCT clip_id, words, doc FROM {self._table} "
-            f"{f'{condition} AND' if condition else 'WHERE'} words && %s::text[]",
-            [*values, words],
+            f"{f'{condition} AND' if condition else 'WHERE'} ({carrying})",
+            [*values, *(value for _, some in tests.values() for value in some)],
         )
-        found = gather_words((clip, carried) for clip, carried, _ in rows)
+        found = gather_words((clip, carried_words(words, carried)) for clip, carried, _ in rows)
         # not "doc::json ->> 1" in SQL: PostgreSQL cannot extract a path with bytes that are not UTF-8
         named = {clip for clip, _, doc in rows if name_of(json.loads(doc)[1]) in names}
         return rank_words(found, having, total=self._count_clips(), top_k=top_k, named=named)
@@ -203,7 +221,7 @@ class PostgresStore(VectorStore):
         self._connection.close()
 
     # --- internals --------------------------------------------------------------------------------------------
-    def _fields(self, embedding: str = "embedding") -> str:
+    def _selected(self, embedding: str = "embedding") -> str:
         """The columns that ``_entry`` reads."""
         return f"entry_id, doc, start_s, end_s, {embedding}, {self._checksum}"
 
@@ -215,6 +233,18 @@ class PostgresStore(VectorStore):
             raise IndexStoreError(
                 f"{self.url} is damaged: {row[0]}: {error}. Fix: askaudio collection repair --collection {self.url}"
             ) from error
+
+    def _index_again(self) -> None:
+        """Make terms and words again by the present rules; vectors stay."""
+        docs = self._all(f"SELECT DISTINCT clip_id, doc FROM {self._table}")
+        update = f"UPDATE {self._table} SET terms = %s, words = %s WHERE clip_id = %s AND doc = %s"
+        with self._transaction() as cursor:
+            for clip_id, doc in docs:
+                _, path, metadata = json.loads(doc)
+                cursor.execute(update, [*_indexes(path, metadata), clip_id, doc])
+            cursor.execute(f"COMMENT ON TABLE {self._table} IS '{_RULES}'")
+            self._changed(cursor)
+        self._indexed = True
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -250,13 +280,24 @@ def _where(where: Filter | None) -> Sql:
     return f"WHERE {sql}", values
 
 
+def _carries(word: str) -> Sql:
+    """Condition that an entry carries a word of a query, as ``words.carried_words`` defines it."""
+    if matches_inside(word):
+        return "EXISTS (SELECT 1 FROM unnest(words) w WHERE strpos(w, %s) > 0)", [word]
+    return "words @> %s::text[]", [[word]]
+
+
+def _indexes(path: str, metadata: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    return sorted(terms_of(path, metadata)), sorted(words_of(path, metadata))
+
+
 def _vector_text(vector: FloatArray) -> str:
     return f"[{','.join(map(repr, vector.tolist()))}]"
 
 
 def _row(entry: Entry) -> list[Any]:
     numbers = [number_of(entry.metadata, name) for name in DOC_NUMBERS]
-    terms, words = sorted(terms_of(entry.path, entry.metadata)), sorted(words_of(entry.path, entry.metadata))
+    terms, words = _indexes(entry.path, entry.metadata)
     doc = doc_text(entry.clip_id, entry.path, entry.metadata)
     vector = _vector_text(entry.vector)
     return [entry.entry_id, entry.clip_id, doc, entry.start_s, entry.end_s, *numbers, terms, words, vector]

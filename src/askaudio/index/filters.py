@@ -5,19 +5,22 @@ mask, SQL for LanceDB, or SQL with parameters for PostgreSQL. Values never becom
 Unlike SQL, the logic has two values: a comparison with a missing value is false, and ``!=`` and ``not`` negate that to
 true.
 
-Numbers (NUMBERS below) compare by size. Everything else is text: ``=``, ``!=``, ``in`` and ``~`` (contains) ignore
-case; a list (tags) matches if one of its members does. Ids compare exactly.
+Numbers (NUMBERS below) compare by size; ``values.py`` reads them (48k, 0:03, 2024-05). Everything else is text: ``=``,
+``!=``, ``in`` and ``~`` (contains) ignore case and Unicode composition; a list (tags) matches if one of its members
+does. Ids compare exactly.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from askaudio.core.errors import ConfigError
+from askaudio.core.names import normal, readable
+from askaudio.index.values import EXAMPLES, is_date, read_number, read_period
 
 IDS = ("entry_id", "clip_id")
 ENTRY_NUMBERS = ("start_s", "end_s")
@@ -36,6 +39,64 @@ ALIASES = {
     "clip": "clip_id",
 }
 _SIZES = ("<", "<=", ">", ">=")
+# facts that ``ingest`` stores where a file has them: known fields, whether or not a collection has such a file
+FACTS = frozenset(
+    [
+        "path",
+        "format",
+        "tags",
+        "caption",
+        "title",
+        "artist",
+        "album",
+        "albumartist",
+        "composer",
+        "genre",
+        "comment",
+        "year",
+        "recorded",
+        "description",
+        "category",
+        "subcategory",
+        "cat_id",
+        "user_category",
+        "library",
+        "creator",
+        "copyright",
+        "licence",
+        "location",
+        "mood",
+        "project",
+        "scene",
+        "take",
+        "tape",
+        "note",
+        "circled",
+        "microphone",
+        "originator",
+        "stamp",
+        "windows",
+        "content_hash",
+    ]
+)
+_DATES = ("year", "recorded")
+# one container has several names: libsndfile calls a WAV of 24 bits or more than two channels "wavex"
+_FORMATS = {
+    "wav": ("wav", "wavex", "rf64", "bw64"),
+    "aif": ("aiff", "aif", "aifc"),
+    "aiff": ("aiff", "aif", "aifc"),
+    "m4a": ("mov", "m4a"),
+    "mp4": ("mov", "mp4"),
+    "wma": ("asf", "wma"),
+    "mka": ("matroska", "mka"),
+    "mkv": ("matroska", "mkv"),
+    "webm": ("matroska", "webm"),
+    "opus": ("ogg", "opus"),
+    "oga": ("ogg", "oga"),
+}
+# what people call a field, for "did you mean"
+_SYNONYMS = {"name": "path", "file": "path", "filename": "path", "folder": "path", "text": "caption", "type": "format",
+             "samplerate": "rate", "sample_rate": "rate", "date": "modified", "time": "duration"}  # fmt: skip
 DEPTH = 20  # largest nesting of brackets, and of and/or: SQL parsers refuse deep conditions or take minutes for them
 
 
@@ -121,13 +182,22 @@ def bounded(tree: Filter, level: int = 0) -> Filter:
 
 
 def clean_text(value: object) -> str:
-    """The form in which texts are compared: lower case, single spaces, 3.0 as 3."""
+    """The form in which texts are compared: case folded, composed (NFC), single spaces, 3.0 as 3."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value).encode("utf-8", "replace").decode()  # file names may contain bytes that are not UTF-8
-    return " ".join(text.lower().split())
+    return " ".join(normal(normal(unicode_text(str(value))).casefold()).split())
+
+
+def unicode_text(text: str) -> str:
+    """A text that may be the name of a file, whose bytes need not be UTF-8, as Unicode text."""
+    if text.isascii():
+        return text
+    try:
+        return readable(text)
+    except UnicodeEncodeError:  # half of a surrogate pair, which no file system makes
+        return text.encode("utf-8", "replace").decode()
 
 
 def number_of(metadata: Mapping[str, Any], name: str) -> float | None:
@@ -193,27 +263,52 @@ _TOKEN = re.compile(
 )
 
 
+EXAMPLE_FILTERS = ("duration<3", "channels=2 and tag=rain", 'path~"door slam"', "rate>=48k", "not format=mp3")
+
+
+class FilterError(ConfigError):
+    """A text is not a filter.
+
+    Args:
+        message: What is wrong.
+        position: Index of the character where it is wrong.
+    """
+
+    def __init__(self, message: str, position: int) -> None:
+        self.position = position
+        super().__init__(message)
+
+
 class _Reader:
     """Recursive descent over the tokens of one filter text; one method per rule of the grammar."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens: list[tuple[str, str]] = []
+        self.places: list[int] = []  # where each token begins
+        self.at = 0
+        self.open_brackets = 0
         position = 0
         while text[position:].strip():
             found = _TOKEN.match(text, position)
             if found is None:
+                self.at = len(self.tokens)
+                self.places.append(position + len(text[position:]) - len(text[position:].lstrip()))
                 self.fail(f"cannot read {text[position:]!r}")
             kind = str(found.lastgroup)
             self.tokens.append((kind, found.group(kind)))
+            self.places.append(found.start(kind))
             position = found.end()
-        self.at = 0
-        self.open_brackets = 0
+        self.places.append(len(text))
 
     def fail(self, reason: str) -> NoReturn:
-        raise ConfigError(
-            f"filter {self.text!r}: {reason}. Expected something like: "
-            'duration<3 and channels=2 and tag=rain, or name~"door slam", joined by and, or, not and brackets'
+        """Report a fault at the token that is read next, or that was read last."""
+        place = self.places[min(self.at, len(self.places) - 1)]
+        examples = ", ".join(EXAMPLE_FILTERS)
+        raise FilterError(
+            f"filter {self.text!r}: {reason} (at character {place + 1}). Expected something like: {examples}; "
+            "parts are joined by and, or, not and brackets",
+            place,
         )
 
     def peek(self) -> tuple[str, str]:
@@ -267,13 +362,46 @@ class _Reader:
         name = self.take("word")[1].lower()
         name = ALIASES.get(name, name)
         if not re.fullmatch(r"[a-z_][a-z0-9_.-]*", name):
+            self.at -= 1
             self.fail(f"{name!r} is no field name")
         if self.said("in"):
             op, values = "in", self.members()
         else:
             op = self.take("op")[1].replace("==", "=")
             values = [self.value()]
-        return Compare(name, op, tuple(self.typed(name, op, value) for value in values))
+        self.at -= 1  # faults of a value are reported at its place
+        tree = self.meaning(name, op, values)
+        self.at += 1
+        return tree
+
+    def meaning(self, name: str, op: str, values: list[str]) -> Filter:
+        """One comparison, which is several where a value is a period or a format has several names."""
+        if name == "modified_s" and all(map(is_date, values)) and op != "~":
+            return self.in_periods(op, values)
+        compare = Compare(name, op, tuple(self.typed(name, op, value) for value in values))
+        if op not in ("=", "!=", "in"):
+            return compare
+        texts = [str(value) for value in compare.values]
+        if name == "format" and any(text in _FORMATS for text in texts):
+            found: Filter = Compare(name, "in", tuple(dict.fromkeys(f for t in texts for f in _FORMATS.get(t, (t,)))))
+        elif name in _DATES and all(map(is_date, texts)):  # 2024 means every day of that year
+            found = Any_((Compare(name, "in", tuple(texts)), *(Compare(name, "~", (f"{text}-",)) for text in texts)))
+        else:
+            return compare
+        return Not(found) if op == "!=" else found
+
+    def in_periods(self, op: str, values: list[str]) -> Filter:
+        name = "modified_s"
+        try:
+            periods = [read_period(value) for value in values]
+        except ValueError:
+            self.fail(f"{', '.join(values)} is no date; expected {EXAMPLES[name]}")
+        start, end = periods[0]
+        if op in _SIZES:  # "<=2024" means before 2025, ">2024" from 2025 on
+            return Compare(name, "<" if op[0] == "<" else ">=", (start if op in ("<", ">=") else end,))
+        inside = [All((Compare(name, ">=", (first,)), Compare(name, "<", (last,)))) for first, last in periods]
+        found = inside[0] if len(inside) == 1 else Any_(tuple(inside))
+        return Not(found) if op == "!=" else found
 
     def members(self) -> list[str]:
         if self.take()[1] != "(":
@@ -298,12 +426,9 @@ class _Reader:
             if op == "~":
                 self.fail(f"{name} is a number and cannot contain a text")
             try:
-                number = float(value)
+                return read_number(name, value)
             except ValueError:
-                number = math.nan
-            if math.isnan(number):  # databases compare NaN in ways of their own
-                self.fail(f"{name} is a number, got {value!r}")
-            return number
+                self.fail(f"{name} is a number, got {value!r}; expected {EXAMPLES[name]}")
         if op in _SIZES:
             self.fail(f"{name} does not compare by size; numbers are: {', '.join(NUMBERS)}")
         return clean_text(value)
@@ -324,5 +449,43 @@ def parse_filter(where: str | Filter | None) -> Filter | None:
         return None
     tree = reader.either()
     if reader.peek()[0] != "end":
-        reader.fail(f"{reader.peek()[1]!r} after its end; parts are joined by and, or")
+        reader.fail(f"{reader.peek()[1]!r} after its end")
     return bounded(tree)
+
+
+# --- fields ----------------------------------------------------------------------------------------------------
+
+
+def fields_of(tree: Filter) -> set[str]:
+    """The fields that a filter compares."""
+    return fold(tree, lambda compare: {compare.field}, _union, _union, lambda part: part)
+
+
+def _union(parts: list[set[str]]) -> set[str]:
+    return set().union(*parts)
+
+
+def unlisted_fields(tree: Filter) -> set[str]:
+    """Fields of a filter that only some collections have: those that neither the contract nor indexing defines."""
+    return fields_of(tree) - {*IDS, *NUMBERS, *FACTS}
+
+
+def unknown_field(name: str, known: Collection[str]) -> ConfigError:
+    """The error for a field that no recording of a collection has; it names the nearest known one.
+
+    Args:
+        name: The field.
+        known: Fields of the collection's recordings.
+    """
+    short = {field: alias for alias, field in reversed(ALIASES.items())}  # the first alias of each
+    numbers = [short.get(field, field) for field in NUMBERS]
+    texts = sorted(
+        short.get(field, field) for field in {"path", *known} - {*NUMBERS, *IDS, "stamp", "content_hash", "windows"}
+    )
+    near = get_close_matches(name, {*numbers, *texts, *ALIASES}, 1, 0.6)
+    meant = _SYNONYMS.get(name) or (near[0] if near else "")
+    hint = f"; did you mean {meant}?" if meant else "."
+    return ConfigError(
+        f"no recording of this collection has a field {name!r}{hint} Numbers: {', '.join(numbers)}. "
+        f"Texts: {', '.join(texts)}"
+    )

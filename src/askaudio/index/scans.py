@@ -14,7 +14,7 @@ import numpy as np
 from askaudio.core.types import FloatArray
 from askaudio.index.entries import Entry, Match, StoredClip, doc_text, match_of
 from askaudio.index.ranking import best_first, exact_scores, first_of_each_clip
-from askaudio.index.words import WordMatch, gather_words, name_of, rank_words, words_of
+from askaudio.index.words import WordMatch, carried_words, gather_words, name_of, rank_words, words_of
 
 _BLOCK = 4096  # entries scored together: 8 MB of vectors at D = 512
 
@@ -78,8 +78,12 @@ def scan_words(
         names: File names that the query may mean, see ``words.possible_names``.
         top_k: Largest number of matches.
     """
-    carried = gather_words((clip.clip_id, words_of(clip.path, clip.metadata)) for clip in every)
+
+    def carried_by(clips: Sequence[StoredClip]) -> dict[str, set[str]]:
+        return gather_words((c.clip_id, carried_words(words, words_of(c.path, c.metadata))) for c in clips)
+
+    carried = carried_by(every)
     having = {word: sum(word in theirs for theirs in carried.values()) for word in words}
-    found = gather_words((clip.clip_id, words_of(clip.path, clip.metadata)) for clip in kept)
+    found = carried if kept is every else carried_by(kept)
     named = {clip.clip_id for clip in kept if name_of(clip.path) in names}
     return rank_words(found, having, total=len(carried), top_k=top_k, named=named)

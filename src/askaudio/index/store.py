@@ -27,9 +27,9 @@ from askaudio.core.types import FloatArray
 from askaudio.index.accept import accept_entries, accept_queries
 from askaudio.index.checksum import AuditedRow
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip
-from askaudio.index.filters import Compare, Filter, clips_are, parse_filter
+from askaudio.index.filters import Compare, Filter, clips_are, parse_filter, unknown_field, unlisted_fields
 from askaudio.index.scans import scan_best_windows, scan_clips, scan_search, scan_words
-from askaudio.index.words import WordMatch, possible_names, split_words
+from askaudio.index.words import WordMatch, possible_names, spelled_words
 
 
 class VectorStore(ABC):
@@ -88,6 +88,10 @@ class VectorStore(ABC):
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
         """Recordings sorted by clip_id, ``limit`` of them from ``offset`` on."""
         return scan_clips(self._iterate(where, vectors=False))[offset:][:limit]
+
+    def _fields(self) -> set[str]:
+        """Names of the facts that recordings have, in lower case."""
+        return {key.lower() for clip in self._clips(None, 0, None) for key in clip.metadata}
 
     def _count_clips(self) -> int:
         """Number of recordings."""
@@ -194,9 +198,26 @@ class VectorStore(ABC):
             Recordings that carry at least one of the words. A recording whose file has exactly this name comes first,
             the others follow by score, ties by smaller clip_id.
         """
-        words = list(dict.fromkeys(split_words(text)))
+        spelled = spelled_words(text)
+        if not spelled:
+            return []
         with self.lock:
-            return self._find_words(words, possible_names(text), top_k, parse_filter(where)) if words else []
+            found = self._find_words(list(spelled), possible_names(text), top_k, parse_filter(where))
+        return [replace(match, words=tuple(spelled[word] for word in match.words)) for match in found]
+
+    def check_filter(self, where: str | Filter | None) -> Filter | None:
+        """Parse a filter and check that recordings of this collection have its fields.
+
+        Raises:
+            ConfigError: The text is not a filter, or a field is unknown; the message lists the known ones.
+        """
+        tree = parse_filter(where)
+        if tree is not None and (unlisted := unlisted_fields(tree)):
+            with self.lock:
+                known = self._fields()
+            for name in sorted(unlisted - known):
+                raise unknown_field(name, known)
+        return tree
 
     def delete(self, where: str | Filter) -> int:
         """Remove the entries that match a filter; return their number."""

@@ -28,7 +28,7 @@ from askaudio.engines.address import default_collection, parse_address
 from askaudio.engines.open import check_identity, open_store
 from askaudio.index.bookkeeping import Bookkeeping, public_metadata
 from askaudio.index.entries import Identity, Match, StoredClip
-from askaudio.index.filters import All, Compare, Filter, Not, clips_are, parse_filter
+from askaudio.index.filters import All, Compare, Filter, Not, clips_are
 from askaudio.index.ranking import exact_scores, first_of_each_clip
 from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch
@@ -203,7 +203,7 @@ class SearchEngine:
             At most top_k hits, best first. The same query gives the same hits.
 
         Raises:
-            ConfigError: The query is empty, or the filter cannot be read.
+            ConfigError: The query is empty, or the filter cannot be read or names an unknown field.
             AudioDecodeError: A query sound cannot be decoded.
             UnknownClipError: No clip has this id.
 
@@ -214,7 +214,7 @@ class SearchEngine:
             >>> engine.search(audio="door.wav", avoid=Path("slam.wav"))  # doctest: +SKIP
         """
         parts = make_parts(text, audio, like=like, avoid=avoid, unlike=unlike, more=more)
-        return self._answer(parts, top_k, parse_filter(where), words, fold_twins)
+        return self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins)
 
     def search_many(
         self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None, *,
@@ -229,7 +229,7 @@ class SearchEngine:
             words: Also match the words of names, tags and captions.
             fold_twins: Fold near-identical takes into one hit.
         """
-        tree = parse_filter(where)
+        tree = self.store.check_filter(where)
         for parts in queries:
             yield self._answer(make_parts(more=parts), top_k, tree, words, fold_twins)
 
@@ -246,7 +246,7 @@ class SearchEngine:
         """
         parts = make_parts(more=[Part("clip", clip_id)])
         others: Filter = Not(clips_are([clip_id]))
-        tree = parse_filter(where)
+        tree = self.store.check_filter(where)
         return self._answer(parts, top_k, others if tree is None else All((tree, others)), False, True)
 
     def captions(self, audio: AudioSource, top_k: int = 10) -> list[CaptionHit]:
@@ -293,7 +293,7 @@ class SearchEngine:
             limit: Most recordings to return.
             where: A filter.
         """
-        return [_clip_info(c, c.windows) for c in self.store.clips(where, offset, limit)]
+        return [_clip_info(c, c.windows) for c in self.store.clips(self.store.check_filter(where), offset, limit)]
 
     def info(self) -> Json:
         """What this engine searches: url, clips, entries, model, fingerprint, embed_dim."""

@@ -1,6 +1,7 @@
 """The files beside a LanceDB table that make search fast. They contain nothing that the table does not.
 
-    COLLECTION/cache/current.json    {"version": newest manifest of the table, "base": folder, "delta": folder or null}
+    COLLECTION/cache/current.json    {"version": newest manifest of the table, "base": folder, "delta": folder or null,
+                                      "rules": number of the rules by which texts became words, ``words.RULES``}
     COLLECTION/cache/base-3/         Columns, with vectors.npy and, if large, accelerator.faiss; files.json
     COLLECTION/cache/delta-7/        Columns of what changed since the base was built, and dead.npy; files.json
     COLLECTION/cache/table.json      checksums of the table's own files
@@ -10,7 +11,8 @@ that is replaced, in one atomic step. So a reader, or a crash, sees the old cach
 
 A directory listing tells whether the cache is up to date, so an up-to-date one is opened without importing lancedb. A
 stale one (a writer was killed before it saved) is completed from the table: only what differs is read. A damaged one is
-ignored by readers and built again by writers. The cache can always be deleted; that costs time, never content.
+ignored by readers and built again by writers. One with words by older rules is indexed again: by readers in memory, by
+writers on disk. The cache can always be deleted; that costs time, never content.
 
 ``files.json`` has the size and CRC-32 of every other file of its folder. A reader verifies files of up to AT_OPEN bytes
 when it opens them, and each vector when it first reads it; what is larger (the accelerator, and some columns from a
@@ -40,6 +42,7 @@ from askaudio.engines.local.vector_file import VectorFile, VectorWriter
 from askaudio.engines.local.view import View
 from askaudio.engines.sealed import Sums, damaged_files, read_sealed, sums_of, write_sealed
 from askaudio.index.checksum import combined, facts_sum, vector_sums
+from askaudio.index.words import RULES
 
 
 def newest_version(folder: Path) -> str:
@@ -110,8 +113,12 @@ class Cache:
             return ""
 
     def version(self) -> str:
-        """The version of the table that the cache was made from; "" if there is none."""
-        return str(self._current().get("version", ""))
+        """The version of the table that the cache was made from; "" if there is none or its words are by old rules."""
+        return "" if self.has_old_words() else str(self._current().get("version", ""))
+
+    def has_old_words(self) -> bool:
+        """Whether there is a cache whose words were indexed by other rules than the present ones."""
+        return (current := self._current()).get("rules") != RULES and "base" in current
 
     def faults(self) -> list[str]:
         """Damaged files of the cache, as sentences; every byte is read."""
@@ -139,7 +146,8 @@ class Cache:
         base_folder = self._root / str(current["base"])
         if sealed:
             self._verify(base_folder, None if thorough else AT_OPEN)
-        base = Columns.load(base_folder)
+        present = current.get("rules") == RULES
+        base = _loaded(base_folder, present)
         index = base_folder / _ACCELERATOR
         fast = Accelerator(index) if len(base) > IN_MEMORY else None
         if fast is not None and len(fast) != len(base):
@@ -152,7 +160,7 @@ class Cache:
             dead = np.load(delta_folder / "dead.npy", allow_pickle=False)
             if dead.shape != (len(base),):
                 raise ValueError(f"{delta_folder} does not fit {base_folder}")
-            view = View(base, Columns.load(delta_folder), dead, fast)
+            view = View(base, _loaded(delta_folder, present), dead, fast)
         return str(current["version"]), view
 
     @staticmethod
@@ -200,15 +208,15 @@ class Cache:
         Returns:
             The view as it is now on disk.
         """
-        current, sealed = self._current(), self._is_sealed()
-        changes = None if view is None or not sealed else len(view.delta) + int(view.dead.sum())
+        current, usable = self._current(), self._is_sealed() and not self.has_old_words()
+        changes = None if view is None or not usable else len(view.delta) + int(view.dead.sum())
         if view is None or changes is None or changes > _most_changes(view):
             base = self._build(lance)
             delta = None
         else:
             base = str(current["base"])
             delta = self._write_delta(view) if changes else None
-        pointer = {"version": newest_version(self._folder), "base": base, "delta": delta}
+        pointer = {"version": newest_version(self._folder), "base": base, "delta": delta, "rules": RULES}
         self._note_table_files()
         write_sealed(self._root / "current.json", pointer)
         # keep the folders of the previous pointer too: a reader may have read it and be about to open them
@@ -356,6 +364,12 @@ class Cache:
         for path in self._root.glob("*-*"):
             if path.is_dir() and path.name not in keep:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _loaded(folder: Path, present: bool) -> Columns:
+    """The columns in a folder; their words are indexed again if that was done by older rules."""
+    columns = Columns.load(folder)
+    return columns if present else columns.reindexed()
 
 
 class _Stored(NamedTuple):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +41,7 @@ from askaudio.index.filters import (
     number_of,
     terms_of,
 )
-from askaudio.index.words import name_of, words_of
+from askaudio.index.words import matches_inside, name_of, words_of
 
 # Words and file names are terms of the same inverted index as ``field=text``. The control character keeps them apart:
 # a field name in a filter cannot contain it.
@@ -241,12 +241,23 @@ class Columns:
             docs: (M,) docs that count; None for all.
         """
         row = self.terms.find(term)
-        if row < 0:
-            return np.zeros(0, np.int64)
-        having = self._docs_with(row)
+        having = self._docs_with(row) if row >= 0 else np.zeros(0, np.int64)
+        if term.startswith(WORD) and matches_inside(word := term.removeprefix(WORD)):
+            rows = self.terms.containing(word, self.terms.with_prefix(WORD))
+            having = np.unique(np.concatenate([having, *map(self._docs_with, rows)]))
         clips = self.clip_of[having if docs is None else having[docs[having]]]
         # ascending, because the docs of a term are: equal numbers are neighbours, and no sort is needed
         return clips[np.diff(clips, prepend=-1) > 0].astype(np.int64)
+
+    def fields(self) -> set[str]:
+        """Names of the facts that recordings have, found by one lookup for each name."""
+        found = {name for name, column in zip(DOC_NUMBERS, self.doc_numbers, strict=True) if not np.isnan(column).all()}
+        row = self.terms.with_prefix("\x01").stop  # words and names of files come first
+        while row < len(self.terms):
+            name = self.terms[row].partition("=")[0]
+            found.add(name)
+            row = max(row + 1, self.terms.with_prefix(f"{name}=").stop)
+        return found
 
     @property
     def n_clips(self) -> int:
@@ -260,6 +271,10 @@ class Columns:
     def _docs_with(self, row: int) -> IntArray:
         """Docs that carry the term of a row, ascending."""
         return self.postings[self.starts[row] : self.starts[row + 1]].astype(np.int64)
+
+    def reindexed(self) -> Columns:
+        """The same entries, with terms made again by the present rules (``words.RULES``)."""
+        return replace(self, **_index_docs(self.docs))
 
     # --- files ------------------------------------------------------------------------------------------------
     @classmethod
@@ -346,30 +361,24 @@ def build_columns(
     rank_of = np.empty(len(texts), np.int32)
     rank_of[order] = np.arange(len(texts), dtype=np.int32)
     clips = [clip_ids[i] for i in order]
-    terms, values = _index_docs([texts[i] for i in order])
-    names = sorted(terms)
-    starts = np.zeros(len(names) + 1, np.int64)
-    np.cumsum([len(terms[name]) for name in names], out=starts[1:])
+    docs = StringColumn.of(texts[i] for i in order)
     return Columns(
         ids=StringColumn.of(ids),
         doc_of=rank_of[text_of],
         numbers=numbers,
         seq=seq,
-        docs=StringColumn.of(texts[i] for i in order),
+        docs=docs,
         doc_clips=StringColumn.of(clips),
         # a clip's number is the count of changes of clip id before it
         clip_of=np.cumsum([0, *(a != b for a, b in pairwise(clips))], dtype=np.int32)[: len(clips)],
-        doc_numbers=values,
-        terms=StringColumn.of(names),
-        starts=starts,
-        postings=np.fromiter((row for name in names for row in terms[name]), np.int32, int(starts[-1])),
         vectors=vectors,
         checksums=checksums,
+        **_index_docs(docs),
     )
 
 
-def _index_docs(texts: Sequence[str]) -> tuple[dict[str, list[int]], Float64Array]:
-    """Inverted index (term -> rows, ascending) and numbers (len(DOC_NUMBERS), M) of M docs."""
+def _index_docs(texts: Sequence[str]) -> dict[str, Any]:
+    """The columns terms, starts, postings and doc_numbers of M docs."""
     terms: dict[str, list[int]] = {}
     values = np.full((len(DOC_NUMBERS), len(texts)), np.nan)
     for row, text in enumerate(texts):  # one parsed doc at a time: a million of them would take a gigabyte
@@ -380,7 +389,11 @@ def _index_docs(texts: Sequence[str]) -> tuple[dict[str, list[int]], Float64Arra
         for column, name in enumerate(DOC_NUMBERS):
             if (value := number_of(metadata, name)) is not None:
                 values[column, row] = value
-    return terms, values
+    names = sorted(terms)
+    starts = np.zeros(len(names) + 1, np.int64)
+    np.cumsum([len(terms[name]) for name in names], out=starts[1:])
+    postings = np.fromiter((row for name in names for row in terms[name]), np.int32, int(starts[-1]))
+    return {"terms": StringColumn.of(names), "starts": starts, "postings": postings, "doc_numbers": values}
 
 
 def _compare_column(column: Float64Array, compare: Compare) -> BoolArray:

@@ -30,7 +30,7 @@ from askaudio.engines.sealed import read_sealed, write_sealed
 from askaudio.engines.writer_lock import WriterLock
 from askaudio.index.checksum import AuditedRow
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip
-from askaudio.index.filters import Filter
+from askaudio.index.filters import IDS, NUMBERS, Compare, Filter, fields_of
 from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch
 
@@ -103,7 +103,9 @@ class EmbeddedStore(VectorStore):
         gone = [entry.entry_id for entry in self._iterate(where, vectors=False)]
         if gone:
             view = self._current()
-            self._lance().delete(where)
+            # older entries of the table have texts by older rules; the view compares by the present ones
+            by_text = fields_of(where) - {*IDS, *NUMBERS}
+            self._lance().delete(Compare("entry_id", "in", tuple(gone)) if by_text else where)
             self._view = view.changed([], [], gone)
             self._at = newest_version(self._folder)
         return len(gone)
@@ -147,6 +149,9 @@ class EmbeddedStore(VectorStore):
 
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
         return self._answer(lambda view: view.clips(where, offset, limit))
+
+    def _fields(self) -> set[str]:
+        return self._answer(lambda view: view.fields())
 
     def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
         return self._answer(lambda view: view.get(entry_ids))

@@ -105,3 +105,24 @@ class StringColumn(Sequence[str]):
     def with_prefix(self, prefix: str) -> range:
         """Rows of a SORTED column that begin with a text."""
         return range(self.place(prefix), self.place(prefix + "\U0010ffff"))
+
+    def containing(self, text: str, rows: range) -> list[int]:
+        """Those of some neighbouring rows that contain a text, found by a search in the bytes of all of them.
+
+        UTF-8 never has one character's bytes inside of another's, so bytes match where characters do. A match that
+        begins in one row and ends in the next is no match.
+        """
+        needle = text.encode("utf-8", "surrogatepass")
+        if not needle or not len(rows):
+            return []
+        first = int(self._offsets[rows.start])
+        whole = self._data[first : int(self._offsets[rows.stop])].tobytes()
+        found: list[int] = []
+        at = whole.find(needle)
+        while at >= 0:
+            row = int(np.searchsorted(self._offsets, first + at, "right")) - 1
+            end = int(self._offsets[row + 1]) - first
+            if at + len(needle) <= end:
+                found.append(row)
+            at = whole.find(needle, end if found and found[-1] == row else at + 1)
+        return found

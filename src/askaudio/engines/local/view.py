@@ -201,6 +201,10 @@ class View:
         return np.array(pairs, np.int64).reshape(-1, 2)
 
     # --- counting and listing ---------------------------------------------------------------------------------
+    def fields(self) -> set[str]:
+        """Names of the facts that recordings have."""
+        return self.base.fields() | self.delta.fields()
+
     @cached_property
     def clip_count(self) -> int:
         """Number of recordings."""
