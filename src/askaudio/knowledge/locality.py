@@ -40,9 +40,9 @@ def coefficients(anchors: Tensor, candidates: Tensor, own: Tensor, temperature: 
     return p
 
 
-def reach(coefficient: Tensor, n: int, least: float = 0.0) -> float:
-    """Share of n entries on which some anchor's coefficient (B, C) exceeds ``least`` in absolute value."""
-    return float((coefficient.abs() > least).any(dim=0).sum()) / n
+def reach(coefficient: Tensor, n: int) -> float:
+    """Share of n entries on which the coefficient (B, C) of some anchor is not 0."""
+    return float((coefficient != 0).any(dim=0).sum()) / n
 
 
 def effective_contributors(coefficient: Tensor) -> float:

@@ -200,8 +200,8 @@ def fill(model: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
     model.load_state_dict(tensors)
 
 
-def _some(names: list[str], shown: int = 4) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _checksum(source: str) -> str:

@@ -23,6 +23,8 @@ from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.collate import stack_audio
 from askaudio.training.dataset import PairDataset
 
+WINDOWS_AT_ONCE, TEXTS_AT_ONCE = 256, 1024  # encoded in one forward pass
+
 
 @dataclass(frozen=True)
 class RetrievalSet:
@@ -39,13 +41,13 @@ class RetrievalSet:
     relevance: Relevance
 
 
-def embed_clips(model: DualEncoder, audio: Sequence[npt.NDArray[Any]], batch_size: int = 256) -> Tensor:
+def embed_clips(model: DualEncoder, audio: Sequence[npt.NDArray[Any]]) -> Tensor:
     """M clips, each an array (W_i, ...) of windows -> (M, D) rows of length 1, on the CPU."""
     device = model.log_logit_scale.device
     windows = [window for clip in audio for window in clip]
     rows = []
-    for start in range(0, len(windows), batch_size):
-        inputs = stack_audio(windows[start : start + batch_size])
+    for start in range(0, len(windows), WINDOWS_AT_ONCE):
+        inputs = stack_audio(windows[start : start + WINDOWS_AT_ONCE])
         moved = tuple(x.to(device) for x in inputs) if isinstance(inputs, tuple) else inputs.to(device)
         rows.append(model.encode_audio(moved).cpu())
     owner = torch.repeat_interleave(torch.arange(len(audio)), torch.tensor([len(clip) for clip in audio]))
@@ -53,10 +55,10 @@ def embed_clips(model: DualEncoder, audio: Sequence[npt.NDArray[Any]], batch_siz
     return nn.functional.normalize(found.new_zeros(len(audio), found.shape[1]).index_add_(0, owner, found), dim=-1)
 
 
-def embed_texts(model: DualEncoder, texts: npt.NDArray[Any], batch_size: int = 1024) -> Tensor:
+def embed_texts(model: DualEncoder, texts: npt.NDArray[Any]) -> Tensor:
     """Features (Q, C) -> (Q, D) rows of length 1, on the CPU."""
     device = model.log_logit_scale.device
-    pieces = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+    pieces = [texts[start : start + TEXTS_AT_ONCE] for start in range(0, len(texts), TEXTS_AT_ONCE)]
     return torch.cat([model.encode_text(torch.from_numpy(piece).to(device)).cpu() for piece in pieces])
 
 

@@ -20,6 +20,7 @@ from askaudio.knowledge.reliability.estimate import mismatched
 
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.5)
 BETAS = (0.0, 0.5, 1.0, 2.0)
+SAMPLE = 512  # pairs that are looked at
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ def separation(real: Tensor, null: Tensor) -> float:
     return float((real.mean() - null.mean()) / spread)
 
 
-def fit_neighbor_setting(
-    base: KnowledgeBase, reliability: Tensor | None = None, k: int = 16, sample: int = 512
-) -> NeighborSetting:  # fmt: skip
+def fit_neighbor_setting(base: KnowledgeBase, reliability: Tensor | None = None, k: int = 16) -> NeighborSetting:
     """Choose temperature and beta on a sample of a base's pairs.
 
     For each side in turn the other side's neighbors predict it: audio neighbors a text, text neighbors an audio. Their
@@ -50,7 +49,6 @@ def fit_neighbor_setting(
         base: N entries; at least 2 clips with audio are needed for anything but the defaults.
         reliability: (N,) reliabilities; None means 1.
         k: Neighbors per prediction.
-        sample: Pairs looked at.
 
     Returns:
         The setting; the middle of the grid where there is too little to judge by.
@@ -58,7 +56,7 @@ def fit_neighbor_setting(
     paired = base.index.has_audio.nonzero()[:, 0]
     if len(paired) < 4 * k:
         return NeighborSetting(0.1, 1.0, 0.0)
-    rows = paired[:: max(1, len(paired) // sample)][:sample]
+    rows = paired[:: max(1, len(paired) // SAMPLE)][:SAMPLE]
     partner = rows[mismatched(base.index.codes[rows])]
     audio, text = base.audio.float(), base.text.float()
     of_side = {

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FOLDS = 5
+RIDGE = 0.03  # penalty as a share of the Gram matrix's mean eigenvalue: RIDGE N / Ds mean|x|^2 on each direction
 
 
 def standardise(features: Tensor) -> Tensor:
@@ -26,12 +27,12 @@ def standardise(features: Tensor) -> Tensor:
     return F.normalize((x - x.mean(dim=0)) / (x.std(dim=0) + 1e-3), dim=1)  # a number that hardly varies stays small
 
 
-def folds_of(codes: Tensor, folds: int = FOLDS) -> Tensor:
-    """Part of each row (N,), 0 to folds - 1, by its clip's code: all captions of a clip are in one part."""
-    return torch.unique(codes, return_inverse=True)[1] % folds
+def folds_of(codes: Tensor) -> Tensor:
+    """Part of each row (N,), 0 to ``FOLDS`` - 1, by its clip's code: all captions of a clip are in one part."""
+    return torch.unique(codes, return_inverse=True)[1] % FOLDS
 
 
-def crossfit(source: Tensor, target: Tensor, fold: Tensor, weight: Tensor, strength: float = 0.03) -> Tensor:
+def crossfit(source: Tensor, target: Tensor, fold: Tensor, weight: Tensor) -> Tensor:
     """Ridge regression of target on source; each part's rows from the map that the other parts give.
 
     Args:
@@ -39,7 +40,6 @@ def crossfit(source: Tensor, target: Tensor, fold: Tensor, weight: Tensor, stren
         target: (N, Dt), centred.
         fold: (N,) part of each row.
         weight: (N,) how much each row counts.
-        strength: Penalty as a share of the Gram matrix's mean eigenvalue: strength N / Ds mean|x|^2 on each direction.
 
     Returns:
         Predictions (N, Dt).
@@ -49,14 +49,14 @@ def crossfit(source: Tensor, target: Tensor, fold: Tensor, weight: Tensor, stren
     for part in fold.unique().tolist():
         own, rest = fold == part, fold != part
         x, weighted = source[rest], source[rest] * weight[rest, None]  # (n', Ds)
-        penalty = strength * n / d * float(x.square().sum(dim=1).mean()) + 1e-9
+        penalty = RIDGE * n / d * float(x.square().sum(dim=1).mean()) + 1e-9
         gram = x.T @ weighted + penalty * torch.eye(d, dtype=source.dtype)  # (Ds, Ds)
         predicted[own] = source[own] @ torch.linalg.solve(gram, weighted.T @ target[rest])
     return predicted
 
 
 def ridge_scores(
-    audio: Tensor, text: Tensor, codes: Tensor, partner: Tensor, weight: Tensor, strength: float = 0.03
+    audio: Tensor, text: Tensor, codes: Tensor, partner: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """How well each pair is predicted, and how well mismatched pairs are.
 
@@ -66,13 +66,12 @@ def ridge_scores(
         codes: (N,) clip codes.
         partner: (N,) row whose text is the mismatched partner of each row.
         weight: (N,) reliability of each pair so far, in [0, 1].
-        strength: Of the penalty.
 
     Returns:
         (N, 2) cosine of predicted and real text, of predicted and real audio; (N, 2) the same of mismatched pairs.
     """
     audio, text, fold = audio - audio.mean(dim=0), text - text.mean(dim=0), folds_of(codes)
-    to_text, to_audio = crossfit(audio, text, fold, weight, strength), crossfit(text, audio, fold, weight, strength)
+    to_text, to_audio = crossfit(audio, text, fold, weight), crossfit(text, audio, fold, weight)
     real = (F.cosine_similarity(to_text, text), F.cosine_similarity(to_audio, audio))
     null = (F.cosine_similarity(to_text, text[partner]), F.cosine_similarity(to_audio[partner], audio))
     return torch.stack(real, dim=1), torch.stack(null, dim=1)
