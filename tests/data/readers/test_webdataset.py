@@ -115,3 +115,24 @@ def test_broken_and_absent_tars(tmp_path):
     assert not list((tmp_path / "cache").rglob("rows.jsonl"))  # a later, whole copy starts again
     with pytest.raises(DataError, match="no tar at"):
         open_dataset(f"wds:{tmp_path / 'none-*.tar'}")
+
+
+def test_texts_in_other_encodings_and_with_line_separators(tmp_path):
+    text = "the dog\u2019s bark"
+    members = [("a.flac", flac(0)), ("a.txt", f"{text}\r\nrain\u2028roof\r\n".encode("utf-16"))]
+    members += [("b.flac", flac(1)), ("b.txt", f"{text}\n".encode("cp1252"))]
+    members += [("c.flac", flac(2)), ("c.json", json.dumps({"text": text}, ensure_ascii=False).encode("cp1252"))]
+    members += [
+        ("d.flac", flac(3)),
+        ("d.json", b'{"text": "half \\ud800"}'),
+        ("e.flac", flac(4)),
+        ("e.json", b"[" * 99999),
+    ]
+    manifest = open_dataset(spec(write_tar(tmp_path / "x.tar", members), tmp_path))
+    assert {clip.clip_id: [c.text for c in clip.captions] for clip in manifest} == {
+        "a": [text, "rain\u2028roof"],
+        "b": [text],
+        "c": [text],
+        "e": [],
+    }
+    assert [fault.kind for fault in manifest.faults] == ["bad character", "no caption"]
