@@ -21,9 +21,11 @@ import logging
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from askaudio.cli.output import emit_json, say
+from askaudio.core.errors import ConfigError
 from askaudio.core.names import shown
 
 HELP = "open the search page and the API"
@@ -66,7 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; 0 after a graceful stop."""
     from askaudio.engines.open import default_collection
-    from askaudio.ingest.walk import absolute_roots
     from askaudio.search.engine import SearchEngine
     from askaudio.server.settings import ServerSettings, read_token
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         port=args.port,
         token=read_token(args.token_file),
         allowed_hosts=tuple(args.allow_host),
-        allowed_folders=tuple(str(folder) for folder in absolute_roots(args.allow)),
+        allowed_folders=tuple(_existing(folder) for folder in args.allow),
         rate_per_s=args.rate_limit,
         max_upload_bytes=int(args.max_upload_mb * 2**20),
         mcp=args.mcp,
@@ -87,9 +88,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _existing(folder: str) -> str:
+    """The absolute path of a folder that is allowed; one that does not exist is most likely misspelt."""
+    path = Path(folder).expanduser().absolute()
+    if not path.exists():
+        raise ConfigError(f"--allow {shown(folder)}: {shown(path)} does not exist. Fix: name a folder that exists")
+    return str(path)
+
+
 def _bind(host: str, port: int) -> socket.socket:
     """A listening socket, made before the model is loaded so that a port in use is reported at once."""
-    from askaudio.core.errors import ConfigError
     from askaudio.server.run import bind
 
     try:
