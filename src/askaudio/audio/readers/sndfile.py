@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from askaudio.audio.readers import mp3_frames, ogg_pages, unfinished
+from askaudio.audio.readers import mp3_frames, ogg_pages, opus_positions, unfinished
 from askaudio.audio.readers.spliced import Piece, Spliced
 from askaudio.audio.readers.stream import AudioStream, Conform
 from askaudio.core.errors import AudioDecodeError
@@ -48,6 +48,12 @@ class _Part:
     name: str
     file: BinaryIO
     pieces: Sequence[Piece] | None = None
+    link: tuple[int, int] | None = None  # of an Ogg file as it is: first byte and end
+
+    def corrected(self) -> _Part | None:
+        """The link of an Ogg Opus file with page positions that agree with its packets; None for anything else."""
+        view = opus_positions.pieces(self.file, *self.link) if self.link else None
+        return replace(self, pieces=view, link=None) if view else None
 
     def open(self) -> soundfile.SoundFile:
         """Open it at its first sample."""
@@ -86,9 +92,8 @@ def _survey(whole: _Part) -> tuple[Sequence[_Part], int | None]:
             return [replace(whole, pieces=chunk.pieces())], None
         if chunk.size is not None and chunk.bytes_per_frame:
             return [whole], chunk.size // chunk.bytes_per_frame
-    if len(links := ogg_pages.links(file)) > 1:
-        parts = [replace(whole, pieces=[link]) for link in links]
-        return parts, _frames_of(parts)
+    if links := ogg_pages.links(file):
+        return _ogg(whole, links)
     try:
         with whole.open() as sound:
             known = sound.frames if 0 <= sound.frames < 1 << 62 else None
@@ -98,6 +103,21 @@ def _survey(whole: _Part) -> tuple[Sequence[_Part], int | None]:
         if sum(end - start for run in found for start, end in run.ranges) < _MOSTLY * file.seek(0, io.SEEK_END):
             raise
         return _mp3_parts(whole, found)
+
+
+def _ogg(whole: _Part, links: Sequence[tuple[int, int]]) -> tuple[Sequence[_Part], int | None]:
+    """One part for each link, with corrected page positions where libsndfile refuses to open it as it is."""
+    parts = [replace(whole, link=link, pieces=[link] if len(links) > 1 else None) for link in links]
+    kept = []
+    for part, link in zip(parts, links, strict=True):
+        try:
+            part.open().close()
+            kept.append(part)
+        except AudioDecodeError:
+            counted = opus_positions.frames(part.file, *link)
+            if counted is None or counted > 0 or len(parts) == 1:  # a link of headers alone is left out
+                kept.append(part.corrected() or part)
+    return kept, _frames_of(kept)
 
 
 def _mp3(whole: _Part, known: int | None) -> tuple[Sequence[_Part], int | None]:
@@ -128,9 +148,12 @@ def _frames_of(parts: Sequence[_Part]) -> int | None:
         try:
             with part.open() as sound:
                 rate = rate or sound.samplerate
-                total += sound.frames * rate / sound.samplerate
+                length_s = sound.frames / sound.samplerate
         except AudioDecodeError:
             return None
+        if part.link and (counted := opus_positions.frames(part.file, *part.link)) is not None:
+            length_s = min(length_s, counted / opus_positions.RATE_HZ)  # positions that jump promise too much
+        total += length_s * rate
     return round(total)
 
 
@@ -142,28 +165,40 @@ def _conformed(parts: Sequence[_Part], sample_rate_hz: int, channels: int, notes
     yield from conform.finish()
 
 
-def _blocks(part: _Part) -> Iterator[tuple[FloatArray, int]]:
-    """Blocks (n, C) of one part with its sample rate; all samples before a fault, then ``AudioDecodeError``."""
-    done = 0
+def _blocks(part: _Part, done: int = 0) -> Iterator[tuple[FloatArray, int]]:
+    """Blocks (n, C) of one part with its sample rate; all samples before a fault, then ``AudioDecodeError``.
+
+    Args:
+        part: What to read.
+        done: Samples to leave out at its start.
+    """
     with part.open() as sound:
         n_frames = max(1, BLOCK_VALUES // sound.channels)
         try:
+            _pass_over(sound, done, n_frames)
             while len(block := _read(sound, n_frames)):
                 done += len(block)
                 yield block, sound.samplerate
             return
         except (soundfile.SoundFileError, RuntimeError) as error:
             reason = f"broken in the middle ({_reason(error)})"
+    if better := part.corrected():  # its samples up to the fault are the same
+        yield from _blocks(better, done)
+        return
     # soundfile drops a block that is readable in part: read up to the same place again, then in short blocks
     with part.open() as sound:
         try:
-            for start in range(0, done, n_frames):
-                _read(sound, min(n_frames, done - start))
+            _pass_over(sound, done, n_frames)
             while len(block := _read(sound, _SHORT_BLOCK)):
                 yield block, sound.samplerate
         except (soundfile.SoundFileError, RuntimeError):
             pass
     raise AudioDecodeError(part.name, reason)
+
+
+def _pass_over(sound: soundfile.SoundFile, n: int, n_frames: int) -> None:
+    for start in range(0, n, n_frames):
+        _read(sound, min(n_frames, n - start))
 
 
 def _read(sound: soundfile.SoundFile, n_frames: int) -> FloatArray:
