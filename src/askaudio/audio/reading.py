@@ -162,7 +162,8 @@ def _read(
             failures.append(failure)
     best = failures[0]
     for other in failures[1:]:
-        if other.decoded_s > best.decoded_s * (1 + _SHORT_SHARE) + _SHORT_S:
+        tolerance_s = best.decoded_s * _SHORT_SHARE + _SHORT_S if best.decoded_s else 0.0
+        if other.decoded_s > best.decoded_s + tolerance_s:
             best = other
     if not best.decoded_s:
         raise AudioDecodeError(name, joined({one.reader: one.reason for one in failures}))

@@ -25,6 +25,8 @@ assert "concat" not in arguments[arguments.index("-format_whitelist") + 1]
 content = open(source[5:], "rb").read()
 if {CONTENT!r} not in content:
     sys.exit(183)
+sys.stderr.write(open(__file__ + ".messages").read())
+sys.stderr.flush()
 sys.stdout.buffer.write(b".snd" + struct.pack(">IIIII", 32, 0xFFFFFFFF, 6, {RATE}, 2) + bytes(8))
 sys.stdout.buffer.write(open(__file__ + ".samples", "rb").read())
 sys.stdout.buffer.flush()
@@ -42,6 +44,7 @@ def only_fake(tmp_path, monkeypatch):
     program = folder / "ffmpeg"
     program.write_text(FAKE)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    (folder / "ffmpeg.messages").write_text("")
     (folder / "ffmpeg.samples").write_bytes(STEREO.tobytes())
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setenv("PATH", str(folder))
@@ -77,6 +80,45 @@ def test_a_program_that_stalls_is_killed(only_fake, monkeypatch):
 def test_a_reader_that_stops_early_ends_the_program(only_fake):
     samples, _ = reading.read(CONTENT + b"stall", RATE, lambda blocks: np.concatenate(list(blocks)), longest_s=0.5)
     assert len(samples) == RATE // 2
+
+
+MESSAGES = """Input #0, matroska,webm, from 'sound':
+  Metadata:
+    title           : Stream #0:0: Audio: pcm_f32le, flt
+  Duration: 00:00:{seconds:05.2f}, start: 0.000000, bitrate: 320 kb/s
+  Stream #0:0[0x1](und): Audio: {track} (default)
+Stream mapping:
+{fault}
+"""
+FLOAT, LOSSY = "pcm_f32le, 8000 Hz, stereo, flt, 1411 kb/s", "aac (LC), 8000 Hz, stereo, fltp, 69 kb/s"
+
+
+def with_messages(tmp_path, track, seconds=3.0, fault="", gain=1):
+    (tmp_path / "bin" / "ffmpeg.messages").write_text(MESSAGES.format(track=track, seconds=seconds, fault=fault))
+    (tmp_path / "bin" / "ffmpeg.samples").write_bytes((gain * STEREO).astype(">f4").tobytes())
+    return reading.read(CONTENT, RATE, lambda blocks: np.concatenate(list(blocks)), partial=True)
+
+
+def test_floats_beyond_full_scale_are_scaled_and_overshoots_of_lossy_formats_clipped(tmp_path, only_fake):
+    mono = 30 * STEREO.mean(axis=1)
+    samples, result = with_messages(tmp_path, FLOAT, gain=30)
+    np.testing.assert_allclose(samples, mono / np.abs(mono).max(), atol=1e-6)
+    assert result.notes == ("its samples reach 7.5 of full scale; scaled by that peak",)
+    samples, result = with_messages(tmp_path, LOSSY, gain=30)
+    np.testing.assert_allclose(samples, mono.clip(-1, 1), atol=1e-6)
+    assert result.notes == ()
+
+
+def test_a_file_that_is_shorter_than_the_program_says_is_noted(tmp_path, only_fake):
+    result = with_messages(tmp_path, LOSSY, seconds=6.0)[1]
+    assert (result.notes, result.damaged) == (("ends after 3.0 s: the header promises 6.0 s",), False)
+
+
+@pytest.mark.parametrize("fault", ["sound: corrupt input packet in stream 0", "[matroska] File ended prematurely"])
+def test_packets_that_the_program_leaves_out_make_the_recording_damaged(tmp_path, only_fake, fault):
+    result = with_messages(tmp_path, LOSSY, fault=fault)[1]
+    assert result.damaged
+    assert result.notes == ("damaged after 3.0 s: ffmpeg reports 1 faults in its packets",)
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg program on this machine")

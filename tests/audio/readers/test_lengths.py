@@ -187,3 +187,87 @@ def test_links_of_different_rates_are_converted_and_noted():
     samples = decode(content, RATE)
     assert dominant_hz(samples[3 * RATE : 4 * RATE], RATE) == pytest.approx(880, abs=2)
     assert np.abs(samples[3 * RATE : 4 * RATE]).max() == pytest.approx(0.4, abs=0.05)
+
+
+NOISE = (0.1 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
+LEFT_OUT = "{} bytes behind its sound are not counted by its header and were left out"
+
+
+def patched(content, at, value):
+    return content[:at] + value + content[at + len(value) :]
+
+
+def flac_that_promises(frames):
+    content = written(NOISE, format="FLAC")
+    fields = int.from_bytes(content[18:26], "big") >> 36 << 36 | frames
+    return patched(content, 18, fields.to_bytes(8, "big"))
+
+
+@pytest.mark.parametrize("frames", [0, 1, RATE, 2 * RATE - 1])
+def test_a_flac_is_read_to_the_end_of_its_data_whatever_its_header_counts(frames):
+    samples = decode(flac_that_promises(frames), RATE)
+    assert np.array_equal(samples, decode(flac_that_promises(2 * RATE), RATE))
+    assert len(samples) == 2 * RATE
+    assert seconds_and_reading(flac_that_promises(frames))[1].notes == ()
+
+
+def test_a_flac_that_is_shorter_than_it_promises_is_noted_and_a_tag_behind_it_is_no_damage():
+    note = "ends after 2.0 s: the header promises 10.0 s"
+    assert seconds_and_reading(flac_that_promises(10 * RATE))[1].notes == (note,)
+    seconds, reading = seconds_and_reading(flac_that_promises(2 * RATE) + b"TAG" + bytes(125))
+    assert (seconds, reading.notes) == (2.0, ())
+    assert probe(flac_that_promises(2 * RATE)).duration_s == 2.0
+
+
+def sized(container, size):
+    """A file of 2 s whose sound data claims to be ``size`` times as long; None for unknown, 0.0 for empty."""
+    content = written(NOISE, format=container)
+    name, form, offset = {"AIFF": (b"SSND", ">I", 4), "W64": (b"data", "<q", 16), "CAF": (b"data", ">q", 4)}[container]
+    extra = {"AIFF": 8, "W64": 24, "CAF": 4}[container]
+    at = content.index(name) + offset
+    n_bytes = {None: -1 if container != "AIFF" else 0xFFFFFFFF}.get(size, 0)
+    if size:
+        n_bytes = round(size * 4 * RATE) + extra
+    return patched(content, at, struct.pack(form, n_bytes))
+
+
+@pytest.mark.parametrize("container", ["AIFF", "W64", "CAF"])
+@pytest.mark.parametrize("size", [0.0, None, 1.0])
+def test_data_sizes_of_zero_and_unknown_sizes_mean_to_the_end(container, size):
+    samples = decode(sized(container, size), RATE)
+    assert np.array_equal(samples, decode(sized(container, 1.0), RATE))
+    assert len(samples) == 2 * RATE
+    assert seconds_and_reading(sized(container, size))[1].notes == ()
+
+
+@pytest.mark.parametrize("container", ["AIFF", "W64", "CAF"])
+def test_data_that_is_shorter_than_its_size_is_read_with_a_note(container):
+    seconds, reading = seconds_and_reading(sized(container, 2.0))
+    assert (seconds, reading.notes) == (2.0, ("ends after 2.0 s: the header promises 4.0 s",))
+    content = sized(container, 1.0)
+    seconds, reading = seconds_and_reading(content[: len(content) // 2])
+    assert seconds == pytest.approx(1.0, abs=0.03)
+    assert reading.notes == ("ends after 1.0 s: the header promises 2.0 s",)
+
+
+def test_a_data_size_that_is_too_small_is_noted_or_corrected_by_the_count_of_frames():
+    assert seconds_and_reading(sized("CAF", 0.5))[1].notes == (LEFT_OUT.format(2 * RATE),)
+    assert np.array_equal(decode(sized("AIFF", 0.5), RATE), decode(sized("AIFF", 1.0), RATE))
+    au = patched(written(NOISE, format="AU"), 8, struct.pack(">I", RATE))
+    seconds, reading = seconds_and_reading(au)
+    assert (seconds, reading.notes) == (0.5, (LEFT_OUT.format(3 * RATE),))
+
+
+@pytest.mark.parametrize("size", [len(PCM) // 2, len(PCM) // 2 + 1])
+def test_bytes_behind_the_data_of_a_wav_are_no_sound(size):
+    seconds, reading = seconds_and_reading(wav(size, PCM))
+    assert seconds == pytest.approx(1.0, abs=0.0001)
+    assert reading.notes == (LEFT_OUT.format(len(PCM) - size),)
+
+
+def test_chunks_behind_the_data_of_a_wav_are_neither_sound_nor_noted():
+    for body in (PCM + CHUNK_AFTER, PCM[:-1] + b"\0" + CHUNK_AFTER, PCM + b"\1garbage" * 20):
+        size = len(PCM) - (body[len(PCM) - 1] == 0)
+        seconds, reading = seconds_and_reading(wav(size, body))
+        assert seconds == pytest.approx(2.0, abs=0.0001)
+        assert reading.notes == ()

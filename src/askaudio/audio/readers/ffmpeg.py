@@ -1,13 +1,15 @@
 """The formats of FFmpeg through an ``ffmpeg`` program on the PATH, for installs without PyAV.
 
 The program runs without a shell, reads one file with the same demuxers as PyAV, and writes 32-bit floats to a pipe. The
-AU header before them tells sample rate and channel count. A program that writes nothing for ``STALL_S`` is killed.
+AU header before them tells sample rate and channel count. Its messages tell sample format, length and packets that it
+left out. A program that writes nothing for ``STALL_S`` is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -27,6 +29,12 @@ from askaudio.core.types import FloatArray
 STALL_S = 60.0
 _BLOCK_VALUES = 1 << 17
 _FLOAT32 = 6  # code of the sample format in an AU header
+_MESSAGE_BYTES = 1 << 16  # of the messages at the start, which describe the file
+_TRACK = re.compile(rb"^ +Stream #0:\d.*?: Audio: (\w+).*", re.MULTILINE)
+_LENGTH = re.compile(rb"^  Duration: (\d+):(\d+):([\d.]+),", re.MULTILINE)
+_ESTIMATED = re.compile(rb"^Input #0, (aac|mp3)\b|Estimating duration from bitrate", re.MULTILINE)
+# lines of metadata begin with a blank, so a title cannot look like one of these
+_FAULT = re.compile(rb"^\S.*(corrupt input packet|ended prematurely|Error while decoding|Error submitting packet)")
 
 
 def program() -> str | None:
@@ -46,13 +54,14 @@ def open_stream(source: Path | str | bytes, name: str) -> Iterator[AudioStream]:
         AudioDecodeError: There is no ffmpeg program, or it cannot read the file (on entering the context).
     """
     with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="askaudio-")))
+        messages = folder / "messages"
         if isinstance(source, bytes):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="askaudio-"))
-            path = Path(folder) / "sound"
+            path = folder / "sound"
             path.write_bytes(source)
         else:
             path = Path(source)
-        process = stack.enter_context(_started(path, name))
+        process = stack.enter_context(_started(path, name, messages))
         head = _exactly(process, 24)
         if len(head) < 24 or head[:4] != b".snd":
             raise AudioDecodeError(name, f"ffmpeg does not read it (exit code {process.wait()})")
@@ -60,18 +69,35 @@ def open_stream(source: Path | str | bytes, name: str) -> Iterator[AudioStream]:
         _exactly(process, offset - 24)
         if coding != _FLOAT32 or not channels:
             raise AudioDecodeError(name, "ffmpeg wrote another format than it was called for")
-        yield AudioStream(rate, channels, None, "ffmpeg", _blocks(process, channels, name))
+        length_s, is_float = _described(messages)
+        frames = None if length_s is None else round(length_s * rate)
+        yield AudioStream(rate, channels, frames, "ffmpeg", _blocks(process, channels, name, messages), is_float)
+
+
+def _described(messages: Path) -> tuple[float | None, bool]:
+    """Length in seconds that the file promises, and whether it stores floats without loss."""
+    with messages.open("rb") as file:
+        text = file.read(_MESSAGE_BYTES)
+    text = text.partition(b"Stream mapping:")[0]
+    track, length = _TRACK.search(text), _LENGTH.search(text)
+    is_float = bool(
+        track and track[1].startswith((b"pcm_f32", b"pcm_f64", b"wavpack")) and re.search(rb", (flt|dbl)p?\b", track[0])
+    )
+    if length is None or _ESTIMATED.search(text):
+        return None, is_float
+    return int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]), is_float
 
 
 @contextlib.contextmanager
-def _started(path: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
+def _started(path: Path, name: str, messages: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [
-        program() or "ffmpeg", "-nostdin", "-v", "quiet",
+        program() or "ffmpeg", "-nostdin", "-hide_banner", "-nostats", "-v", "info",
         "-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS, "-i", f"file:{os.path.abspath(path)}",
         "-map", "0:a:0", "-vn", "-sn", "-dn", "-f", "au", "-c:a", "pcm_f32be", "pipe:1",
     ]  # fmt: skip
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with messages.open("wb") as errors:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
     except OSError as error:
         raise AudioDecodeError(name, f"the ffmpeg program cannot be started ({error})") from error
     with process:
@@ -92,7 +118,7 @@ def _exactly(process: subprocess.Popen[bytes], n_bytes: int) -> bytes:
         watch.cancel()
 
 
-def _blocks(process: subprocess.Popen[bytes], channels: int, name: str) -> Iterator[FloatArray]:
+def _blocks(process: subprocess.Popen[bytes], channels: int, name: str, messages: Path) -> Iterator[FloatArray]:
     frame = 4 * channels
     n_bytes = max(1, _BLOCK_VALUES // channels) * frame
     while data := _exactly(process, n_bytes):
@@ -103,3 +129,7 @@ def _blocks(process: subprocess.Popen[bytes], channels: int, name: str) -> Itera
     if code:
         reason = f"it wrote nothing for {STALL_S:.0f} s" if code < 0 else f"exit code {code}"
         raise AudioDecodeError(name, f"ffmpeg stopped ({reason})")
+    with messages.open("rb") as file:
+        faults = sum(bool(_FAULT.match(line)) for line in file)
+    if faults:
+        raise AudioDecodeError(name, f"ffmpeg reports {faults} faults in its packets")

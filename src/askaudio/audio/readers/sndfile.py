@@ -76,22 +76,27 @@ def open_stream(source: Path | str | bytes, name: str) -> Iterator[AudioStream]:
         AudioDecodeError: libsndfile does not know the format or finds its header broken (on entering the context).
     """
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-        parts, frames = _survey(_Part(source, name, file))
+        notes: list[str] = []
+        parts, frames = _survey(_Part(source, name, file), notes)
         with parts[0].open() as first:
-            notes: list[str] = []
             blocks = _conformed(parts, first.samplerate, first.channels, notes)
             is_float = first.subtype in ("FLOAT", "DOUBLE")
             yield AudioStream(first.samplerate, first.channels, frames, first.format.lower(), blocks, is_float, notes)
 
 
-def _survey(whole: _Part) -> tuple[Sequence[_Part], int | None]:
+def _survey(whole: _Part, notes: list[str]) -> tuple[Sequence[_Part], int | None]:
     """Parts to read one after the other, and the frames that the content promises (None: not known)."""
     file = whole.file
     if chunk := unfinished.data_chunk(file):
-        if chunk.patches:
-            return [replace(whole, pieces=chunk.pieces())], None
+        if chunk.unread:
+            notes.append(f"{chunk.unread} bytes behind its sound are not counted by its header and were left out")
+        part = replace(whole, pieces=chunk.pieces()) if chunk.patches else whole
         if chunk.size is not None and chunk.bytes_per_frame:
-            return [whole], chunk.size // chunk.bytes_per_frame
+            return [part], chunk.size // chunk.bytes_per_frame
+        if chunk.patches:
+            return [part], None
+    if flac := unfinished.flac_without_length(file):
+        return [replace(whole, pieces=flac[1])], flac[0]
     if links := ogg_pages.links(file):
         return _ogg(whole, links)
     try:
