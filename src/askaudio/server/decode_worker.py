@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from askaudio.audio.decode import decode, probe, stream_windows
+from askaudio.audio.decode import decode, probe, read_windows
+from askaudio.audio.windows import Window
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.types import Json
 
@@ -39,20 +40,23 @@ def peaks(source: str, n_points: int, start_s: float, end_s: float | None) -> Js
     """
     info = probe(source)
     steps_per_s = min(info.sample_rate_hz, max(200, round(4000 / max(info.duration_s or 60.0, 0.01))))
-    low: list[float] = []
-    high: list[float] = []
-    total_s = 0.0
-    for window in stream_windows(source, info.sample_rate_hz, 1.0, 1.0):
-        if end_s is not None and window.start_s >= end_s and info.duration_s is not None:
-            total_s = info.duration_s
-            break
-        total_s = window.end_s
-        first = round(window.start_s * steps_per_s)
-        del low[first:], high[first:]  # the last window reaches back over its neighbour
-        n_steps = max(1, round((window.end_s - window.start_s) * steps_per_s))
-        edges = np.linspace(0, len(window.samples), n_steps, endpoint=False).astype(int)
-        low += np.minimum.reduceat(window.samples, edges).tolist()
-        high += np.maximum.reduceat(window.samples, edges).tolist()
+
+    def gather(windows: Iterator[Window]) -> tuple[list[float], list[float], float]:
+        low: list[float] = []
+        high: list[float] = []
+        total_s = 0.0
+        for window in windows:
+            total_s = window.end_s
+            first = round(window.start_s * steps_per_s)
+            del low[first:], high[first:]  # the last window reaches back over its neighbour
+            n_steps = max(1, round((window.end_s - window.start_s) * steps_per_s))
+            edges = np.linspace(0, len(window.samples), n_steps, endpoint=False).astype(int)
+            low += np.minimum.reduceat(window.samples, edges).tolist()
+            high += np.maximum.reduceat(window.samples, edges).tolist()
+        return low, high, total_s
+
+    # read to the end even if ``end_s`` is before it: the level depends on the whole recording
+    (low, high, total_s), _ = read_windows(source, info.sample_rate_hz, 1.0, 1.0, gather)
     begin, end = max(0.0, start_s), total_s if end_s is None else min(end_s, total_s)
     stretch = slice(int(begin * steps_per_s), max(int(begin * steps_per_s) + 1, int(end * steps_per_s)))
     lows, highs = np.array(low[stretch]), np.array(high[stretch])

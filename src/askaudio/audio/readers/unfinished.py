@@ -131,7 +131,7 @@ def _ends_in_chunks(file: BinaryIO, at: int, size: int, header: str) -> bool:
 
 
 def _w64(file: BinaryIO, size: int) -> DataChunk | None:
-    """libsndfile reads the data of a W64 file to the end of the file, whatever the header says."""
+    """No patches: libsndfile reads the data of a W64 file to the end of the file, whatever the header says."""
     at = frame = 0
     for name, at, n_bytes in _w64_chunks(file, size):
         if name == b"fmt ":
