@@ -38,6 +38,7 @@ def make_collection(folder: Path, n_clips: int, seed: int = 0, long_s: int = 0) 
     """Tones in noise with names that words can find, and one long silence, indexed with the toy encoder."""
     sounds, collection, encoder = folder / "sounds", folder / "collection", ToyEncoder()
     sounds.mkdir(parents=True, exist_ok=True)
+    os.environ["ASKAUDIO_STATE"] = str(folder / "state")  # the record of indexed folders; the server inherits it
     rng = np.random.default_rng(seed)
     for k in range(n_clips):
         hz, length = 80 * 2 ** rng.uniform(0, 6.5), int(RATE_HZ * rng.uniform(0.5, 6))
