@@ -31,7 +31,7 @@ from askaudio.index.entries import Identity, Match, StoredClip
 from askaudio.index.filters import All, Compare, Filter, Not, clips_are
 from askaudio.index.ranking import exact_scores, first_of_each_clip
 from askaudio.index.store import VectorStore
-from askaudio.index.words import WordMatch
+from askaudio.index.words import WordMatch, split_words
 from askaudio.ingest.indexer import Captions, Indexer
 from askaudio.ingest.report import Report
 from askaudio.search.hits import CaptionHit, ClipInfo, Hit
@@ -39,6 +39,7 @@ from askaudio.search.query import AudioSource, Part, make_parts
 from askaudio.search.ranking import (
     LEAST_WORDS,
     SAMPLE,
+    Avoided,
     Candidate,
     Ranked,
     Sample,
@@ -336,12 +337,21 @@ class SearchEngine:
             query,
             self._sampled(),
             top_k,
-            avoided=[(part.weight, self._embed(part)) for part in avoided],
+            avoided=self._avoided(sought, avoided),
             named=named,
             fold_twins=fold_twins,
         )
         windows = self._all_windows(query, [r.candidate for r in ranked], where)
         return [_hit(rank, r, windows.get(r.candidate.clip_id)) for rank, r in enumerate(ranked, start=1)]
+
+    def _avoided(self, sought: Sequence[Part], parts: Sequence[Part]) -> list[Avoided]:
+        """Parts to avoid; a word that the query also looks for contradicts nothing."""
+        wanted = {word for part in sought if part.kind == "text" for word in split_words(str(part.value))}
+        words = [split_words(str(part.value)) if part.kind == "text" else [] for part in parts]
+        return [
+            Avoided(part.weight, self._embed(part), frozenset(own) - wanted)
+            for part, own in zip(parts, words, strict=True)
+        ]
 
     def _embed(self, part: Part) -> FloatArray:
         """Vector (D,) of a part."""

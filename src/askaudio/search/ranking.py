@@ -7,7 +7,8 @@
    z to 0-100 for people.
 3. A part to avoid lowers z by how clearly the candidate stands out for that part (``_lower``).
 4. Candidates whose name, tags or caption carry the query's words move up (``fuse``).
-5. Near-identical takes are folded into the best of them (``_fold``).
+5. Candidates that contradict a part to avoid come after all others (``_contradicting``).
+6. Near-identical takes are folded into the best of them (``_fold``).
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ import numpy as np
 from askaudio.core.types import FloatArray
 from askaudio.index.entries import Match
 from askaudio.index.ranking import exact_scores
-from askaudio.index.words import WordMatch
+from askaudio.index.words import WordMatch, carried_words, words_of
 from askaudio.search.hits import Segment, Twin
+from askaudio.search.query import AVOID_WEIGHT
 
 SAMPLE = 1024  # vectors of the collection that make the background
 LEAST_WORDS = 0.5  # clips that carry a smaller share of the query's words (by weight) do not count as named
 NEAR_DUPLICATE = 0.995  # cosine from which two takes count as the same, in a collection whose sounds differ
 _HALF_Z = 3.0  # z at which match is 50
 _SLOPE_Z = 0.8
+_CLEAR_Z = 1.0  # z from which a sound can contradict a part to avoid; most sounds of a collection are below
 _LEAST_SPREAD = 0.02  # for collections whose sounds are all alike
 _NEAR_SHARE = 0.02  # near-duplicates are closer than this share of the usual distance in the collection
 _PAIRS = 256  # vectors of the sample whose pairwise distances show the usual distance
@@ -51,6 +54,21 @@ class Candidate:
     def metadata(self) -> Mapping[str, Any]:
         """As stored, bookkeeping included."""
         return self.best.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Avoided:
+    """A part that hits should not be like.
+
+    Attributes:
+        weight: Below zero.
+        vector: (D,), length 1.
+        words: Of a text, without those that the query looks for.
+    """
+
+    weight: float
+    vector: FloatArray
+    words: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,25 +171,26 @@ def rank_candidates(
     sample: Sample,
     top_k: int,
     *,
-    avoided: Sequence[tuple[float, FloatArray]] = (),
+    avoided: Sequence[Avoided] = (),
     named: Sequence[WordMatch] = (),
     fold_twins: bool = True,
 ) -> list[Ranked]:
-    """Order candidates; steps 2 to 5 of the head of this file.
+    """Order candidates; steps 2 to 6 of the head of this file.
 
     Args:
         candidates: Best cosine first.
         query: (D,), length 1.
         sample: Of the collection.
         top_k: Most results.
-        avoided: Weight (negative) and vector (D,) of each part to avoid.
+        avoided: Parts to avoid.
         named: Recordings that carry the query's words, best first.
         fold_twins: Fold near-identical takes into one result.
     """
     background = background_of(query, sample.vectors)
+    contradicting: set[str] = set()
     if avoided:
         z = {c.clip_id: background.z(c.best.score) for c in candidates}
-        _lower(z, candidates, avoided, sample.vectors)
+        contradicting = _lower(z, candidates, avoided, sample.vectors)
         candidates = sorted(candidates, key=lambda c: (-z[c.clip_id], c.clip_id))
         match = {clip_id: as_match(value) for clip_id, value in z.items()}
     else:
@@ -181,6 +200,7 @@ def rank_candidates(
         for candidate in candidates:
             candidate.words = carried.get(candidate.clip_id, ())
         candidates = fuse(candidates, named)
+    candidates = sorted(candidates, key=lambda c: c.clip_id in contradicting)
     kept = _fold(candidates, top_k, sample.near_duplicate) if fold_twins else [(c, ()) for c in candidates[:top_k]]
     return [Ranked(c, match[c.clip_id], tuple(twins), background.median) for c, twins in kept]
 
@@ -188,17 +208,35 @@ def rank_candidates(
 def _lower(
     z: dict[str, float],
     candidates: Sequence[Candidate],
-    avoided: Sequence[tuple[float, FloatArray]],
+    avoided: Sequence[Avoided],
     sample: FloatArray,
-) -> None:
-    """Lower each recording's z, in place, by how clearly its best window stands out for the parts to avoid."""
+) -> set[str]:
+    """Lower each recording's z, in place, by how clearly its best window stands out for the parts to avoid.
+
+    Returns:
+        Recordings that contradict a part: by sound, because they stand out for it at least as much as for what is
+        sought (at the usual weight of such a part); or by name, because they carry most of its words.
+    """
     if not candidates:
-        return
+        return set()
     vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
-    for weight, unlike in avoided:
-        background = background_of(unlike, sample)
-        for candidate, score in zip(candidates, exact_scores(unlike, vectors), strict=True):
-            z[candidate.clip_id] += weight * max(0.0, background.z(float(score)))
+    sought = dict(z)
+    contradicting = {c.clip_id for c in candidates if _names_avoided(c, avoided)}
+    for part in avoided:
+        background = background_of(part.vector, sample)
+        for candidate, score in zip(candidates, exact_scores(part.vector, vectors), strict=True):
+            z_part = max(0.0, background.z(float(score)))
+            z[candidate.clip_id] += part.weight * z_part
+            if z_part > _CLEAR_Z and -part.weight * z_part >= AVOID_WEIGHT * sought[candidate.clip_id]:
+                contradicting.add(candidate.clip_id)
+    return contradicting
+
+
+def _names_avoided(candidate: Candidate, avoided: Sequence[Avoided]) -> bool:
+    if not any(part.words for part in avoided):
+        return False
+    words = words_of(candidate.best.path, candidate.metadata)
+    return any(len(carried_words(part.words, words)) >= LEAST_WORDS * len(part.words) for part in avoided if part.words)
 
 
 def fuse(candidates: Sequence[Candidate], named: Sequence[WordMatch]) -> list[Candidate]:
