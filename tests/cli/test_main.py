@@ -53,6 +53,69 @@ def test_unknown_commands_are_refused(capsys):
     assert "serch" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (["serch"], "search"),
+        (["search", "rain", "--colection", "x"], "--collection"),
+        (["search", "rain", "--tpo", "3"], "--top"),
+        (["index", "x", "--modle", "toy"], "--model"),
+        (["collection", "lst"], "list"),
+        (["models", "shwo"], "show"),
+        (["train", "demo", "--resme"], "--resume"),
+    ],
+)
+def test_the_nearest_command_option_or_choice_is_named(argv, meant, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (["train", "deom"], "did you mean demo?"),
+        (["index", ".", "--model", "smal", "--collection", "{tmp}/new"], "did you mean small?"),
+        (["models", "show", "eficientat"], "did you mean efficientat?"),
+        (["search", "rain", "--collection", "{tmp}/libary"], "did you mean --collection {tmp}/library?"),
+    ],
+)
+def test_the_nearest_recipe_model_or_collection_is_named(argv, meant, tmp_path, capsys):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "collection.json").write_text("{}")
+    assert main([word.replace("{tmp}", str(tmp_path)) for word in argv]) == 2
+    assert meant.replace("{tmp}", str(tmp_path)) in capsys.readouterr().err
+
+
+def test_nothing_is_suggested_for_what_resembles_nothing(capsys):
+    with pytest.raises(SystemExit):
+        main(["xyzzy"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("torch", "train"), ("lightning.pytorch", "train"), ("av", "codec"), ("matplotlib", "figures")],
+)
+def test_a_missing_extra_ends_with_its_pip_line(module, extra, monkeypatch, capsys):
+    def fail(args):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr("askaudio.cli.diagnose.run", fail)
+    assert main(["diagnose", "x"]) == 2
+    assert f"pip install 'askaudio[{extra}]'" in capsys.readouterr().err
+
+
+def test_an_import_that_no_extra_installs_is_not_hidden(monkeypatch):
+    def fail(args):
+        raise ImportError("cannot import name 'x' from 'askaudio'", name="askaudio")
+
+    monkeypatch.setattr("askaudio.cli.diagnose.run", fail)
+    with pytest.raises(ImportError):
+        main(["diagnose", "x"])
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])

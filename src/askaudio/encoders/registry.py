@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from askaudio.core.errors import ConfigError, ModelError
@@ -174,7 +175,9 @@ def find_model(name: str) -> Model:
         ConfigError: No model has this name.
     """
     if name not in MODELS:
-        raise ConfigError(f"no model is called {name!r}; known are {', '.join(MODELS)}: see askaudio models")
+        near = get_close_matches(name, MODELS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ";"
+        raise ConfigError(f"no model is called {name!r}{hint} known are {', '.join(MODELS)}: see askaudio models")
     return MODELS[name]
 
 
