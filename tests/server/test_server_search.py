@@ -227,3 +227,22 @@ def test_uploads_share_a_budget_of_bytes_and_give_it_back(make_client):
     while not hasattr(uploads, "_uploads"):
         uploads = uploads.app
     assert uploads._uploads.left == 100_000
+
+
+@pytest.mark.parametrize(
+    ("where", "position"), [("duration<", 9), ("dur", 3), ("tag=rain and (", 14), ("rate=fast", 5)]
+)
+def test_a_filter_that_is_half_typed_is_refused_with_its_place(client, where, position):
+    for path, query in (("/v1/search", {"q": "bell", "where": where}), ("/v1/clips", {"where": where})):
+        answer = client.get(path, params=query)
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["position"]) == ("where", position)
+        assert "Expected something like: duration<3" in error["detail"]
+
+
+def test_an_unknown_field_is_refused_with_the_known_ones(client):
+    for where in ("durration<3", "durration=3"):
+        answer = client.get("/v1/search", params={"q": "bell", "where": where})
+        assert answer.status_code == 422
+        assert "did you mean duration?" in answer.json()["detail"]

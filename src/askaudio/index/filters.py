@@ -430,7 +430,9 @@ class _Reader:
             except ValueError:
                 self.fail(f"{name} is a number, got {value!r}; expected {EXAMPLES[name]}")
         if op in _SIZES:
-            self.fail(f"{name} does not compare by size; numbers are: {', '.join(NUMBERS)}")
+            near = get_close_matches(name, [*ALIASES, *NUMBERS], 1)
+            hint = f"; did you mean {near[0]}?" if near else ";"
+            self.fail(f"{name} does not compare by size{hint} numbers are: {', '.join(NUMBERS)}")
         return clean_text(value)
 
 

@@ -21,6 +21,7 @@ from askaudio.core.errors import (
     MissingExtraError,
     UnknownClipError,
 )
+from askaudio.index.filters import FilterError
 from askaudio.server.schemas import json_safe
 
 LOG = logging.getLogger("askaudio.server")
@@ -68,6 +69,8 @@ def from_error(error: AskAudioError) -> Problem:
         return Problem(422, f"The sound cannot be decoded: {error.reason}.")
     if isinstance(error, UnknownClipError):
         return Problem(404, "The collection holds no clip of this id.")
+    if isinstance(error, FilterError):
+        return Problem(422, str(error), errors=[{"field": "where", "detail": str(error), "position": error.position}])
     if isinstance(error, (ConfigError, DataError)):
         return Problem(422, str(error))
     if isinstance(error, MissingExtraError):

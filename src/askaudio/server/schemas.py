@@ -107,6 +107,7 @@ class FieldError(BaseModel):
 
     field: str
     detail: str
+    position: int | None = None  # of a filter: index of the character that is wrong
 
 
 class ProblemDocument(BaseModel):

@@ -175,7 +175,8 @@ function showError(error) {
   if (error.status === 0) hits.length || showHits([]);
   if ((error.status === 503 || error.status === 429) && error.retryAfter) setTimeout(search, error.retryAfter * 1000);
   const mine = error.status >= 400 && error.status < 500 && error.status !== 429;
-  if (mine) showHits([]);
+  const halfTyped = error.status === 422 && state.where.trim(); // a filter that cannot be read yet: keep what was found
+  if (mine && !halfTyped) showHits([]);
   showNotice(error.message, mine ? "" : "Try again", mine ? null : start);
 }
 
