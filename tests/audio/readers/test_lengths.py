@@ -266,7 +266,14 @@ def test_bytes_behind_the_data_of_a_wav_are_no_sound(size):
 
 
 def test_chunks_behind_the_data_of_a_wav_are_neither_sound_nor_noted():
-    for body in (PCM + CHUNK_AFTER, PCM[:-1] + b"\0" + CHUNK_AFTER, PCM + b"\1garbage" * 20):
+    long_chunk = b"LIST" + struct.pack("<I", 20000) + bytes(20000)
+    for body in (
+        PCM + CHUNK_AFTER,
+        PCM + long_chunk,
+        PCM[:-1] + b"\0" + long_chunk,
+        PCM[:-1] + b"\0" + CHUNK_AFTER,
+        PCM + b"\1garbage" * 20,
+    ):
         size = len(PCM) - (body[len(PCM) - 1] == 0)
         seconds, reading = seconds_and_reading(wav(size, body))
         assert seconds == pytest.approx(2.0, abs=0.0001)

@@ -78,6 +78,13 @@ def test_positions_that_all_begin_late_give_the_same_samples_with_a_fault_as_wit
     assert np.array_equal(samples_and_reading(broken)[0], decode(late, RATE))
 
 
+def test_a_position_beyond_any_length_is_not_continued():
+    content = moved(opus(), {2: (1 << 63) - 1 - 48960, 3: -500})
+    pieces = opus_positions.pieces(io.BytesIO(content), 0, len(content))
+    assert pieces is not None
+    assert 0 < decode(content, RATE, partial=True).size <= 6 * RATE + 960
+
+
 def test_a_file_that_libsndfile_refuses_is_read_by_path_and_probed(tmp_path):
     path = tmp_path / "a.opus"
     path.write_bytes(moved(opus(), {2: -500}))

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from askaudio.audio.readers.spliced import Piece
 
 RATE_HZ = 48000  # of granule positions, whatever the file decodes to
+_FARTHEST = 1 << 48  # a larger position is no number of samples
 _END = 4  # flag in a page header: last page of its stream
 _HEADER = struct.Struct("<4sBBqIIIB")
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -81,7 +82,8 @@ def pieces(file: BinaryIO, start: int, end: int) -> list[Piece] | None:
                 view.append((page.at, stop))
                 continue
             if position is None:
-                position = before = 0 if page.is_end else max(0, page.position - page.samples)
+                begins_late = not page.is_end and page.samples < page.position < _FARTHEST
+                position = before = page.position - page.samples if begins_late else 0
             position += page.samples
             left_out = before + page.samples - page.position if page.is_end else 0
             head = page.at_position(position - min(max(left_out, 0), page.last))

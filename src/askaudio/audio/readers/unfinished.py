@@ -115,7 +115,8 @@ def _wav(file: BinaryIO, size: int) -> DataChunk | None:
                 else:
                     patches = {at - 4: b"\xff" * 4}
                 return DataChunk(at, None, present, patches, frame)
-            in_chunks = _ends_in_chunks(file, at + promised + promised % 2, size, "<4sI")
+            ends = {at + promised, at + promised + promised % 2}  # some programs forget the padding byte
+            in_chunks = any(_ends_in_chunks(file, end, size, "<4sI") for end in ends)
             return DataChunk(at, promised if promised < _UNKNOWN or long_size else None, present, {}, frame, in_chunks)
     return None
 
