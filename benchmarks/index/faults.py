@@ -53,9 +53,8 @@ def _quietly(work: Callable[..., int], *arguments: object) -> None:
 
 
 def index(folder: Path, collection: Path) -> int:
-    return askaudio_command(
-        ["index", str(folder), "--collection", str(collection), "--model", "toy", "--workers", "1", "--json"]
-    )
+    options = ["--model", "toy", "--workers", "1", "--json", "--remove-missing"]
+    return askaudio_command(["index", str(folder), "--collection", str(collection), *options])
 
 
 def read(collection: Path) -> int:
