@@ -214,7 +214,7 @@ def make_old(folder: Path) -> None:
     table.open()
     table._table.drop_columns(["checksum"])
     pointer = read_json(folder / "cache" / "current.json")
-    del pointer["crc32"]
+    del pointer["crc32"], pointer["rules"]
     write_json(folder / "cache" / "current.json", {**pointer, "version": cache.newest_version(folder)})
     write_json(folder / "collection.json", {"engine": "lance", "identity": IDENTITY.to_json()})
     (folder / "cache" / "table.json").unlink()
