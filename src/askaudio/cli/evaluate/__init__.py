@@ -7,12 +7,11 @@ clips and captions, and the protocol. Numbers with different pools, tie rules or
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from askaudio.cli.evaluate.data import add_data_arguments, data_options, read_relevance
-from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.cli.output import emit_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from askaudio.pipeline.evaluate import Evaluation
@@ -97,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         say()
         say(report.table())
     for clip_id, reason in list(broken.items())[:5]:
-        sys.stderr.write(f"left out: {clip_id}: {reason}\n")
+        warn(f"left out: {clip_id}: {reason}")
     if written:
         say()
         say("written: " + ", ".join(str(p) for p in written))
@@ -185,5 +184,5 @@ def _write(args: argparse.Namespace, evaluation: Evaluation, further: dict[str, 
     try:
         return written + draw_evaluation(evaluation, args.out, further.get("buckets"))
     except MissingExtraError as error:
-        sys.stderr.write(f"no figures: {error}\n")
+        warn(f"no figures: {error}")
         return written
