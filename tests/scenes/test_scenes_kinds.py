@@ -46,6 +46,18 @@ def test_there_are_enough_kinds_of_every_family():
         assert wanted in KINDS
 
 
+@pytest.mark.parametrize("duration_s", [0.3, 0.5, 2.0])
+def test_every_kind_fits_into_a_short_sound(duration_s):
+    for name in ALL:
+        for attributes in (
+            {a: v[0] for a, v in KINDS[name].values.items()},
+            {a: v[-1] for a, v in KINDS[name].values.items()},
+        ):
+            x = make(name, 3, duration_s, **attributes)
+            assert 0 < len(x) <= duration_s * RATE + 1, name
+            assert np.isfinite(x).all(), name
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_kind_is_deterministic_finite_audible_and_fits(name):
     for attributes in ({}, {a: v[-1] for a, v in KINDS[name].values.items()}):

@@ -87,7 +87,7 @@ def piano(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 def organ(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
     """Drawbars: octaves and fifths of steady sines, each note held."""
     notes = _melody(rng, attributes, 110, 520)
-    length = min(duration_s / len(notes) - 0.15, rng.uniform(0.8, 1.3))
+    length = max(0.1, min(duration_s / len(notes) - 0.15, rng.uniform(0.8, 1.3)))
 
     def hold(k: int) -> FloatArray:
         n = int(length * rate)
@@ -108,7 +108,7 @@ def organ(rng: np.random.Generator, duration_s: float, rate: int, attributes: At
 def flute(rng: np.random.Generator, duration_s: float, rate: int, attributes: Attributes) -> FloatArray:
     """A soft tone with vibrato and audible breath."""
     notes = _melody(rng, attributes, 294, 1180)
-    length = min(duration_s / len(notes) - 0.15, rng.uniform(0.7, 1.1))
+    length = max(0.1, min(duration_s / len(notes) - 0.15, rng.uniform(0.7, 1.1)))
 
     def blow(k: int) -> FloatArray:
         n = int(length * rate)
