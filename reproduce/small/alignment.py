@@ -189,7 +189,7 @@ def fit(
     text: BridgeTextProjection,
     seed: int,
     epochs: int,
-    lesson: BridgeRanking | None,
+    ranking: BridgeRanking | None,
     joined: Joined | None,
     knowledge: bool = True,
 ) -> None:
@@ -219,8 +219,8 @@ def fit(
             rows = torch.multinomial(chance, BATCH)
             encoded = audio.learned(dropped(audio, sounds.features[rows]))
             loss = ask(encoded, text.learned(vectors[rows]), ids[rows]).total
-            if lesson is not None:
-                loss = loss + lesson.loss()
+            if ranking is not None:
+                loss = loss + ranking.loss()
             if joined is not None:
                 loss = loss + JOINED * joined.loss(audio, text)
             optimiser.zero_grad()
@@ -323,7 +323,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=512)
     parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--no-lesson", action="store_true", help="on titles alone, to compare")
+    parser.add_argument("--no-ranking", action="store_true", help="on titles alone, to compare")
     parser.add_argument("--no-joined", action="store_true", help="without mixtures of two sounds, to compare")
     parser.add_argument("--texts", type=Path, default=Path("runs/small/texts/texts.json"), help="of text_corpus.py")
     parser.add_argument("--quick", action="store_true", help="seed 0 on all training clips only")
@@ -351,9 +351,9 @@ def main() -> None:
             torch.manual_seed(seed)
             audio, text = heads(train, texts, classes, args.learned_dim, args.hidden, args.dropout)
             some = train.where(train.part != without)
-            lesson = None if args.no_lesson else BridgeRanking(some, texts(some_texts), audio, text)
+            ranking = None if args.no_ranking else BridgeRanking(some, texts(some_texts), audio, text)
             pairs = None if args.no_joined else joined.without(train.title[train.part == without])
-            fit(some, texts, audio, text, seed, args.epochs, lesson, pairs, not args.plain)
+            fit(some, texts, audio, text, seed, args.epochs, ranking, pairs, not args.plain)
             for share in SHARES:
                 set_share(audio, text, share)
                 found = table(audio, text, sets, texts)
@@ -368,7 +368,7 @@ def main() -> None:
     }
     for name, row in summary.items():
         print(f"{name:16s}", row)
-    left_out = {"_plain": args.plain, "_no_lesson": args.no_lesson, "_no_joined": args.no_joined}
+    left_out = {"_plain": args.plain, "_no_lesson": args.no_ranking, "_no_joined": args.no_joined}
     kind = "".join(name for name, is_so in left_out.items() if is_so)
     write_json(args.out / f"{args.tower}{kind}.json", summary)
 

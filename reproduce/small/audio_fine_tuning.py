@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.4)
     parser.add_argument("--begin", type=Path, default=Path("runs/small/audio"))
     parser.add_argument("--corpus", type=Path, default=Path("runs/small/corpus"))
-    parser.add_argument("--heard", type=Path, help="as for audio_tower.py")
+    parser.add_argument("--class-evidence", type=Path, help="as for audio_tower.py")
     parser.add_argument("--out", type=Path, default=Path("runs/small/finish"))
     parser.add_argument("--examples", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -96,7 +96,7 @@ def main() -> None:
         tower.load_state_dict(load_file(args.out / "audio.safetensors"))
         mine.load_state_dict(load_file(args.out / "heads/audio.safetensors"))
     corpus = open_corpus(args.corpus)
-    weights = weights_of(args.corpus, corpus, args.heard)
+    weights = weights_of(args.corpus, corpus, args.class_evidence)
     sums: dict[str, float] = {}
     steps, began = 0, time.time()
     while done < args.examples:

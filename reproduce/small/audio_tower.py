@@ -1,7 +1,7 @@
 """Distil the audio tower from EfficientAT on random mixtures.
 
     python -m reproduce.small.audio_tower --teacher ../shared/models/efficientat_mn04/mn04_as.onnx --examples 200000
-    python -m reproduce.small.audio_tower ... --heard runs/small/features/mn04_as_corpus.npz   # oversamples rare sounds
+    python -m reproduce.small.audio_tower … --class-evidence runs/small/features/mn04_as_corpus.npz
 
 The student matches the teacher's embedding, its class logits and, through layers that are discarded afterwards, its
 inner maps. Every cell of a map is a target, so a small number of clips is enough. One core processes 40 to 75 examples
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--begin", type=Path, help="audio.onnx of a shipped tower, for a new training to start from")
     parser.add_argument("--peak-lr", type=float, default=PEAK_LR, help="lower for a tower that begins trained")
     parser.add_argument(
-        "--heard", type=Path, help="audio_features.py's file of the corpus, for the weights of the clips"
+        "--class-evidence", type=Path, help="audio_features.py's file of the corpus, for the weights of the clips"
     )
     parser.add_argument("--log-every", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
@@ -218,7 +218,7 @@ def main() -> None:
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = open_corpus(args.corpus)
-    weights = weights_of(args.corpus, corpus, args.heard)
+    weights = weights_of(args.corpus, corpus, args.class_evidence)
     begin = None
     if args.begin:
         rng = np.random.default_rng([args.seed, 1])
@@ -267,7 +267,7 @@ def main() -> None:
         state.save()
         if len(open_corpus(args.corpus)) > len(corpus):
             corpus = open_corpus(args.corpus)
-            weights = weights_of(args.corpus, corpus, args.heard)
+            weights = weights_of(args.corpus, corpus, args.class_evidence)
         began = time.time()
 
 

@@ -28,7 +28,7 @@ def test_a_working_machine(doctor):
     for name in ("Python", "numpy", "onnxruntime", "lancedb", "format mp3", "format opus", "disk"):
         assert found[name]["state"] == "ok", found[name]
     assert found["collection"]["state"] == "note"
-    assert found["collection"]["mend"] == "askaudio index FOLDER"
+    assert found["collection"]["fix"] == "askaudio index FOLDER"
 
 
 def test_a_missing_package_is_broken_and_has_its_pip_line(doctor, monkeypatch):
@@ -36,7 +36,7 @@ def test_a_missing_package_is_broken_and_has_its_pip_line(doctor, monkeypatch):
     code, found = doctor()
     assert code == 1
     assert found["faiss-cpu"]["state"] == "broken"
-    assert found["faiss-cpu"]["mend"].endswith("-m pip install --upgrade faiss-cpu")
+    assert found["faiss-cpu"]["fix"].endswith("-m pip install --upgrade faiss-cpu")
 
 
 def test_a_missing_extra_is_only_noted(doctor, monkeypatch):
@@ -47,7 +47,7 @@ def test_a_missing_extra_is_only_noted(doctor, monkeypatch):
     code, found = doctor()
     assert code == 0
     assert found["extra codec"]["state"] == found["format m4a"]["state"] == "note"
-    assert found["extra codec"]["mend"].endswith("'askaudio[codec]'")
+    assert found["extra codec"]["fix"].endswith("'askaudio[codec]'")
 
 
 def test_a_libsndfile_without_mp3(doctor, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_collection_folder_that_cannot_be_written(doctor, tmp_path):
     code, found = doctor("--collection", str(tmp_path / "file" / "collection"))
     assert code == 1
     assert found["collection"]["state"] == "broken"
-    assert "ASKAUDIO_COLLECTION" in found["collection"]["mend"]
+    assert "ASKAUDIO_COLLECTION" in found["collection"]["fix"]
 
 
 def test_models(doctor, tmp_path):

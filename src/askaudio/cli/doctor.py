@@ -53,12 +53,12 @@ NEEDED_FREE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check; ``mend`` is the command that fixes it, or empty."""
+    """Result of one check; ``fix`` is the command that fixes it, or empty."""
 
     what: str
     state: State
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
         return 1 if broken else 0
     for finding in findings:
         say(f"{MARKS[finding.state]}  {finding.what:<22} {finding.found}")
-        if finding.mend:
-            say(f"{'':<31}Fix: {finding.mend}")
+        if finding.fix:
+            say(f"{'':<31}Fix: {finding.fix}")
     say()
     say(f"{len(broken)} broken" if broken else "everything that search needs is installed")
     return 1 if broken else 0
@@ -135,8 +135,8 @@ def _extras() -> Iterator[Finding]:
         else:
             yield Finding(f"extra {extra}", "ok", purpose)
     if _is_installed("torchaudio"):  # its newest wheels need CUDA and break transformers
-        mend = f"{sys.executable} -m pip uninstall torchaudio"
-        yield Finding("torchaudio", "note", "installed; askaudio never uses it, and it can break transformers", mend)
+        fix = f"{sys.executable} -m pip uninstall torchaudio"
+        yield Finding("torchaudio", "note", "installed; askaudio never uses it, and it can break transformers", fix)
 
 
 def _formats() -> Iterator[Finding]:
@@ -160,8 +160,8 @@ def _formats() -> Iterator[Finding]:
         else:
             yield Finding(f"format {name}", "ok", "written and read back")
     if not _is_installed("av"):
-        mend = f"{sys.executable} -m pip install 'askaudio[codec]'"
-        yield Finding("format m4a", "note", "needs the extra codec", mend)
+        fix = f"{sys.executable} -m pip install 'askaudio[codec]'"
+        yield Finding("format m4a", "note", "needs the extra codec", fix)
     else:
         fault = _import_fault("av")
         yield Finding("format m4a", "broken" if fault else "ok", fault or f"PyAV {_version('av')}")
@@ -192,8 +192,8 @@ def _runtime() -> Iterator[Finding]:
 
     providers = onnxruntime.get_available_providers()
     state: State = "ok" if "CPUExecutionProvider" in providers else "broken"
-    mend = "" if state == "ok" else f"{sys.executable} -m pip install --force-reinstall onnxruntime"
-    yield Finding("onnxruntime runs on", state, ", ".join(providers), mend)
+    fix = "" if state == "ok" else f"{sys.executable} -m pip install --force-reinstall onnxruntime"
+    yield Finding("onnxruntime runs on", state, ", ".join(providers), fix)
     yield Finding("cores", "ok", str(os.cpu_count()))
 
 
@@ -217,8 +217,8 @@ def _places(given: str | None) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        mend = "choose a folder of your own: export ASKAUDIO_COLLECTION=DIR"
-        yield Finding("collection", "broken", f"{collection} cannot be written ({error})", mend)
+        fix = "choose a folder of your own: export ASKAUDIO_COLLECTION=DIR"
+        yield Finding("collection", "broken", f"{collection} cannot be written ({error})", fix)
         return
     if collection.exists():
         yield Finding("collection", "ok", str(collection))
@@ -232,8 +232,8 @@ def _model(spec: str | None) -> Iterator[Finding]:
     from askaudio.encoders.registry import find_model
 
     if spec is None and not find_model(DEFAULT).is_shipped():
-        mend = f"{sys.executable} -m pip install --force-reinstall askaudio, or name another model with --model"
-        yield Finding("model", "note", f"this package was built without the weights of {DEFAULT}", mend)
+        fix = f"{sys.executable} -m pip install --force-reinstall askaudio, or name another model with --model"
+        yield Finding("model", "note", f"this package was built without the weights of {DEFAULT}", fix)
         return
     spec = spec or DEFAULT
     try:

@@ -28,11 +28,10 @@ HELP = "train a dual encoder from a recipe"
 EXAMPLES = """examples:
   askaudio train --init small ~/captioned         fine-tune a model on your captioned folder (the recipe finetune)
   askaudio train --init efficientat captions.csv train.epochs=40 --out runs/mine
-  askaudio train sounds data.manifest=../shared/data/sounds/manifest.jsonl \\
-      model.audio_weights=../shared/models/efficientat_mn04/mn04_as.onnx
+  askaudio train sounds data.manifest=sounds/manifest.jsonl model.audio_weights=mn04_as.onnx
   askaudio train demo data.manifest=demo/library/manifest.jsonl train.epochs=5 --out runs/try
   askaudio train demo data.manifest=~/captioned knowledge=ask train.batch_size=24
-  askaudio train runs/try --resume                go on after a kill, with the recipe it was begun with
+  askaudio train runs/try --resume                continue after a kill, with the recipe of the run
   askaudio train my_recipe.yaml seed=1 --json     one JSON object at the end
   askaudio train demo devices=2                   two processes (GPUs) share each batch and the knowledge
   torchrun --nnodes 2 --nproc-per-node 8 -m askaudio.cli train my_recipe.yaml       on two machines

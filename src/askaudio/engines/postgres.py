@@ -101,7 +101,7 @@ class PostgresStore(VectorStore):
         """The ``count`` entries nearest to a query (D,)."""
         condition, values = _where(where)
         with self._transaction() as cursor:
-            # both settings only matter with the graph index: how many candidates it keeps, and that it goes on
+            # both settings only matter with the graph index: how many candidates it keeps, and that it continues
             # until enough of them match the filter
             cursor.execute(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * count))}")
             cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")

@@ -1,1 +1,1 @@
-"""Training: the objective (where knowledge and losses meet) and the only room that knows the trainer library."""
+"""The trainer: pairs, batches, the loop, checkpoints, and the run folder."""

@@ -45,10 +45,12 @@ def load_tree(path: Path | str) -> Any:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") not in READABLE:
-                raise ModelError(f"{path} is not a training state of this version; start the run anew without --resume")
+                raise ModelError(
+                    f"{path} is not a training state of this version; start the run again without --resume"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); start the run anew without --resume") from error
+        raise ModelError(f"{path} cannot be read ({error}); start the run again without --resume") from error
     return _restore(json.loads(header["tree"]), tensors)
 
 

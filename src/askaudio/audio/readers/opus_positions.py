@@ -105,7 +105,12 @@ def _preskip(file: BinaryIO, start: int) -> int:
 
 def _pages(file: BinaryIO, start: int, end: int) -> Iterator[_Page]:
     """Pages of the Opus stream; a last page that is cut off is left out."""
-    at, number, headers, rest = start, 0, 2, 0  # packets of headers to come; samples of a packet that goes on
+    at, number, headers, rest = (
+        start,
+        0,
+        2,
+        0,
+    )  # packets of headers to come; samples of an unfinished packet
     serial = None
     while at + _HEADER.size <= end:
         raw = _page_at(file, at, end)
@@ -145,11 +150,11 @@ def _page_at(file: BinaryIO, at: int, end: int) -> bytes | None:
 
 
 def _samples(raw: bytes, rest: int) -> tuple[int, int, int]:
-    """Samples of the packets that end on a page, of the last of them, and of a packet that goes on.
+    """Samples of the packets that end on a page, of the last of them, and of an unfinished packet.
 
     Args:
         raw: The page.
-        rest: Samples of the packet that goes on from the page before; 0 without one.
+        rest: Samples of the packet that continues from the page before; 0 without one.
     """
     total = last = 0
     at = 27 + raw[26]

@@ -2,8 +2,8 @@
 
 Each pair's text is predicted from its sound, and its sound from its text, by the other clips; randomly mismatched
 pairs show how wrong captions score (docs/method.md, section 4). The features must not be trained on your pairs: prefer
---tower, or a --model that was trained on other data. Clips that sound alike cannot be told apart, and a rare sound may
-look suspicious only because no other clip is similar: listen before you delete. Each suspect is listed with the
+--tower, or a --model that was trained on other data. Clips that sound alike cannot be distinguished, and a rare sound
+may look suspicious only because no other clip is similar: listen before you delete. Each suspect is listed with the
 reliable caption of another clip that fits its sound best, as a hint.
 
 Examples:
