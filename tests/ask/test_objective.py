@@ -346,7 +346,7 @@ def test_write_through_overwrites_own_entries_after_the_step():
     assert torch.equal(ask.base.audio[5:10], a[:5].detach()) and torch.equal(ask.base.text[5:10], t[:5].detach())
 
 
-def test_mistakes_are_told_with_the_mend():
+def test_mistakes_are_reported_with_the_fix():
     with pytest.raises(AskAudioError, match="encode="):
         ASK(base_of(), NTXent(TAU)).epoch_ended()
     with pytest.raises(AskAudioError, match="augment is for inference"):

@@ -82,4 +82,4 @@ def test_doctor_agrees(tmp_path):
     assert done.returncode == 0, done.stderr
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert findings["extra train"]["state"] == "note"
-    assert "askaudio[train]" in findings["extra train"]["mend"]
+    assert "askaudio[train]" in findings["extra train"]["fix"]

@@ -71,7 +71,7 @@ def test_index_search_check_copy_and_back(
     assert again == hits
 
 
-def test_damage_is_found_and_mended(folder: Path, collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_found_and_repaired(folder: Path, collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
     say(capsys, "index", str(folder), "--model", "toy", "--workers", "1")
     say(capsys, "collection", "snapshot", "whole")
     assert say(capsys, "collection", "snapshot").strip() == "whole"

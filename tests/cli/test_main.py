@@ -144,7 +144,7 @@ def test_faults_are_json_where_json_is_asked_for(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == {"error": "DataError", "message": "x.csv is empty"}
 
 
-def test_errors_that_are_ours_to_mend_are_not_hidden(monkeypatch):
+def test_errors_of_our_own_code_are_not_hidden(monkeypatch):
     def fail(args):
         raise ZeroDivisionError
 

@@ -258,7 +258,7 @@ def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
         assert store.count() == 3
 
 
-def test_check_names_faults_and_repair_mends_them(tmp_path: Path) -> None:
+def test_check_names_faults_and_repair_fixes_them(tmp_path: Path) -> None:
     with filled(tmp_path / "c", 9) as store:
         store.update("start_s>=0", {"windows": 3})
         store.save()

@@ -18,7 +18,7 @@ from tones import write_tone
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
 
 _SLOW_INDEX = """
-import os, sys, time
+import os, signal, sys, time
 import askaudio.ingest.encode_file as encoding
 import askaudio.ingest.update as ingesting
 from pathlib import Path
@@ -35,6 +35,7 @@ def slow(encoder, path, *rest):
 encoding.encode_file = slow  # workers import this file too
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
     from askaudio.cli import main
     sys.exit(main(["index", sys.argv[1], "--collection", sys.argv[2], "--model", "toy", "--workers", "2"]))
 """
