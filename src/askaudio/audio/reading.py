@@ -133,7 +133,16 @@ def read(
 
 
 def settled(source: Source, sample_rate_hz: int, longest_s: float | None = None) -> Iterator[FloatArray]:
-    """The blocks of ``read`` as an iterator, at the price of a second decoding."""
+    """The blocks of ``read`` as an iterator, at the price of a second decoding.
+
+    Args:
+        source: Path of a file, the bytes of one, or a ``Waveform``.
+        sample_rate_hz: Sample rate of the blocks.
+        longest_s: Number of seconds to read from the start; None reads the whole recording.
+
+    Raises:
+        AudioDecodeError: As for ``read``.
+    """
 
     def run_through(blocks: Iterator[FloatArray]) -> None:
         deque(blocks, maxlen=0)

@@ -115,7 +115,14 @@ def measure_encoding(encoder: Encoder, repeat: int) -> Json:
 
 
 def measure_search(vectors: int, dim: int, queries: int, folder: Path) -> Json:
-    """Milliseconds a query for the best ten of random vectors: a full scan, and the accelerator with its recall."""
+    """Milliseconds a query for the best ten of random vectors: a full scan, and the accelerator with its recall.
+
+    Args:
+        vectors: Number of vectors that are searched.
+        dim: Length of each vector.
+        queries: Number of queries.
+        folder: Existing folder in which the accelerator's file is written.
+    """
     import numpy as np
 
     from askaudio.core.functional import normalise_rows

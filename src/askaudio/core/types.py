@@ -24,4 +24,7 @@ class Progress(Protocol):
 
 
 def silent(done: int, total: int | None, note: str = "") -> None:
-    """Ignore progress: the default everywhere, because the library never prints."""
+    """Ignore progress: the default everywhere, because the library never prints.
+
+    Arguments are those of ``Progress``.
+    """

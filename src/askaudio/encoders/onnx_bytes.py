@@ -45,7 +45,14 @@ class Graph:
         return name
 
     def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: float | Sequence[int]) -> str:
-        """Add an operation; returns the name of its first output."""
+        """Add an operation; returns the name of its first output.
+
+        Args:
+            op: ONNX operator, such as ``MatMul``.
+            inputs: Names of the values that it reads, in the operator's order.
+            outputs: Names of the values that it writes; at least one.
+            attributes: Attributes of the operator, name -> value.
+        """
         parts = [_text(1, name) for name in inputs] + [_text(2, name) for name in outputs] + [_text(4, op)]
         parts += [_bytes(5, _attribute(name, value)) for name, value in attributes.items()]
         self._nodes.append(_bytes(1, b"".join(parts)))

@@ -200,7 +200,13 @@ class LanceTable:
         return found
 
     def nearest(self, query: FloatArray, count: int, where: Filter | None) -> list[Entry]:
-        """The ``count`` entries nearest to a query (D,), by a full scan (or a vector index, if a user made one)."""
+        """The ``count`` entries nearest to a query (D,), by a full scan (or a vector index, if a user made one).
+
+        Args:
+            query: (D,) of length 1.
+            count: Largest number of entries.
+            where: Entries that may match; None admits all.
+        """
         columns = [*PLAIN, "vector", "_distance", *([CHECKSUM] if self.has_checksums() else [])]
         search = self._table.search(query).distance_type("dot").limit(count).select(columns)
         if where is not None:

@@ -35,27 +35,55 @@ _NAME = re.compile(r"(R|mAP|MRR|nDCG)(?:@([1-9][0-9]*))?(-fraction)?")
 
 
 def hit_rate(ranks: Ranks, k: int, ties: Ties = "pessimistic") -> Values:
-    """(Q,) 1 where any relevant item is within the first k, else 0; a probability with ``ties="expected"``."""
+    """(Q,) 1 where any relevant item is within the first k, else 0; a probability with ``ties="expected"``.
+
+    Args:
+        ranks: Ranks of the relevant items of Q queries.
+        k: Number of first items that count.
+        ties: ``"pessimistic"`` counts equal scores against the system; ``"expected"`` is the mean over their random
+            order.
+    """
     values = (ranks.pessimistic()[ranks.indptr[:-1]] <= min(k, ranks.n_gallery)).astype(np.float64)
     return _with_ties(ranks, values, ties, lambda groups: tie_values.hit_rate(groups, k))
 
 
 def recall(ranks: Ranks, k: int, ties: Ties = "pessimistic") -> Values:
-    """(Q,) share of the relevant items that are within the first k."""
+    """(Q,) share of the relevant items that are within the first k.
+
+    Args:
+        ranks: Ranks of the relevant items of Q queries.
+        k: Number of first items that count.
+        ties: ``"pessimistic"`` counts equal scores against the system; ``"expected"`` is the mean over their random
+            order.
+    """
     inside = _within(ranks, k)
     values = np.bincount(ranks.query, weights=inside, minlength=ranks.n_queries)
     return _with_ties(ranks, values, ties, lambda groups: tie_values.found(groups, k)) / ranks.counts
 
 
 def average_precision(ranks: Ranks, k: int | None = None, ties: Ties = "pessimistic") -> Values:
-    """(Q,) sum of i / rank_i over the relevant items within k, divided by the number of relevant items."""
+    """(Q,) sum of i / rank_i over the relevant items within k, divided by the number of relevant items.
+
+    Args:
+        ranks: Ranks of the relevant items of Q queries.
+        k: Number of first items that count; None counts all.
+        ties: ``"pessimistic"`` counts equal scores against the system; ``"expected"`` is the mean over their random
+            order.
+    """
     nth = np.arange(len(ranks.above)) - ranks.indptr[:-1][ranks.query] + 1
     values = np.bincount(ranks.query, weights=_within(ranks, k) * nth / ranks.pessimistic(), minlength=ranks.n_queries)
     return _with_ties(ranks, values, ties, lambda groups: tie_values.precision_sum(groups, k)) / ranks.counts
 
 
 def reciprocal_rank(ranks: Ranks, k: int | None = None, ties: Ties = "pessimistic") -> Values:
-    """(Q,) 1 / rank of the best relevant item, 0 beyond k or when it was not retrieved."""
+    """(Q,) 1 / rank of the best relevant item, 0 beyond k or when it was not retrieved.
+
+    Args:
+        ranks: Ranks of the relevant items of Q queries.
+        k: Number of first items that count; None counts all.
+        ties: ``"pessimistic"`` counts equal scores against the system; ``"expected"`` is the mean over their random
+            order.
+    """
     first = ranks.pessimistic()[ranks.indptr[:-1]]
     limit = ranks.n_gallery if k is None else min(k, ranks.n_gallery)
     return _with_ties(
@@ -64,7 +92,14 @@ def reciprocal_rank(ranks: Ranks, k: int | None = None, ties: Ties = "pessimisti
 
 
 def ndcg(ranks: Ranks, k: int | None = None, ties: Ties = "pessimistic") -> Values:
-    """(Q,) discounted gain of the grades within k over that of the ideal order."""
+    """(Q,) discounted gain of the grades within k over that of the ideal order.
+
+    Args:
+        ranks: Ranks of the relevant items of Q queries.
+        k: Number of first items that count; None counts all.
+        ties: ``"pessimistic"`` counts equal scores against the system; ``"expected"`` is the mean over their random
+            order.
+    """
     gain = _within(ranks, k) * ranks.grades / np.log2(ranks.pessimistic() + 1.0)
     certain = np.bincount(ranks.query, weights=gain, minlength=ranks.n_queries)
     values = _with_ties(ranks, certain, ties, lambda groups: tie_values.discounted_gain(groups, k))

@@ -114,7 +114,13 @@ def _audio_graph(model: DualEncoder, frozen: AudioFeatures | None) -> bytes:
 
 
 def trained_audio_graph(tower: Any, projection: nn.Module, n_mels: int) -> bytes:
-    """The ONNX graph of a trained tower and its projection: ``log_mel`` (B, F, T) -> unit vectors (B, D)."""
+    """The ONNX graph of a trained tower and its projection: ``log_mel`` (B, F, T) -> unit vectors (B, D).
+
+    Args:
+        tower: Audio tower; maps ``log_mel`` (B, F, T) to features.
+        projection: Maps the features to (B, D).
+        n_mels: F, the number of mel bands.
+    """
     example = torch.zeros(1, n_mels, 200)
     return trace(_Side(tower, projection), {"log_mel": example}, {"log_mel": {0: "B", 2: "T"}})
 

@@ -194,5 +194,11 @@ class Capabilities:
 
 
 def doc_text(clip_id: str, path: str, metadata: Mapping[str, Any]) -> str:
-    """What all windows of one recording share, as one line of JSON in ASCII: equal facts, equal text."""
+    """What all windows of one recording share, as one line of JSON in ASCII: equal facts, equal text.
+
+    Args:
+        clip_id: Id of the recording.
+        path: Path of its file.
+        metadata: Its facts, name -> JSON value; the order of the names does not matter.
+    """
     return json.dumps([clip_id, path, dict(metadata)], separators=(",", ":"), sort_keys=True)

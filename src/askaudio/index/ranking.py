@@ -52,7 +52,13 @@ def best_rows(approximate: FloatArray, top_k: int, margin: float) -> IntArray:
 
 
 def rank(scores: FloatArray, ids: list[str], top_k: int) -> list[int]:
-    """Positions of the best top_k by (higher score, smaller id)."""
+    """Positions of the best top_k by (higher score, smaller id).
+
+    Args:
+        scores: (N,) score of each item.
+        ids: Ids of the N items.
+        top_k: Largest number of positions.
+    """
     return sorted(range(len(ids)), key=lambda i: (-scores[i], ids[i]))[:top_k]
 
 

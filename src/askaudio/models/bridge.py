@@ -138,13 +138,29 @@ class BridgeTextProjection(nn.Module):
 
 
 def side_by_side(bridge: Tensor, profile: Tensor, learned: Tensor, share: float) -> Tensor:
-    """One vector whose inner products are the weighted sum of those of the parts."""
+    """One vector whose inner products are the weighted sum of those of the parts.
+
+    Args:
+        bridge: (B, 192), rows of length 1.
+        profile: (B, 192), rows of length 1.
+        learned: (B, learned_dim), rows of length 1.
+        share: Weight of ``bridge`` and ``profile`` together, in [0, 1]; each has half of it, ``learned`` has the rest.
+
+    Returns:
+        (B, 2 x 192 + learned_dim).
+    """
     half = (share / 2) ** 0.5
     return torch.cat([half * bridge, half * profile, (1 - share) ** 0.5 * learned], dim=1)
 
 
 def teach_names(audio: BridgeAudioProjection, text: BridgeTextProjection, names: Tensor) -> None:
-    """Give both sides the text vectors of the class names (527, 384); the audio side has been standardised before."""
+    """Give both sides the text vectors of the class names (527, 384); the audio side has been standardised before.
+
+    Args:
+        audio: Changed in place; its ``axes`` are copied to ``text``.
+        text: Changed in place.
+        names: (527, 384) text vectors of the class names.
+    """
     mean = names.mean(0)
     centred = names - mean
     _, _, axes = torch.linalg.svd(centred, full_matrices=False)

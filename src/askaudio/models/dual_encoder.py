@@ -182,6 +182,11 @@ class DualEncoder(nn.Module):
 def fill(model: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
     """Put weights into a model; every key and shape must fit.
 
+    Args:
+        model: Changed in place.
+        tensors: Key of the state dict -> tensor.
+        name: Where the weights come from, for the error message.
+
     Raises:
         ModelError: Lists what is missing, unknown or of another shape.
     """

@@ -139,7 +139,15 @@ def train(
 def run(
     recipe: Recipe, parts: Parts, folder: Path | str, resume: bool = False, progress: Progress = silent
 ) -> FitResult:
-    """Train assembled parts, without ``recipe.yaml`` and export."""
+    """Train assembled parts, without ``recipe.yaml`` and export.
+
+    Args:
+        recipe: Settings of the training.
+        parts: Model, objective and data of ``assemble``.
+        folder: The run folder.
+        resume: Continue where a stopped run ended.
+        progress: Called during training.
+    """
     return fit(
         parts.model,
         parts.objective,

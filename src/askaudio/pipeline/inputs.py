@@ -92,7 +92,13 @@ class Inputs:
 
 
 def wordings_of(text: str, clip: Clip, prompts: Sequence[str]) -> list[str]:
-    """A caption and its variants in training, the caption itself first."""
+    """A caption and its variants in training, the caption itself first.
+
+    Args:
+        text: The caption.
+        clip: Clip of the caption; its label fills ``{label}``.
+        prompts: Templates with ``{text}`` or ``{label}``, such as ``"the sound of {label}"``; each adds one variant.
+    """
     return [text, *(prompt.replace("{text}", text).replace("{label}", clip.label) for prompt in prompts)]
 
 

@@ -28,7 +28,13 @@ _NAMED = 5  # broken sounds in a message
 
 
 def sound_keys(paths: Sequence[str], pool: Executor, progress: Progress = silent) -> list[str]:
-    """SHA-256 of each file; "" for one that cannot be opened."""
+    """SHA-256 of each file; "" for one that cannot be opened.
+
+    Args:
+        paths: Paths of the files; the result has their order.
+        pool: Executor that reads the files.
+        progress: Called after each file.
+    """
     keys = []
     for key in pool.map(_key, paths):
         keys.append(key)

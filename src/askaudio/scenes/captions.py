@@ -79,7 +79,14 @@ def patterns_for(events: Sequence[Event], relation: Relation) -> tuple[str, ...]
 def draw_style(
     events: Sequence[Event], pattern: str, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> Style:
-    """Draw the words for a sentence pattern."""
+    """Draw the words for a sentence pattern.
+
+    Args:
+        events: The scene's events, in order.
+        pattern: Sentence pattern of ``PATTERNS``, such as ``"{c1} while {c2}"``.
+        wordings: Label -> its phrases; has every label of ``events``.
+        rng: Source of every choice.
+    """
     choices = []
     for event in events:
         names = nameable(event, wordings[event.label])
@@ -90,7 +97,13 @@ def draw_style(
 
 
 def word(events: Sequence[Event], style: Style, wordings: Mapping[str, Wording]) -> str:
-    """The caption of these events in this style."""
+    """The caption of these events in this style.
+
+    Args:
+        events: The scene's events, in order.
+        style: Sentence pattern, and one choice of words for each event.
+        wordings: Label -> its phrases; has every label of ``events``.
+    """
     parts = {
         f"{letter}{number}": speak(event, wordings[event.label], choice)
         for number, (event, choice) in enumerate(zip(events, style.choices, strict=True), start=1)

@@ -85,7 +85,14 @@ class _Placed:
 
 
 def make_scene(source: SoundSource, settings: SceneSettings, part: Part, index: int) -> Scene:
-    """Make scene ``index`` of a part; a function of its arguments alone."""
+    """Make scene ``index`` of a part; a function of its arguments alone.
+
+    Args:
+        source: Where the sounds come from.
+        settings: What a scene looks like.
+        part: Part of the library that the scene belongs to.
+        index: Number of the scene within its part, from 0.
+    """
     sound_rng, word_rng = (np.random.default_rng([settings.seed, PARTS.index(part), index, k]) for k in (0, 1))
     relation, placed = _arrange(source, settings, part, sound_rng)
     events = tuple(p.event(settings.sample_rate_hz) for p in placed)

@@ -14,7 +14,14 @@ _WET_DB = -2.0  # reverberation against the direct sound
 
 
 def far_away(samples: FloatArray, rng: np.random.Generator, sample_rate_hz: int, tail_s: float) -> FloatArray:
-    """A waveform (S,) as it sounds from a distance; at most ``tail_s`` of reverberation is added behind its end."""
+    """A waveform (S,) as it sounds from a distance; at most ``tail_s`` of reverberation is added behind its end.
+
+    Args:
+        samples: (S,) waveform.
+        rng: Source of the reverberation's noise.
+        sample_rate_hz: Sample rate of ``samples``.
+        tail_s: Most seconds that are added at the end.
+    """
     dull = filtered(samples, sample_rate_hz, lambda f: (1 + (f / _CUTOFF_HZ) ** 2) ** -1.0)
     padded = np.concatenate([dull, np.zeros(int(min(tail_s, _REVERB_S) * sample_rate_hz), dtype=np.float32)])
     n = int(_REVERB_S * sample_rate_hz)

@@ -37,13 +37,25 @@ def trim(samples: FloatArray, sample_rate_hz: int) -> FloatArray:
 
 
 def at_loudness(samples: FloatArray, sample_rate_hz: int, level_db: float) -> FloatArray:
-    """Scale a sound to a loudness (active RMS in dB below full scale); silence stays silence."""
+    """Scale a sound to a loudness (active RMS in dB below full scale); silence stays silence.
+
+    Args:
+        samples: (S,) waveform.
+        sample_rate_hz: Sample rate of ``samples``.
+        level_db: Target level; negative below full scale.
+    """
     rms = active_rms(samples, sample_rate_hz)
     return samples if rms == 0 else (samples * (10 ** (level_db / 20) / rms)).astype(np.float32)
 
 
 def fade(samples: FloatArray, sample_rate_hz: int, duration_s: float = 0.01) -> FloatArray:
-    """A copy with short ramps at both ends, so that a cut does not click."""
+    """A copy with short ramps at both ends, so that a cut does not click.
+
+    Args:
+        samples: (S,) waveform.
+        sample_rate_hz: Sample rate of ``samples``.
+        duration_s: Length of each ramp in seconds; at most half of the sound.
+    """
     out = samples.astype(np.float32, copy=True)
     n = min(round(duration_s * sample_rate_hz), len(out) // 2)
     if n:

@@ -31,7 +31,14 @@ class NearMiss(NamedTuple):
 def near_misses(
     events: Sequence[Event], relation: Relation, wordings: Mapping[str, Wording], rng: np.random.Generator
 ) -> list[tuple[str, str]]:
-    """(kind, text) of the near misses of a scene; see ``minimal_pairs``."""
+    """(kind, text) of the near misses of a scene; see ``minimal_pairs``.
+
+    Args:
+        events: The scene's events, in order.
+        relation: Relation of the events.
+        wordings: Label -> its phrases; has every label of ``events``.
+        rng: Source of every choice.
+    """
     return [(pair.kind, pair.text) for pair in minimal_pairs(events, relation, wordings, rng)]
 
 

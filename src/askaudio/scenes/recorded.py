@@ -143,6 +143,8 @@ class RecordedSource:
     ) -> Sound:
         """Take a group, then one of its recordings; cut or repeat it.
 
+        Arguments are those of ``SoundSource.draw``.
+
         Raises:
             DataError: The class has no recording in this part, or only silent ones were met.
             AudioDecodeError: A recording cannot be decoded.

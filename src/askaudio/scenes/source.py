@@ -44,7 +44,15 @@ class SoundSource(Protocol):
     def draw(
         self, label: str, part: Part, rng: np.random.Generator, max_duration_s: float, sample_rate_hz: int
     ) -> Sound:
-        """A sound of the label of at most ``max_duration_s``; the same for the same state of ``rng``."""
+        """A sound of the label of at most ``max_duration_s``; the same for the same state of ``rng``.
+
+        Args:
+            label: A label of this source.
+            part: Part of the library that the scene belongs to.
+            rng: Source of every choice.
+            max_duration_s: Largest length in seconds.
+            sample_rate_hz: Sample rate of the result.
+        """
         ...
 
     def describe(self) -> dict[str, object]:

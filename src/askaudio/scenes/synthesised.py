@@ -56,7 +56,10 @@ class SynthesisedSource:
     def draw(
         self, label: str, part: Part, rng: np.random.Generator, max_duration_s: float, sample_rate_hz: int
     ) -> Sound:
-        """Make a sound of the kind with attributes drawn from ``rng``."""
+        """Make a sound of the kind with attributes drawn from ``rng``.
+
+        Arguments are those of ``SoundSource.draw``; ``part`` has no effect.
+        """
         kind = KINDS[label]
         attributes = {name: str(rng.choice(values)) for name, values in kind.values.items()}
         kept = int(rng.integers(len(_AT_MOST_ONE) + 1))

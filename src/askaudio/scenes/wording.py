@@ -50,22 +50,46 @@ class Choice:
 
 
 def noun(event: Event, wording: Wording, choice: Choice) -> str:
-    """A noun phrase, such as "a slow siren far away"."""
+    """A noun phrase, such as "a slow siren far away".
+
+    Args:
+        event: The event to name.
+        wording: Phrases of the event's label.
+        choice: Which template, word and attributes are taken.
+    """
     return _fill(wording.nouns[choice.template % len(wording.nouns)], event, wording, choice)
 
 
 def clause(event: Event, wording: Wording, choice: Choice) -> str:
-    """A sentence without full stop, such as "a siren wails far away"."""
+    """A sentence without full stop, such as "a siren wails far away".
+
+    Args:
+        event: The event to name.
+        wording: Phrases of the event's label.
+        choice: Which template, word and attributes are taken.
+    """
     return _fill(wording.clauses[choice.template % len(wording.clauses)], event, wording, choice)
 
 
 def keywords(event: Event, wording: Wording, choice: Choice) -> str:
-    """Bare words, such as "slow siren"."""
+    """Bare words, such as "slow siren".
+
+    Args:
+        event: The event to name.
+        wording: Phrases of the event's label.
+        choice: Which template, word and attributes are taken.
+    """
     return _fill("{adj} " + wording.keyword, event, wording, choice)
 
 
 def nameable(event: Event, wording: Wording, among: Collection[str] | None = None) -> list[str]:
-    """Attributes of the event for which there are words, in a fixed order."""
+    """Attributes of the event for which there are words, in a fixed order.
+
+    Args:
+        event: The event to name.
+        wording: Phrases of the event's label.
+        among: Attributes to consider; None considers all.
+    """
     names = sorted(event.attributes) if among is None else sorted(set(event.attributes) & set(among))
     return [a for a in names if event.attributes[a] in wording.attributes.get(a, AttributeWords({})).words]
 

@@ -21,7 +21,20 @@ from askaudio.core.types import Json
 
 
 def to_wav(source: str, target: str, sample_rate_hz: int, max_s: float) -> Json:
-    """Decode ``source`` and write it as a mono float wav, so that the engine never reads an uploaded file itself."""
+    """Decode ``source`` and write it as a mono float wav, so that the engine never reads an uploaded file itself.
+
+    Args:
+        source: Path of the uploaded file.
+        target: Path of the wav file.
+        sample_rate_hz: Sample rate of the wav file.
+        max_s: A longer recording, in seconds, is refused.
+
+    Returns:
+        ``duration_s``, the length in seconds.
+
+    Raises:
+        AudioDecodeError: The file cannot be decoded or is too long.
+    """
     announced = probe(source).duration_s
     if announced is not None and announced > max_s:
         raise AudioDecodeError(source, f"{announced:.0f} s long; at most {max_s:.0f} s can be searched by")
@@ -37,6 +50,15 @@ def peaks(source: str, n_points: int, start_s: float, end_s: float | None) -> Js
     """Lowest and highest sample of ``n_points`` equal stretches between two times, as integers in [-127, 127].
 
     One pass in bounded memory: extremes of short steps are gathered first and joined to ``n_points`` at the end.
+
+    Args:
+        source: Path of the recording.
+        n_points: Number of stretches.
+        start_s: Start of the first stretch, in seconds.
+        end_s: End of the last stretch, in seconds; None is the end of the recording.
+
+    Raises:
+        AudioDecodeError: The file cannot be decoded or ends before ``start_s``.
     """
     info = probe(source)
     steps_per_s = min(info.sample_rate_hz, max(200, round(4000 / max(info.duration_s or 60.0, 0.01))))

@@ -36,7 +36,13 @@ class Metrics:
         self.decodes = Counter("askaudio_decodes", "Jobs of the decoder process", ["result"], registry=self._registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a gauge whose value is computed when the metrics are read."""
+        """Add a gauge whose value is computed when the metrics are read.
+
+        Args:
+            name: Name of the metric, such as ``askaudio_peaks_kept``.
+            text: Help text of the metric.
+            value: Returns the current value; called without arguments.
+        """
         Gauge(name, text, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

@@ -46,7 +46,14 @@ class Problem(HTTPException):
 
 
 def problem_body(status: int, detail: str, request_id: str, errors: list[dict] | None = None) -> dict:
-    """The members of a problem document (RFC 9457, section 3.1)."""
+    """The members of a problem document (RFC 9457, section 3.1).
+
+    Args:
+        status: HTTP status code.
+        detail: What went wrong, for the caller.
+        request_id: Id of the request in the log.
+        errors: Faults of single parameters; None or an empty list omits the member.
+    """
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

@@ -98,11 +98,17 @@ class SafeCheckpointIO(CheckpointIO):
     """Lightning's door to the disk, with ``save_tree`` and ``load_tree`` behind it."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Arguments are those of Lightning's ``CheckpointIO``; ``storage_options`` has no effect.
+        """
         save_tree(checkpoint, path)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read a checkpoint; tensors are on the CPU, Lightning moves them."""
+        """Read a checkpoint; tensors are on the CPU, Lightning moves them.
+
+        Arguments are those of Lightning's ``CheckpointIO``; only ``path`` has an effect.
+        """
         return load_tree(path)
 
     def remove_checkpoint(self, path: Any) -> None:

@@ -64,7 +64,13 @@ def embed_texts(model: DualEncoder, texts: npt.NDArray[Any]) -> Tensor:
 
 @torch.no_grad()
 def score(model: DualEncoder, data: RetrievalSet, name: str = "model") -> Report:
-    """Evaluate both directions; the model is in evaluation mode meanwhile and as before afterwards."""
+    """Evaluate both directions; the model is in evaluation mode meanwhile and as before afterwards.
+
+    Args:
+        model: Model to evaluate.
+        data: Clips, texts and their relevance.
+        name: Name of the report.
+    """
     was_training = model.training
     model.eval()
     audio, text = embed_clips(model, data.audio), embed_texts(model, data.texts)

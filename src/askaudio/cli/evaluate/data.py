@@ -48,6 +48,11 @@ def read_relevance(
     """Relevance from ``--qrels``, or from ``--data``.
 
     With ``--qrels`` the pool is the clips of the embeddings, of ``--data``, or those that are judged or returned.
+
+    Args:
+        args: Parsed command line with ``qrels``, ``min_grade`` and the data options.
+        run_file: Run file; its clips and the judged ones are the pool if no other source is given. None: not used.
+        audio_embeddings: File of embeddings whose clips are the pool; None takes ``--data`` or ``run_file``.
     """
     from askaudio.evaluation.run_files import read_embeddings
     from askaudio.pipeline.evaluation.data import judged_pool, read_judgements

@@ -72,7 +72,13 @@ class View:
 
     # --- search -----------------------------------------------------------------------------------------------
     def search(self, queries: FloatArray, top_k: int, where: Filter | None) -> list[list[Match]]:
-        """Rank entries for each of (Q, D) rows of length 1."""
+        """Rank entries for each of (Q, D) rows of length 1.
+
+        Args:
+            queries: (Q, D), rows of length 1.
+            top_k: Largest number of matches for each query.
+            where: Entries that may match; None admits all.
+        """
         base_rows = self._base_candidates(queries, top_k, where)
         delta_keep = self._delta_kept(where)
         found = []
@@ -128,7 +134,13 @@ class View:
         return rows[rows >= 0]
 
     def best_windows(self, query: FloatArray, clip_ids: Sequence[str], each: int) -> list[Match]:
-        """The best windows of some recordings for a query (D,), at most ``each`` of every recording."""
+        """The best windows of some recordings for a query (D,), at most ``each`` of every recording.
+
+        Args:
+            query: (D,) of length 1.
+            clip_ids: Recordings; unknown ids are ignored.
+            each: Largest number of windows per recording.
+        """
         base, delta = self.base.rows_of_clips(clip_ids), self.delta.rows_of_clips(clip_ids)
         found = _best(self.base, base[~self.dead[base]], query, None, each)
         if not len(delta):
@@ -137,7 +149,14 @@ class View:
         return first_of_each_clip(best_first(found), each)
 
     def find_words(self, words: list[str], names: list[str], top_k: int, where: Filter | None) -> list[WordMatch]:
-        """Rank recordings by the words they carry."""
+        """Rank recordings by the words they carry.
+
+        Args:
+            words: Words of the query, each once.
+            names: File names that the query may mean.
+            top_k: Largest number of matches.
+            where: Entries whose recordings may match; None admits all.
+        """
         alive: tuple[Docs, Docs] = (self._alive_docs, None)
         kept = alive
         if where is not None:
@@ -242,7 +261,13 @@ class View:
         return part.rows_of_vectors(rows)
 
     def clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
-        """Recordings sorted by clip_id, ``limit`` of them from ``offset`` on."""
+        """Recordings sorted by clip_id, ``limit`` of them from ``offset`` on.
+
+        Args:
+            where: Entries whose recordings are listed; None lists all.
+            offset: Number of recordings to skip.
+            limit: Largest number of recordings; None has no limit.
+        """
         found: dict[str, StoredClip] = {}
         # without a delta, docs are in the final order already: cut the page first and parse only its docs
         cut_first = len(self.delta) == 0

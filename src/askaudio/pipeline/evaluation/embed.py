@@ -85,7 +85,13 @@ def _crashed(path: str) -> _Outcome:
 
 
 def encode_texts(encoder: Encoder, texts: Sequence[str], progress: Progress = silent) -> FloatArray:
-    """Encode Q texts -> (Q, D); equal texts are encoded once."""
+    """Encode Q texts -> (Q, D); equal texts are encoded once.
+
+    Args:
+        encoder: Encodes the texts.
+        texts: Q texts, at least one.
+        progress: Called after each batch with the number of distinct texts encoded.
+    """
     distinct = list(dict.fromkeys(texts))
     place = {text: i for i, text in enumerate(distinct)}
     rows = []
