@@ -1,6 +1,7 @@
 """Collections as parquet and as a data set of Hugging Face `datasets`, and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,17 @@ def same(mine, its):
         assert (a.clip_id, a.path, a.start_s, a.end_s) == (b.clip_id, b.path, b.start_s, b.end_s)
         assert dict(a.metadata) == dict(b.metadata)
         np.testing.assert_array_equal(a.vector, b.vector)
+
+
+def test_names_that_are_not_utf8_come_back(tmp_path):
+    entry = make_entries(1)[0]
+    odd = replace(entry, path="/sounds/caf\udce9.wav", metadata={**entry.metadata, "title": "caf\udce9"})
+    url, file = f"exact:{tmp_path / 'here'}", tmp_path / "sounds.parquet"
+    with open_store(url, "w", IDENTITY) as store:
+        store.add([odd])
+        assert write_parquet(store, file) == 1
+        same(list(read_parquet(file)[2]), list(store.iterate()))
+    assert next(read_parquet(file)[2]).path == odd.path
 
 
 def test_there_and_back_bit_for_bit(collection, tmp_path, capsys):

@@ -20,12 +20,14 @@ import numpy as np
 from askaudio.core.errors import IndexStoreError
 from askaudio.core.extras import require
 from askaudio.core.files import atomic_path
+from askaudio.core.text import bad_character, json_line
 from askaudio.core.types import Progress, silent
 from askaudio.index.checksum import checksums_of, fault_of
 from askaudio.index.entries import Entry, Identity
 from askaudio.index.store import VectorStore
 
 _KEY, _SUM = b"askaudio", b"askaudio.crc32"
+_ESCAPED = "json:"  # before a path that is not UTF-8, written as a JSON string; stored paths are absolute
 _ROWS = 1000
 
 
@@ -125,11 +127,11 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {
         "entry_id": entry.entry_id,
         "clip_id": entry.clip_id,
-        "path": entry.path,
+        "path": _ESCAPED + json.dumps(entry.path) if bad_character(entry.path) else entry.path,
         "start_s": entry.start_s,
         "end_s": entry.end_s,
         "vector": entry.vector,
-        "metadata": json.dumps(dict(entry.metadata), ensure_ascii=False),
+        "metadata": json_line(dict(entry.metadata)).rstrip("\n"),
     }
 
 
@@ -151,6 +153,8 @@ def _entries(file: Any, path: str) -> Iterator[Entry]:
 def _entry(row: dict[str, Any], path: str) -> Entry:
     checksum = row.pop("checksum", None)  # files of older versions have none
     vector = np.asarray(row.pop("vector"), dtype=np.float32)
+    if row["path"].startswith(_ESCAPED):
+        row["path"] = json.loads(row["path"][len(_ESCAPED) :])
     entry = Entry(**{**row, "vector": vector, "metadata": json.loads(row["metadata"])})
     if fault := fault_of(entry, checksum):
         raise IndexStoreError(f"{path} is damaged: {entry.entry_id}: {fault}. Fix: export the collection again")
