@@ -34,7 +34,19 @@ class Locality:
 
 
 def coefficients(anchors: Tensor, candidates: Tensor, own: Tensor, temperature: float) -> Tensor:
-    """Gradient coefficients p_ij - [j is i's own] of a softmax contrast: (B, D), (N, D), own rows (B,) -> (B, N)."""
+    """Gradient coefficients p_ij - [j is i's own] of a softmax contrast.
+
+    The gradient of anchor i's loss is the sum of the candidates weighted by row i, divided by the temperature.
+
+    Args:
+        anchors: (B, D) rows of length 1.
+        candidates: (N, D) rows of length 1.
+        own: (B,) row of each anchor's own partner among the candidates.
+        temperature: Divides the cosines.
+
+    Returns:
+        (B, N) float32; rows sum to 0.
+    """
     p = torch.softmax(anchors.float() @ candidates.float().T / temperature, dim=1)
     p[torch.arange(len(own)), own] -= 1.0
     return p
@@ -76,7 +88,16 @@ def full_contrast(
 
 
 def gradients(loss: StepLoss, audio: Tensor, text: Tensor) -> Tensor:
-    """Gradient of a step's loss on the embeddings, audio over text: (2B, D)."""
+    """Gradient of a step's loss on the embeddings.
+
+    Args:
+        loss: Maps audio (B, D) and text (B, D) to a scalar.
+        audio: (B, D); detached here, so that no graph of the encoders is needed or changed.
+        text: (B, D), likewise.
+
+    Returns:
+        (2B, D): the gradients of the audio rows, then those of the text rows.
+    """
     a = audio.detach().requires_grad_()
     t = text.detach().requires_grad_()
     with torch.enable_grad():
@@ -98,6 +119,18 @@ def fidelity(
     Only the part that turns an embedding counts: embeddings have length 1, so both gradients are projected on the
     sphere first.
 
+    Args:
+        loss: The step's loss, of audio (B, D) and text (B, D).
+        audio: (B, D) the batch's embeddings, rows of length 1.
+        text: (B, D) likewise.
+        rows: (B,) rows of the batch among the N pairs.
+        all_audio: (N, D) embeddings of all pairs by the same encoders.
+        all_text: (N, D) likewise.
+        temperature: Of the full contrast; use that of the loss.
+
+    Returns:
+        -1 to 1; 1 means that both gradients have the same direction.
+
     Raises:
         DataError: The batch's rows do not lie within the N pairs.
     """
@@ -109,7 +142,17 @@ def fidelity(
 
 
 def agreement(loss: StepLoss, audio: Tensor, text: Tensor, target: Tensor) -> float:
-    """Mean cosine of a step's gradient on its embeddings (B, D) and a target gradient (2B, D), along the sphere."""
+    """Mean cosine of a step's gradient on its embeddings and a target gradient, both projected on the sphere.
+
+    Args:
+        loss: The step's loss, of audio (B, D) and text (B, D).
+        audio: (B, D) rows of length 1.
+        text: (B, D) rows of length 1.
+        target: (2B, D) gradient to compare with, audio rows first, as ``gradients`` returns it.
+
+    Returns:
+        -1 to 1, the mean over the 2B rows.
+    """
     points = torch.cat([audio, text]).detach()
     step, target = (
         g - (g * points).sum(dim=1, keepdim=True) * points for g in (gradients(loss, audio, text), target)
@@ -118,10 +161,18 @@ def agreement(loss: StepLoss, audio: Tensor, text: Tensor, target: Tensor) -> fl
 
 
 def whole_gradient(audio: Tensor, text: Tensor, temperature: float) -> Tensor:
-    """Gradient of the plain contrast of all N pairs as one batch, at every embedding: (N, D), (N, D) -> (2N, D).
+    """Gradient of the plain contrast of all N pairs as one batch, at every embedding.
 
     In ``full_contrast`` only the batch's items are anchors. Here all N are: an embedding gets a gradient as an anchor
     and as a candidate of every other anchor. Costs an (N, N) product in pieces, so it is for measuring only.
+
+    Args:
+        audio: (N, D) rows of length 1.
+        text: (N, D) rows of length 1; row i belongs to audio i.
+        temperature: Divides the cosines.
+
+    Returns:
+        (2N, D): the gradients of the audio rows, then those of the text rows.
     """
     n = len(audio)
     out = torch.cat([-2.0 * text, -2.0 * audio])  # (2N, D): the own partner, in both directions

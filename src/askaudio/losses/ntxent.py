@@ -99,5 +99,5 @@ class NTXent(nn.Module):
         weights: Tensor | None = None,
         reliability: Tensor | None = None,
     ) -> Tensor:
-        """See ``ntxent``."""
+        """Compute ``ntxent``, which documents the arguments, at the temperature of the module."""
         return ntxent(audio, text, self.temperature, positives, weights, reliability)

@@ -108,13 +108,24 @@ def _read_shards(queries: Tensor, keys: Tensor, bias: Tensor | None) -> tuple[Te
 
 
 def read_partition(queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> tuple[Tensor, Tensor]:
-    """``read_table``, of a table that may be divided among processes."""
+    """``read_table``, of a table that may be divided among processes.
+
+    Args:
+        queries: (B, D), already divided by the temperature; with ``sharded`` the same on every process.
+        keys: (N, D); with ``sharded`` this process's rows (n, D), n may be 0.
+        bias: (N,) or (n,) added to the logits; None means 0.
+        sharded: Whether the table is divided. All processes then call this together.
+
+    Returns:
+        Means (B, D) and log-sums (B,) over the whole table, the same on every process.
+    """
     return (_read_shards if sharded else read_table)(queries, keys, bias)
 
 
 class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, bias: Tensor | None, sharded: bool) -> Tensor:
+        """Implement ``torch.autograd.Function.forward``; the arguments are those of ``log_partition``."""
         mean, log_sum = read_partition(queries, keys, bias, sharded)
         ctx.save_for_backward(mean)  # the derivative of log sum_j e^(u.K_j + b_j) by u is the softmax mean of the rows
         return log_sum
@@ -126,8 +137,15 @@ class _LogPartition(torch.autograd.Function):
 
 
 def log_partition(queries: Tensor, keys: Tensor, bias: Tensor | None = None, sharded: bool = False) -> Tensor:
-    """Log sum_j exp(queries_i . keys_j + bias_j) -> (B,); gradients reach the queries only. See ``read_table``.
+    """Log sum_j exp(queries_i . keys_j + bias_j); gradients reach the queries only.
 
-    With ``sharded`` the table is divided among the processes, which hold the same queries; all get the same result.
+    Args:
+        queries: (B, D), already divided by the temperature; with ``sharded`` the same on every process.
+        keys: (N, D), N > 0, any floating type; with ``sharded`` this process's rows (n, D), n may be 0.
+        bias: (N,) or (n,) added to the logits; ``LEFT_OUT`` or minus infinity leaves a row out. None means 0.
+        sharded: Whether the table is divided among the processes. All then call this together.
+
+    Returns:
+        (B,), over the whole table.
     """
     return _LogPartition.apply(queries, keys, bias, sharded)

@@ -32,6 +32,12 @@ def same_clip(ids: Sequence[Hashable] | Tensor) -> Tensor:
 def check_batch(audio: Tensor, text: Tensor, positives: Tensor | None = None) -> None:
     """Refuse a batch whose two sides or whose mask do not fit together.
 
+    Args:
+        audio: (B, D) embeddings.
+        text: (B, D) embeddings.
+        positives: (B, B) bool mask of the pairs that match; None means the diagonal. The diagonal of a mask on a GPU is
+            not checked, since reading it would wait for the GPU.
+
     Raises:
         DataError: ``audio`` and ``text`` are not both (B, D), or ``positives`` is not (B, B) bool with a True diagonal.
     """

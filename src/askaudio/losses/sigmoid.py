@@ -83,5 +83,5 @@ class SigmoidLoss(nn.Module):
         weights: Tensor | None = None,
         reliability: Tensor | None = None,
     ) -> Tensor:
-        """See ``sigmoid_loss``."""
+        """Compute ``sigmoid_loss``, which documents the arguments, with the temperature and bias of the module."""
         return sigmoid_loss(audio, text, self.temperature, self.bias, positives, weights, reliability)

@@ -144,7 +144,17 @@ def _goal(
 def small_table_contrast(
     anchors: Tensor, table: Tensor, targets: Tensor, temperature: float | Tensor
 ) -> Tensor:  # fmt: skip
-    """Contrast anchors (B, D) with a small constant table (P, D) under dense targets (B, P) -> (B,) losses."""
+    """Contrast anchors with a small constant table under dense targets.
+
+    Args:
+        anchors: (B, D) rows of length 1; they get a gradient.
+        table: (P, D) constant rows, for example prototypes.
+        targets: (B, P) target probabilities, constant.
+        temperature: Divides the cosines; a tensor that requires a gradient gets one.
+
+    Returns:
+        (B,) cross-entropies.
+    """
     if not _is_learned(temperature):
         return _SmallContrast.apply(anchors, temperature, table, targets)
     u = working(anchors) / temperature
@@ -166,6 +176,16 @@ class _Contrast(torch.autograd.Function):
     def forward(
         ctx: Any, anchors: Tensor, temperature: float | Tensor, goal: Tensor, at_rows: Tensor, *read: Any
     ) -> Tensor:  # fmt: skip
+        """Implement ``torch.autograd.Function.forward``.
+
+        Args:
+            ctx: Of autograd; keeps the gradient for ``backward``.
+            anchors: (B, D) rows of length 1.
+            temperature: Divides the cosines; constant.
+            goal: (B, D) mean of each anchor's target rows, weighted by their masses.
+            at_rows: (B,) mean bias of the target rows, weighted likewise.
+            *read: Table, bias and ``sharded``, as ``read_partition`` takes them after the queries.
+        """
         u = working(anchors) / temperature  # (B, D)
         mean, log_sum = read_partition(u, *read)
         ctx.save_for_backward((mean - goal) / temperature)
@@ -182,6 +202,7 @@ class _SmallContrast(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, temperature: float | Tensor, table: Tensor, targets: Tensor) -> Tensor:
+        """Implement ``torch.autograd.Function.forward``; the arguments are those of ``small_table_contrast``."""
         u = working(anchors) / temperature  # (B, D)
         table, targets = table.to(u.dtype), targets.to(u.dtype)
         log_p = torch.log_softmax(u @ table.T, dim=1)  # (B, P)
@@ -216,5 +237,15 @@ class SoftTargets(nn.Module):
         *,
         targets: Tensor,
     ) -> Tensor:
-        """See ``soft_target_loss``; ``targets`` (B, B) is for example ``target_rows(similarity, temperature)``."""
+        """Compute ``soft_target_loss`` at the temperature of the module.
+
+        Args:
+            audio: (B, D) rows of length 1.
+            text: (B, D) rows of length 1.
+            positives: (B, B) bool; a pair of one clip gets at least the target of the pair itself. None leaves the
+                targets as they are.
+            weights: (B,) weight of each pair's loss; None means 1.
+            reliability: (B,) in [0, 1], weight of each pair in every denominator; None means 1.
+            targets: (B, B), for example ``target_rows(similarity, temperature)``.
+        """
         return soft_target_loss(audio, text, targets, self.temperature, positives, weights, reliability)

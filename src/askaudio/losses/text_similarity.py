@@ -49,6 +49,16 @@ class TextSimilarityLoss(nn.Module):
         *,
         sentences: Tensor,
     ) -> Tensor:
-        """See ``soft_target_loss``; ``sentences`` (B, Ds) are frozen sentence embeddings of the batch's captions."""
+        """Compute ``soft_target_loss`` with targets from ``caption_relevance``.
+
+        Args:
+            audio: (B, D) rows of length 1.
+            text: (B, D) rows of length 1.
+            positives: (B, B) bool; a pair of one clip gets at least the target of the pair itself. None leaves the
+                targets as they are.
+            weights: (B,) weight of each pair's loss; None means 1.
+            reliability: (B,) in [0, 1], weight of each pair in every denominator; None means 1.
+            sentences: (B, Ds) frozen sentence embeddings of the batch's captions.
+        """
         targets = caption_relevance(sentences)
         return soft_target_loss(audio, text, targets, self.temperature, positives, weights, reliability)

@@ -101,5 +101,5 @@ class TransportLoss(nn.Module):
         weights: Tensor | None = None,
         reliability: Tensor | None = None,
     ) -> Tensor:
-        """See ``transport_loss``."""
+        """Compute ``transport_loss``, which documents the arguments, with the settings of the module."""
         return transport_loss(audio, text, self.epsilon, self.iterations, positives, weights, reliability)

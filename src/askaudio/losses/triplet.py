@@ -80,5 +80,5 @@ class Triplet(nn.Module):
         weights: Tensor | None = None,
         reliability: Tensor | None = None,
     ) -> Tensor:
-        """See ``triplet``."""
+        """Compute ``triplet``, which documents the arguments, with the margin and negatives of the module."""
         return triplet(audio, text, self.margin, self.negatives, positives, weights, reliability)

@@ -113,11 +113,27 @@ class KnowledgeBase:
         dtype: torch.dtype = torch.bfloat16,
         piece: int = 4096,
     ) -> KnowledgeBase:
-        """Make a base by calling ``encode`` on rows 0..N-1 in pieces; the other arguments as in ``from_pairs``.
+        """Make a base by calling ``encode`` on rows 0..N-1 in pieces.
 
         With a skipping leak filter the rows of the base are no longer those of ``encode``: filter the ids first. With
         several processes each encodes its part, and the base is divided among them (``whole`` puts it together);
         with a leak filter, which may drop rows, each encodes all.
+
+        Args:
+            ids: N clip ids, in the order of the rows that ``encode`` takes.
+            encode: Called with rows (n,) int64, n <= ``piece``, on the CPU; returns audio (n, D) and text (n, D).
+            source: Name of the source, as in ``from_pairs``.
+            texts: N captions for the leak filter; None where it compares no captions.
+            leaks: Refuses or skips entries of the evaluation splits; None checks nothing.
+            encoder: Fingerprint of the encoders.
+            dtype: Storage type of the embeddings.
+            piece: Most rows in one call of ``encode``: it bounds the memory of the encoding.
+
+        Returns:
+            The base, version 0; with several processes and no leak filter, this process's shard of it.
+
+        Raises:
+            DataError: As in ``from_pairs``.
         """
         divided = leaks is None and 1 < world_size() <= len(ids)
         mine = Shard.of(len(ids)) if divided else Shard(0, len(ids), len(ids))
@@ -212,7 +228,16 @@ class KnowledgeBase:
         return digest.hexdigest()[:16]
 
     def refreshed(self, audio: Tensor, text: Tensor, encoder: str | None = None) -> KnowledgeBase:
-        """The same entries with fresh embeddings (N, D) and the next version.
+        """The same entries with fresh embeddings and the next version.
+
+        Args:
+            audio: (N, D) in the order of the base; of a divided base, this process's rows only. Rows of entries without
+                audio are replaced by zeros.
+            text: (N, D) likewise.
+            encoder: Fingerprint of the encoders that made them; None keeps the one of the base.
+
+        Returns:
+            A new base; this one is unchanged.
 
         Raises:
             DataError: Shapes differ from the base's, or values are not finite.
@@ -234,7 +259,16 @@ class KnowledgeBase:
 
 
 def encode_rows(encode: Encode, rows: Tensor, piece: int = 4096) -> tuple[Tensor, Tensor]:
-    """Encode rows (n,) in pieces, without gradient -> audio (n, D), text (n, D)."""
+    """Encode rows in pieces, without gradient.
+
+    Args:
+        encode: Maps rows of the base to audio and text embeddings.
+        rows: (n,) int64 rows of the base, n > 0.
+        piece: Most rows in one call of ``encode``.
+
+    Returns:
+        Audio (n, D) and text (n, D), in the order of ``rows``.
+    """
     audio, text = [], []
     with torch.no_grad():
         for start in range(0, len(rows), piece):

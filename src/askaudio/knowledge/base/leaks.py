@@ -41,7 +41,15 @@ class LeakFilter:
         self.skipped: dict[str, int] = {}
 
     def keep(self, ids: Sequence[Hashable], texts: Sequence[str] | None, source: str) -> list[bool]:
-        """One truth value an entry: may it enter the base?
+        """Decide for each entry whether it may enter the base, and add the number left out to ``skipped``.
+
+        Args:
+            ids: N clip ids.
+            texts: N captions; None is allowed where the filter has no texts.
+            source: Name of the source, for the message and as the key in ``skipped``.
+
+        Returns:
+            N values; False for an entry whose id or caption is in an evaluation split.
 
         Raises:
             DataError: An entry leaks and the action is "refuse"; or texts are to be compared and none were given.

@@ -77,7 +77,17 @@ def _top(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def merge_top(scores: list[Tensor], rows: list[Tensor], k: int) -> tuple[Tensor, Tensor]:
-    """Top-k lists (Q, k) of tables that follow each other -> the top-k of all; ties to the smaller row."""
+    """Merge the top-K lists of several tables into the top-k of all; ties go to the smaller row.
+
+    Args:
+        scores: One (Q, K) tensor a table, best first, minus infinity where there is no neighbor.
+        rows: One (Q, K) tensor a table. Rows are counted over all tables, and the list is in this order: ties are
+            decided by the position in the list.
+        k: Number of neighbors to keep.
+
+    Returns:
+        Scores (Q, k), best first, and rows (Q, k); the row is 0 where the score is minus infinity.
+    """
     score, row = torch.cat(scores, dim=1), torch.cat(rows, dim=1)
     best = torch.argsort(score, dim=1, descending=True, stable=True)[:, :k]
     score, row = score.gather(1, best), row.gather(1, best)
@@ -85,7 +95,17 @@ def merge_top(scores: list[Tensor], rows: list[Tensor], k: int) -> tuple[Tensor,
 
 
 def neighbor_weights(score: Tensor, rows: Tensor, reliability: Tensor | None, temperature: float) -> Tensor:
-    """Scores (Q, K) of neighbors, minus infinity where there is none -> weights r_j exp(score / temperature), sum 1."""
+    """Weights of neighbors, proportional to r_j exp(score_j / temperature), r_j being the neighbor's reliability.
+
+    Args:
+        score: (Q, K) cosines; minus infinity where there is no neighbor.
+        rows: (Q, K) rows of the neighbors among the N entries.
+        reliability: (N,) in [0, 1], raised to at least 1e-6; None means 1 for all.
+        temperature: Divides the scores; smaller values put more weight on the nearest neighbors.
+
+    Returns:
+        (Q, K) weights; a row sums to 1, or to 0 without neighbors.
+    """
     missing = torch.isneginf(score)
     logits = score.masked_fill(missing, -1e4) / temperature
     if reliability is not None:

@@ -28,7 +28,13 @@ class Shard:
 
     @classmethod
     def of(cls, total: int, number: int | None = None, of: int | None = None) -> Shard:
-        """The part of process ``number`` of ``of``; default this process."""
+        """The rows that one process holds.
+
+        Args:
+            total: N, rows of the whole base.
+            number: Number of the process, from 0; None means this process.
+            of: Number of processes; None means those of the running job.
+        """
         number, of = rank() if number is None else number, of or world_size()
         return cls(total * number // of, total * (number + 1) // of, total)
 
@@ -90,7 +96,18 @@ class Shard:
         return merge_top(all_gather(score), all_gather(rows + self.start), k)
 
     def neighbors(self, table: Tensor, k: int, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The K nearest of each of this process's rows (n, D) in the whole base, own clips left out -> (n, K) twice."""
+        """The k nearest entries of each of this process's rows in the whole base, its own clip left out.
+
+        All processes have to call it together.
+
+        Args:
+            table: (n, D) this process's rows.
+            k: Number of neighbors; fewer may exist.
+            codes: (N,) clip codes of the whole base.
+
+        Returns:
+            Scores (n, k) and rows of the whole base (n, k), as ``neighbors.nearest`` returns them.
+        """
         score = table.new_zeros(0, k)
         rows = torch.zeros(0, k, dtype=torch.long, device=table.device)
         for number in range(world_size()):
@@ -109,5 +126,14 @@ class Shard:
 
 
 def rows_at(shard: Shard | None, table: Tensor, rows: Tensor) -> Tensor:
-    """``table[rows]``, wherever the rows are."""
+    """``table[rows]`` of a base that may be divided among processes.
+
+    Args:
+        shard: The rows that ``table`` holds; None where it holds all. With a shard all processes call this together.
+        table: (N, ...), or (n, ...) with a shard.
+        rows: Rows of the whole base, of any shape; with a shard the same on every process.
+
+    Returns:
+        Tensor of shape (*rows.shape, ...).
+    """
     return table[rows] if shard is None else shard.take(table, rows)

@@ -123,7 +123,7 @@ class CandidateSampling(OnCpu):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def candidates(self, targets: Tensor, audio: Tensor, text: Tensor) -> tuple[Drawn, Drawn]:
-        """The same rows for both tables."""
+        """Implement ``CandidateSource.candidates``; both tables get the same rows, drawn by ``draw``."""
         drawn = self.draw(targets[:, None])
         return drawn, drawn
 
@@ -211,7 +211,7 @@ class CandidateTurns(OnCpu):
         self.prepare(base)
 
     def candidates(self, targets: Tensor, audio: Tensor, text: Tensor) -> tuple[Drawn, Drawn]:
-        """The targets, and of all other rows those whose turn it is; the same of both tables."""
+        """Implement ``CandidateSource.candidates``: the targets and the rows whose turn it is, for both tables."""
         start = int(self.turn) % self.every
         self.turn += 1
         due = torch.arange(start, self._rows, self.every)
@@ -224,7 +224,16 @@ class CandidateTurns(OnCpu):
 
 
 def learn_cells(table: Tensor, cells: int, most_rows: int) -> Tensor:
-    """Centers (P, D) float32 of at most ``cells`` cells, by k-means on evenly spaced rows of a table (N, D)."""
+    """Learn the centers of cells by spherical k-means on evenly spaced rows of a table.
+
+    Args:
+        table: (N, D) rows of length 1, or of zeros.
+        cells: Number of cells.
+        most_rows: k-means uses at most this many rows.
+
+    Returns:
+        Centers (P, D) float32; P is ``cells``, or the number of rows used where that is smaller.
+    """
     sample = table[:: max(1, len(table) // most_rows)][:most_rows].float()
     centers = sample[torch.linspace(0, len(sample) - 1, min(cells, len(sample))).long()].clone()
     for _ in range(ROUNDS):

@@ -98,7 +98,17 @@ class CoarseGrainedInjection:
         return F.normalize(centers[:, :half], dim=1), F.normalize(centers[:, half:], dim=1)
 
     def targets(self, audio: Tensor, text: Tensor, proto_audio: Tensor, proto_text: Tensor) -> Tensor:
-        """Target rows of a batch: audio, text (B, D); prototypes (P, D) each -> (B, P), rows sum to 1, no gradient."""
+        """Soft assignment of each pair to the prototypes: the target of both its sides.
+
+        Args:
+            audio: (B, D) rows of length 1.
+            text: (B, D) rows of length 1.
+            proto_audio: (P, D) audio halves of the prototypes, of length 1.
+            proto_text: (P, D) text halves of the prototypes, of length 1.
+
+        Returns:
+            (B, P) without gradient; rows sum to 1.
+        """
         with torch.no_grad():
             a = audio.detach().to(proto_audio.dtype) @ proto_audio.T  # (B, P)
             t = text.detach().to(proto_text.dtype) @ proto_text.T
@@ -118,7 +128,16 @@ def assign(rows: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cluster_sums(rows: Tensor, centers: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Assign rows (n, 2D) of weights (n,) to centers -> sums (P, 2D), masses (P,) and each row's score (n,)."""
+    """Assign rows to their nearest centers and add up the rows of each: the sums of one round of k-means.
+
+    Args:
+        rows: (n, 2D) joint rows (``joint_rows``).
+        centers: (P, 2D).
+        weight: (n,) weight of each row, for example its reliability.
+
+    Returns:
+        Weighted sums (P, 2D), sums of the weights (P,), and the inner product of each row and its center (n,).
+    """
     score, number = assign(rows, centers)
     sums = torch.zeros_like(centers).index_add_(0, number, rows * weight[:, None])
     return sums, torch.zeros_like(centers[:, 0]).index_add_(0, number, weight), score

@@ -159,6 +159,15 @@ def _own_mass(valid: Tensor) -> Tensor:
 
 
 def joint_rows(audio: Tensor, text: Tensor, beta: float) -> Tensor:
-    """[A ; sqrt(beta) T] / sqrt(1 + beta), (N, 2D) float32 (float64 stays): its inner product is the joint cosine."""
+    """[A ; sqrt(beta) T] / sqrt(1 + beta): rows whose inner product is the joint cosine of two entries.
+
+    Args:
+        audio: (N, D) rows of length 1.
+        text: (N, D) rows of length 1.
+        beta: Weight of text similarity, audio similarity having weight 1; at least 0.
+
+    Returns:
+        (N, 2D) in float32 (float64 where ``text`` is).
+    """
     dtype = torch.float64 if text.dtype == torch.float64 else torch.float32
     return torch.cat([audio.to(dtype), text.to(dtype) * beta**0.5], dim=1) / (1.0 + beta) ** 0.5

@@ -92,7 +92,7 @@ class InvertedLists(OnCpu):
         return index
 
     def candidates(self, targets: Tensor, audio: Tensor, text: Tensor) -> tuple[Drawn, Drawn]:
-        """The targets, the nearest entries of every item, and a random rest; for each table its own."""
+        """Implement ``CandidateSource.candidates``: targets, nearest entries, random rest; each table has its own."""
         assert self._indexes is not None  # prepare comes first
         self.draws += 1
         self._generator.manual_seed(self.seed + int(self.draws))  # a draw is known by its number: resume is exact

@@ -45,7 +45,18 @@ def row_drift(stored: Tensor, fresh: Tensor) -> Tensor:
 def neighbor_overlap(
     before: Tensor, after: Tensor, k: int = 10, sample: int = 256, shard: Shard | None = None
 ) -> float:  # fmt: skip
-    """Share of the K nearest rows that two versions of one table (N, D) have in common, over evenly spaced rows."""
+    """Share of the k nearest rows that two versions of one table have in common, over evenly spaced rows.
+
+    Args:
+        before: (N, D) rows of length 1; with a shard, this process's rows.
+        after: The same rows later, of the same shape.
+        k: Number of neighbors; lowered to N - 1.
+        sample: Number of rows whose neighbors are compared, at least 1.
+        shard: The rows that this process holds; None where it holds all.
+
+    Returns:
+        0 to 1; 1 means that no neighbor list changed, and is also the result for fewer than 2 rows.
+    """
     n = before.shape[0] if shard is None else shard.total
     rows = torch.arange(0, n, max(1, n // sample))[:sample]
     codes = torch.arange(n)
@@ -59,7 +70,14 @@ def neighbor_overlap(
 
 
 def measure_drift(stored: KnowledgeBase, fresh: KnowledgeBase, k: int = 10, sample: int = 256) -> Drift:
-    """Drift between two versions of one base; ``sample=0`` leaves the neighbor overlap out."""
+    """Drift between two versions of one base.
+
+    Args:
+        stored: The older version.
+        fresh: The same entries, encoded again.
+        k: Number of neighbors in the overlap.
+        sample: Number of rows whose text neighbors are compared; 0 leaves the overlap out (None).
+    """
     if len(stored) == 0:
         return Drift(0.0, 0.0, 1.0 if sample else None)
     paired = stored.has_audio

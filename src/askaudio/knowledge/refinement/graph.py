@@ -20,7 +20,16 @@ from askaudio.knowledge.base.knowledge_base import KnowledgeBase
 
 
 def sparse_graph(rows: Tensor, weights: Tensor, n: int) -> Tensor:
-    """Neighbor rows (N, K) and weights (N, K) -> sparse CSR matrix (N, N)."""
+    """Sparse matrix of the edges: its product with node rows is the weighted sum of each node's neighbors.
+
+    Args:
+        rows: (N, K) neighbors of each node.
+        weights: (N, K) weights of the edges.
+        n: Number of nodes that ``rows`` counts among, hence of columns.
+
+    Returns:
+        (N, n) sparse CSR matrix.
+    """
     k = rows.shape[1]
     starts = torch.arange(0, rows.shape[0] * k + 1, k)
     order = torch.argsort(rows, dim=1, stable=True)  # CSR wants columns in order
@@ -33,7 +42,17 @@ def sparse_graph(rows: Tensor, weights: Tensor, n: int) -> Tensor:
 
 
 def message_pass(x: Tensor, graph: Tensor, alpha: float, depth: int) -> Tensor:
-    """``depth`` rounds of x <- normalise((1 - alpha) x + alpha W x) on rows (N, D); a row of zeros stays zero."""
+    """``depth`` rounds of x <- normalise((1 - alpha) x + alpha W x).
+
+    Args:
+        x: (N, D) rows of length 1, or of zeros where a side is missing; these stay zeros.
+        graph: W, (N, N) sparse matrix from ``sparse_graph``.
+        alpha: Share of the neighbors' message, 0 (none) to 1.
+        depth: Rounds; in each a row reads its neighbors, so that depth d reaches d edges far.
+
+    Returns:
+        (N, D) rows of length 1 or 0.
+    """
     present = x.norm(dim=1, keepdim=True) > 0
     for _ in range(depth):
         x = F.normalize((1.0 - alpha) * x + alpha * (graph @ x), dim=1) * present
@@ -57,11 +76,29 @@ class GraphAttention(nn.Module):
         nn.init.zeros_(self.query.weight)
 
     def forward(self, x: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-        """Edge weights (N, K), rows sum to 1 (to 0 without neighbors), from nodes (N, D) and given weights (N, K)."""
+        """Compute the edge weights of all nodes.
+
+        Args:
+            x: (N, D) nodes.
+            rows: (N, K) neighbors of each node.
+            weights: (N, K) given weights; 0 where there is no neighbor.
+
+        Returns:
+            (N, K) edge weights; a row sums to 1, or to 0 without neighbors.
+        """
         return self._attend(self.query(x), self.key(x)[rows], weights)
 
     def edges(self, nodes: Tensor, neighbors: Tensor, weights: Tensor) -> Tensor:
-        """The same for some nodes (n, D) and their neighbors' rows (n, K, D)."""
+        """Compute the edge weights of some nodes, as ``forward`` does for all.
+
+        Args:
+            nodes: (n, D).
+            neighbors: (n, K, D) embeddings of their neighbors.
+            weights: (n, K) given weights; 0 where there is no neighbor.
+
+        Returns:
+            (n, K) edge weights.
+        """
         return self._attend(self.query(nodes), self.key(neighbors), weights)
 
     @staticmethod

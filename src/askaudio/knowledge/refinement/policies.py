@@ -195,7 +195,7 @@ class GraphRefinement(RefinementPolicy):
         return self.when.due(clock)
 
     def transform(self, base: KnowledgeBase, rows: Tensor, weights: Tensor) -> KnowledgeBase:
-        """Return the base after ``depth`` rounds of messages over (N, K) neighbors."""
+        """Implement ``RefinementPolicy.transform``: pass ``depth`` rounds of messages over the neighbor graph."""
         if self.layer is not None:
             fit_attention(self.layer, base, rows, weights, steps=self.fit_steps, seed=base.version)
         return propagate(base, rows, weights, self.alpha, depth=self.depth, layer=self.layer)

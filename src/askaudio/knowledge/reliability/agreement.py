@@ -103,7 +103,16 @@ class RankBiasedOverlap:
 
 
 def rank_biased_overlap(first: Tensor, second: Tensor, persistence: float) -> Tensor:
-    """Truncated rank-biased overlap of lists of distinct rows (n, K), scaled so that equal lists give 1 -> (n,)."""
+    """Truncated rank-biased overlap of pairs of ranked lists.
+
+    Args:
+        first: (n, K) distinct rows in each list, best first.
+        second: (n, K) the lists to compare with.
+        persistence: p in (0, 1); rank d counts p^(d-1), so a small p looks at the first ranks only.
+
+    Returns:
+        (n,) 0 (no row in common) to 1 (the same rows in the same order).
+    """
     k = first.shape[1]
     common = first[:, :, None] == second[:, None, :]  # (n, K, K): rank u of one holds what rank v of the other holds
     # both have seen it from rank max(u, v) on

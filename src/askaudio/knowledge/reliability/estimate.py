@@ -133,7 +133,18 @@ def mismatched(codes: Tensor) -> Tensor:
 
 
 def predict(values: Tensor, score: Tensor, rows: Tensor, reliability: Tensor, temperature: float) -> Tensor:
-    """Weighted mean of the neighbors' values (N, D), scaled to length 1 -> (N, D)."""
+    """Weighted mean of the neighbors' values, scaled to length 1; the weights are those of ``neighbor_weights``.
+
+    Args:
+        values: (N, D), for example the texts where the neighbors were found by audio.
+        score: (n, K) cosines of n items and their neighbors; minus infinity where there is none.
+        rows: (n, K) rows of the neighbors in ``values``.
+        reliability: (N,) in [0, 1]: how much each entry counts as a neighbor.
+        temperature: Divides the scores.
+
+    Returns:
+        (n, D) rows of length 1; zeros without neighbors.
+    """
     weights = neighbor_weights(score, rows, reliability, temperature)  # (N, K)
     out = torch.empty(rows.shape[0], values.shape[1], dtype=values.dtype)
     for start in range(0, rows.shape[0], PIECE):
