@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from askaudio.audio.decode import probe
+from askaudio.ingest.indexer import manifest_captions
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.riff import read_chunks
 from tones import write_tone
@@ -103,6 +104,19 @@ def test_only_the_head_of_a_long_sidecar_is_read(tmp_path: Path) -> None:
         file.write("ä".encode() * 5000)
         file.truncate(1 << 33)
     assert read_metadata(path, probe(path))["caption"] == "ä" * 2000
+
+
+def test_a_manifest_that_is_a_link_must_end_in_an_indexed_folder(tmp_path: Path) -> None:
+    folder, line = tmp_path / "sounds", '{"clip_id": "a", "path": "a.wav", "captions": ["secret"]}\n'
+    write_tone(folder / "a.wav", 440)
+    (tmp_path / "elsewhere.jsonl").write_text(line)
+    (folder / "manifest.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
+    assert manifest_captions([folder]) == {}
+    (folder / "kept").mkdir()
+    (folder / "kept" / "captions.jsonl").write_text(line)
+    (folder / "manifest.jsonl").unlink()
+    (folder / "manifest.jsonl").symlink_to(folder / "kept" / "captions.jsonl")
+    assert manifest_captions([folder]) == {str(folder / "a.wav"): ["secret"]}
 
 
 def test_sidecars_that_are_links_must_end_in_an_indexed_folder(tmp_path: Path) -> None:

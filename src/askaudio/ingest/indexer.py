@@ -21,6 +21,7 @@ from askaudio.engines.open import check_identity, open_store
 from askaudio.index.entries import Identity
 from askaudio.index.store import VectorStore
 from askaudio.ingest.report import Report, read_broken, write_broken
+from askaudio.ingest.sidecar import text_file
 from askaudio.ingest.update import ingest
 from askaudio.ingest.walk import existing_roots, is_below
 
@@ -141,7 +142,7 @@ def manifest_captions(folders: Sequence[str | Path]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for folder in folders:
         manifest = Path(folder) / "manifest.jsonl"
-        if manifest.is_file():
+        if text_file(manifest, folders):  # its paths are relative to the folder, also where it is a link
             found.update((os.path.abspath(c.path), [t.text for t in c.captions]) for c in read_manifest(manifest))
     return found
 

@@ -1,4 +1,4 @@
-"""The text file beside a sound that describes it: ``x.wav.txt`` or ``x.txt``."""
+"""Texts beside sounds: ``x.wav.txt`` or ``x.txt`` of one sound, and which links to texts are followed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NO
 def sidecar(path: Path, roots: Sequence[str | Path] = ()) -> Path | None:
     """Find the sidecar of a sound.
 
-    Links come with archives and shared folders. One that leads outside would publish any text file that this process
-    may read, so a link is followed only to regular files below the indexed folders.
-
     Args:
         path: The sound.
         roots: Indexed folders; without them no link is followed.
@@ -30,15 +27,31 @@ def sidecar(path: Path, roots: Sequence[str | Path] = ()) -> Path | None:
         A regular file, or None.
     """
     for candidate in (path.with_name(path.name + ".txt"), path.with_suffix(".txt")):
-        try:
-            found = os.lstat(candidate)
-            if stat.S_ISREG(found.st_mode):
-                return candidate
-            if stat.S_ISLNK(found.st_mode) and (target := _target_inside(candidate, roots)):
-                return target
-        except (OSError, ValueError):
-            continue
+        if found := text_file(candidate, roots):
+            return found
     return None
+
+
+def text_file(path: Path, roots: Sequence[str | Path]) -> Path | None:
+    """Resolve a text file in an indexed folder.
+
+    Links come with archives and shared folders. One that leads outside would publish any text file that this process
+    may read, so a link is followed only to regular files below the indexed folders.
+
+    Args:
+        path: The file, or a link to it.
+        roots: Indexed folders; without them no link is followed.
+
+    Returns:
+        A regular file, or None.
+    """
+    try:
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode):
+            return path
+        return _target_inside(path, roots) if stat.S_ISLNK(found.st_mode) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _target_inside(link: Path, roots: Sequence[str | Path]) -> Path | None:
