@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -19,8 +18,6 @@ import pytest
 
 from askaudio.audio.decode import decode
 from askaudio.core.errors import ConfigError
-from askaudio.core.types import FloatArray
-from askaudio.encoders.toy import ToyEncoder
 from askaudio.encoders.workers import THREADS, one_thread_each
 from askaudio.engines.open import open_store
 from askaudio.index.bookkeeping import Stamp
@@ -30,28 +27,8 @@ from askaudio.ingest.report import Report, read_broken, write_broken
 from askaudio.ingest.update import ingest
 from askaudio.ingest.walk import clip_id_of
 from askaudio.ingest.watch import look, wait_for_change
+from counting_encoder import CountingEncoder
 from tones import write_tone
-
-
-class CountingEncoder(ToyEncoder):
-    """The toy encoder that remembers how many windows it was given."""
-
-    calls = 0
-
-    def encode_audio(self, waveforms: list[FloatArray]) -> FloatArray:  # type: ignore[override]
-        self.calls += len(waveforms)
-        return super().encode_audio(waveforms)
-
-
-@pytest.fixture
-def encoder() -> CountingEncoder:
-    return CountingEncoder()
-
-
-@pytest.fixture
-def store(encoder: CountingEncoder) -> Iterator[VectorStore]:
-    with open_store("memory:", "w", Identity.of(encoder, "toy")) as opened:
-        yield opened
 
 
 def numbers(report: Report) -> tuple[int, int, int, int, int]:

@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from askaudio.core.errors import ConfigError
-from askaudio.core.types import FloatArray
-from askaudio.encoders.toy import ToyEncoder
-from askaudio.engines.open import open_store
-from askaudio.index.entries import Identity
 from askaudio.index.store import VectorStore
 from askaudio.ingest.forget import clips_below, forget
 from askaudio.ingest.missing import sort_missing, too_many
 from askaudio.ingest.report import Report
 from askaudio.ingest.update import ingest
 from tones import write_tone
-
-
-class CountingEncoder(ToyEncoder):
-    """The toy encoder that remembers how many windows it was given."""
-
-    calls = 0
-
-    def encode_audio(self, waveforms: list[FloatArray]) -> FloatArray:  # type: ignore[override]
-        self.calls += len(waveforms)
-        return super().encode_audio(waveforms)
-
-
-@pytest.fixture
-def encoder() -> CountingEncoder:
-    return CountingEncoder()
-
-
-@pytest.fixture
-def store(encoder: CountingEncoder) -> Iterator[VectorStore]:
-    with open_store("memory:", "w", Identity.of(encoder, "toy")) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The knowledge base counts as training data: run the same filter on it.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from askaudio.checks.findings import Finding, Level, findings_of
 from askaudio.checks.fingerprints import Fingerprint, make_fingerprints
 from askaudio.checks.same_sound import Overlap, find_overlaps
 from askaudio.core.errors import DataError
+from askaudio.core.names import normal
 from askaudio.core.types import Progress, Split, silent
 from askaudio.data.manifest import Clip, Manifest
 from askaudio.data.readers.identity import named_in, read_id_list
@@ -43,7 +43,7 @@ def long_name(clip: Clip) -> str:
     """The file name without suffix, case kept ("Ambience birds" is not "Ambience Birds"); "" if too short."""
     file_name = clip.extra.get("file_name")
     name = Path(file_name if isinstance(file_name, str) else clip.path).stem
-    name = unicodedata.normalize("NFC", name)
+    name = normal(name)
     return name if len(name) >= SHORTEST_NAME and any(char.isalpha() for char in name) else ""
 
 

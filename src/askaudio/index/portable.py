@@ -113,7 +113,8 @@ def read_parquet(path: Path | str) -> tuple[Identity, int, Iterator[Entry]]:
     try:
         file = parquet.ParquetFile(path)
         facts = file.schema_arrow.metadata or {}
-        if str(crc32(facts[_KEY])).encode() != facts.get(_SUM, str(crc32(facts[_KEY])).encode()):
+        expected = str(crc32(facts[_KEY])).encode()
+        if facts.get(_SUM, expected) != expected:  # files of older versions have no checksum
             raise ValueError("its identity does not match its checksum")
         identity = Identity.from_json(json.loads(facts[_KEY]), str(path))
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:

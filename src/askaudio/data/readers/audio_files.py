@@ -6,7 +6,6 @@ The folder is walked once; each lookup is a dictionary access, so 50,000 clips t
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
@@ -14,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from askaudio.core.errors import DataError
+from askaudio.core.names import normal
 from askaudio.core.types import Split
 from askaudio.data.readers.splits import SPLIT_NAMES
 
@@ -29,7 +29,7 @@ def is_audio(path: Path | str) -> bool:
 
 def name_key(name: str) -> str:
     """Normal form of a file name for comparison: composed Unicode (macOS decomposes), stripped of blanks."""
-    return unicodedata.normalize("NFC", name).strip()
+    return normal(name).strip()
 
 
 def stem(name: str) -> str:
