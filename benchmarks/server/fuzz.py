@@ -81,7 +81,7 @@ def good_requests(clip_id: str) -> list[bytes]:
         request("POST", "/v1/session"),
         request("GET", "/v1/openapi.json"),
         request("GET", "/"),
-        request("GET", "/page.js", more="Range: bytes=0-9\r\nIf-None-Match: x\r\n"),
+        request("GET", "/js/main.js", more="Range: bytes=0-9\r\nIf-None-Match: x\r\n"),
         upload(sound_bytes("WAV")),
     ]
 

@@ -17,6 +17,7 @@ from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
 from askaudio.server.app import create_app
 from askaudio.server.settings import ServerSettings
+from browser import address, browser, open_page  # noqa: F401 - fixtures
 
 RATE_HZ = 16000
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -24,81 +23,12 @@ import soundfile
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.engines.open import open_store
 from askaudio.index.entries import Identity
-from askaudio.ingest.walk import clip_id_of
 from askaudio.search.engine import SearchEngine
+from browser import FIRST, first_is, id_of, needs_chromium, titles, wait_for
 from live import live_server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-expect = playwright.expect
-expect.set_options(timeout=30_000)
-
-FIRST = "#results > li:first-child "
-
-
-@pytest.fixture(scope="module")  # not longer: while it is there, no other test can run an event loop
-def browser() -> Iterator:
-    with playwright.sync_playwright() as driver:
-        flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def address(engine: SearchEngine) -> Iterator[str]:
-    with live_server(engine, rate_per_s=0) as address:
-        yield address
-
-
-@pytest.fixture
-def open_page(browser, address) -> Iterator[Callable]:
-    """Open the page in a fresh profile; at the end nothing may have gone wrong in it or left this machine."""
-    opened, faults = [], []
-
-    def open_at(path: str = "", base: str = address, allow: str = r"^$", **options):
-        context = browser.new_context(**options)
-        context.set_default_timeout(30_000)
-        page = context.new_page()
-        here = base.removesuffix("/")
-
-        def on_request(request) -> None:
-            if not request.url.startswith((here + "/", f"blob:{here}", "data:")):
-                faults.append(f"left the machine: {request.url}")
-
-        def on_console(message) -> None:
-            expected = f"{allow}|willReadFrequently"  # the latter is about our own look into the canvas
-            if message.type in ("error", "warning") and not re.search(expected, message.text):
-                faults.append(f"console: {message.text}")
-
-        page.on("request", on_request)
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: faults.append(f"script: {error}"))
-        page.goto(base + path)
-        opened.append(context)
-        return page
-
-    yield open_at
-    for context in opened:
-        context.close()
-    assert not faults
-
-
-def titles(page) -> list[str]:
-    return page.locator("#results h3").evaluate_all("all => all.map(h => h.firstChild.parentNode.innerText)")
-
-
-def id_of(path: Path) -> str:
-    return clip_id_of(str(path))
-
-
-def first_is(page, name: str) -> None:
-    expect(page.locator(FIRST + "h3")).to_contain_text(name)
-
-
-def wait_for(page, expression: str) -> None:
-    page.wait_for_function(f"() => {expression}")  # as a function: the page's policy forbids to evaluate texts
+expect = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright").expect
+pytestmark = needs_chromium
 
 
 # --- searching ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -21,6 +22,7 @@ from askaudio.server.service import make_service
 from askaudio.server.settings import ServerSettings
 
 STATIC = Path(__file__).with_name("static")
+mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say text/plain: not run as a module
 
 
 def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> FastAPI:

@@ -1,0 +1,32 @@
+// Requests to the server that sent the page.
+
+export const API = "v1/";
+
+export class ServerError extends Error {
+  constructor(status, text, retryAfter = 0) {
+    super(text);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Request `v1/PATH` and return the JSON of the answer; errors have the server's sentence as their message. */
+export async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(API + path, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError(0, "The server does not answer. Is askaudio serve still running?");
+  }
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const problem = await answer.json().catch(() => ({}));
+  const wait = Number(answer.headers.get("Retry-After")) || 0;
+  throw new ServerError(answer.status, problem.detail || `The server answered ${answer.status}.`, wait);
+}
+
+/** Send JSON; `method` is POST unless another is given. */
+export const send = (path, body, method = "POST") =>
+  ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+export const clipUrl = (clipId, what = "") => `clips/${encodeURIComponent(clipId)}${what}`;

@@ -1,0 +1,44 @@
+// The chips below the search box: sounds and tags that are part of the search, and the names of the sounds.
+
+import { ask, clipUrl } from "./api.js";
+import { $, element, svgIcon } from "./dom.js";
+import { on } from "./events.js";
+import { change, splitWords, state } from "./state.js";
+import { nameOf } from "./text.js";
+
+const names = new Map(JSON.parse(sessionStorage.getItem("names") || "[]")); // clip_id -> name
+
+export function remember(hit) {
+  names.set(hit.clip_id, nameOf(hit.path)[0]);
+  sessionStorage.setItem("names", JSON.stringify([...names].slice(-200)));
+}
+
+const nameOfClip = (id) => names.get(id) ?? "a sound";
+
+/** Fetch the names of clips whose ids came with the URL. */
+async function learnNames() {
+  const unknown = [...state.like, ...state.unlike].filter((id) => !names.has(id));
+  const clips = await Promise.all(unknown.map((id) => ask(clipUrl(id)).catch(() => null)));
+  clips.filter(Boolean).forEach(remember);
+  if (unknown.length) showChips();
+}
+
+function chip(text, kind, remove) {
+  const button = element("button", { type: "button", onclick: remove }, svgIcon("close"));
+  button.setAttribute("aria-label", `Remove: ${text}`);
+  return element("li", { className: `chip ${kind}` }, element("b", { textContent: text, title: text }), button);
+}
+
+function showChips() {
+  const without = (name, value) => () => change({ [name]: state[name].filter((one) => one !== value) });
+  const chips = [];
+  if (state.sound) chips.push(chip(`Your sound: ${state.sound}`, "", () => change({ sound: "" })));
+  for (const id of state.like) chips.push(chip(`Like ${nameOfClip(id)}`, "", without("like", id)));
+  for (const id of state.unlike) chips.push(chip(`Not like ${nameOfClip(id)}`, "unlike", without("unlike", id)));
+  for (const tag of state.tags) chips.push(chip(`Tag: ${tag}`, "", without("tags", tag)));
+  $("chips").replaceChildren(...chips);
+  document.title = splitWords(state.q).words ? `${state.q} – askaudio` : "askaudio";
+}
+
+on("state", showChips);
+on("collection", learnNames);

@@ -1,0 +1,65 @@
+// Keys of the page; index.html lists them in the help.
+
+import { openActions } from "./actions.js";
+import { $ } from "./dom.js";
+import { player } from "./player.js";
+import { copyPaths, focusPlace, moreLike, notLike } from "./results.js";
+import { chosen, selectAll, toggle, toggleTo } from "./selection.js";
+import { change, view } from "./state.js";
+import { closePanel } from "./panels.js";
+
+const here = () => view.hits[view.focused];
+const step = (by) => (event) => {
+  const from = view.focused;
+  if (by < 0 && from <= 0) return $("q").focus();
+  focusPlace(from + by);
+  if (event.shiftKey) toggleTo(from, view.focused);
+};
+
+const keys = {
+  "/": () => $("q").select() ?? $("q").focus(),
+  "?": () => $("help").showModal(),
+  ArrowDown: step(1),
+  ArrowUp: step(-1),
+  j: step(1),
+  k: step(-1),
+  " ": () => (here() ? player.toggle(view.focused) : view.hits.length && (focusPlace(0), player.play(0))),
+  Enter: () => here() && player.toggle(view.focused),
+  ArrowLeft: (event) => player.seek(event.shiftKey ? -5 : -1),
+  ArrowRight: (event) => player.seek(event.shiftKey ? 5 : 1),
+  m: () => here() && moreLike(here()),
+  n: () => here() && notLike(here()),
+  c: () => chosen().length && copyPaths(chosen()),
+  x: () => here() && toggle(view.focused),
+  f: () => $("follow").click(),
+  ".": () => openActions(chosen()),
+  Escape: escape,
+};
+const withControl = { a: selectAll, " ": () => here() && toggle(view.focused) };
+
+function escape() {
+  if (player.isPlaying()) return player.stop();
+  if (closePanel()) return;
+  if (document.activeElement !== $("q")) return $("q").focus();
+  if ($("q").value) change({ q: "" });
+}
+
+/** Whether a key belongs to the control that has the focus. */
+function isTaken(event) {
+  const target = event.target;
+  const inText = target.matches("input:not([type=checkbox]):not([type=range]):not([type=file]), select, textarea");
+  if (inText && !(event.key === "Escape" || (target === $("q") && event.key === "ArrowDown"))) return true;
+  if (target.closest("#side") && event.key !== "Escape") return true;
+  if ([" ", "Enter"].includes(event.key) && target.matches("button, a, summary, input, label")) return true;
+  return ["ArrowLeft", "ArrowRight"].includes(event.key) && target.matches("input");
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.altKey || document.querySelector("dialog[open], :popover-open") || isTaken(event)) return;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const act = (event.ctrlKey || event.metaKey ? withControl : keys)[name];
+  if (!act) return;
+  event.preventDefault();
+  if (event.target === $("q") && event.key === "ArrowDown") view.focused = -1;
+  act(event);
+});
