@@ -66,11 +66,15 @@ def test_cnn_recipe_from_official_layout_to_a_report(corpus, knowledge, roots, t
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("name", "knowledge"), [("audiocaps_batch24", "ask"), ("clotho_clap", "none")])
-def test_recipe_with_pretrained_towers_learns_the_sounds(name, knowledge, roots, shared, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "knowledge", "head"),
+    [("audiocaps_batch24", "ask", "mean"), ("clotho_clap", "none", "mean"), ("clotho_clap", "none", "segments")],
+)
+def test_recipe_with_pretrained_towers_learns_the_sounds(name, knowledge, head, roots, shared, tmp_path, capsys):
     weights = shared / "models" / "efficientat_mn04" / "mn04_as.onnx"
     extra = [f"model.audio_weights={weights}", "train.epochs=8", "train.batch_size=24", "train.lr=0.01"]
     extra += ["train.device=cpu", "model.embed_dim=32", "model.hidden_dim=32", "train.threads=1"]
+    extra += [f"model.audio_head={head}"]
     extra += ["knowledge=ask", "knowledge.prototypes=8"] if knowledge == "ask" else []
     _, report = train_and_evaluate(name, roots[name.split("_")[0]], tmp_path / "run", capsys, *extra)
     assert report["metrics"]["t2a/R@1"]["value"] > 3 / len(SOUNDS)  # chance is one of six

@@ -56,6 +56,12 @@ class ModelRecipe:
     hidden_dim: int = field(default=512, metadata=AT_LEAST_1)
     dropout: float = field(default=0.2, metadata=SHARE)
     residual: bool = True  # a straight line beside the hidden layer of each projection
+    # what the audio side takes of efficientat's frames (0.32 s each): their mean; that and the means of equal parts of
+    # the time (segments); or a transformer over single frames
+    audio_head: Literal["mean", "segments", "transformer"] = "mean"
+    segments: int = field(default=3, metadata=AT_LEAST_1)  # for audio_head: segments
+    head_layers: int = field(default=1, metadata=AT_LEAST_1)  # for audio_head: transformer
+    head_width: int = field(default=192, metadata={"min": 8})  # for audio_head: transformer; a multiple of 4
 
 
 @dataclass
@@ -147,6 +153,12 @@ def joint_faults(recipe: Recipe) -> list[str]:
         faults.append(f"model.n_mels: got {recipe.model.n_mels}, expected a multiple of 32")
     if recipe.knowledge.kind in ("xbm", "queue") and recipe.knowledge.queue_size < recipe.train.batch_size:
         faults.append("knowledge.queue_size: must be at least train.batch_size")
+    if recipe.model.audio_head != "mean" and (recipe.model.init or recipe.model.audio != "efficientat"):
+        faults.append(
+            "model.audio_head: segments and transformer need the frames of model.audio=efficientat, without init"
+        )
+    if recipe.model.head_width % 4:
+        faults.append(f"model.head_width: got {recipe.model.head_width}, expected a multiple of 4")
     faults += _knowledge_faults(recipe.knowledge)
     if recipe.train.batch_size % recipe.train.devices:
         faults.append("train.batch_size: must be a multiple of train.devices, which share each batch")

@@ -1,5 +1,7 @@
 """EfficientAT, a small pretrained audio tower from a published file: embeddings of 384 and 527 class probabilities.
 
+The embedding is the mean over time of ``frames``, one of 384 numbers each 0.32 s, which a head over frames takes.
+
 The file is the authors' checkpoint (``.pt``), from which ``efficientat_tower`` builds a graph with both outputs, or an
 ONNX file whose only output is the class logits. The embedding is the input of the classifier; an ONNX file is opened
 with the ``onnx`` package (extra ``train``), and that tensor is added as a second output, in memory. Both files give
@@ -28,7 +30,7 @@ from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
 from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray, Progress, silent
-from askaudio.encoders.efficientat_tower import FEATURE_DIM, N_CLASSES, tower_from_checkpoint
+from askaudio.encoders.efficientat_tower import FEATURE_DIM, FRAMES, N_CLASSES, tower_from_checkpoint
 from askaudio.encoders.session import open_session
 
 # Short sounds are padded with zeros to 10 s, as in the tower's training. Accuracy of the label of the nearest neighbour
@@ -65,6 +67,10 @@ class EfficientATFeatures:
         self.checksum = sha256_file(self.path)
         self.fingerprint = fingerprint({"onnx": self.checksum, "front_end": self.front_end.to_json()})
         self._session = open_session(model, str(self.path))
+
+    def frames(self, waveform: FloatArray) -> FloatArray:
+        """Frames (384, T) of one mono waveform (S,) at 32 kHz, one each 0.32 s; their mean is the embedding."""
+        return self._session.run([FRAMES], self._spec(waveform))[0][0]
 
     def features(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:
         """Embeddings (B, 384) of B mono waveforms (S_i,) at 32 kHz of at most 10 s each."""
@@ -131,9 +137,23 @@ def tower(onnx_path: Path) -> Any:
     if embedding is None:
         raise ModelError(f"{onnx_path} is no EfficientAT tower: expected two linear layers at its end")
     model.graph.node.append(onnx.helper.make_node("Identity", [embedding], ["embedding"]))
+    _add_frames(onnx, model, embedding)
     shape = ["batch", FEATURE_DIM]
     model.graph.output.append(onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, shape))
     return model
+
+
+def _add_frames(onnx: Any, model: Any, embedding: str) -> None:
+    """Add the output ``frames``: the map that is averaged to the embedding, averaged over frequency alone."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    node = made_by[embedding]
+    while node.op_type in ("Reshape", "Flatten", "Squeeze"):
+        node = made_by[node.input[0]]
+    axis = onnx.numpy_helper.from_array(np.asarray([2], dtype=np.int64), "frames/frequency")
+    model.graph.initializer.append(axis)
+    model.graph.node.append(onnx.helper.make_node("ReduceMean", [node.input[0], axis.name], [FRAMES], keepdims=0))
+    shape = ["batch", FEATURE_DIM, "frames"]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(FRAMES, onnx.TensorProto.FLOAT, shape))
 
 
 def _is_checkpoint(path: Path) -> bool:

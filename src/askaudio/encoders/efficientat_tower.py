@@ -22,6 +22,7 @@ from askaudio.core.types import FloatArray
 from askaudio.encoders.onnx_bytes import Graph
 
 N_MELS, FEATURE_DIM, HIDDEN_DIM, N_CLASSES = 128, 384, 512, 527
+FRAMES = "frames"  # name of the output that keeps the time: one frame in 32 of the log-mel's, 0.32 s
 BATCH_NORM_FLOOR = 1e-3
 STEM_CHANNELS = 8
 
@@ -58,7 +59,9 @@ BLOCKS = (
 
 
 def tower_from_checkpoint(path: Path | str) -> bytes:
-    """The ONNX file of the tower: ``spec`` (B, 1, 128, T) -> ``embedding`` (B, 384) and ``logits`` (B, 527).
+    """The ONNX file of the tower: ``spec`` (B, 1, 128, T) -> ``embedding`` (B, 384), ``logits`` (B, 527), ``frames``.
+
+    ``frames`` (B, 384, ceil(T / 32)) is the last map averaged over frequency; its mean over time is the embedding.
 
     The same checkpoint gives the same bytes on every machine.
 
@@ -116,7 +119,8 @@ class _Tower:
     def __init__(self, tensors: _Tensors) -> None:
         self._tensors = tensors
         self._graph = Graph(
-            {"spec": ("B", 1, N_MELS, "T")}, {"embedding": ("B", FEATURE_DIM), "logits": ("B", N_CLASSES)}
+            {"spec": ("B", 1, N_MELS, "T")},
+            {"embedding": ("B", FEATURE_DIM), "logits": ("B", N_CLASSES), FRAMES: ("B", FEATURE_DIM, "T/32")},
         )
         self._count = 0
 
@@ -128,6 +132,8 @@ class _Tower:
             x = self._block(x, channels, block)
             channels = block.out
         x = self._convolve(x, channels, FEATURE_DIM, 1, activation="HardSwish")
+        self._graph.constant("mel", np.asarray([2], dtype=np.int64))
+        self._graph.node("ReduceMean", [x, "mel"], [FRAMES], keepdims=0)
         embedding = self._graph.node("ReduceMean", [x, "places"], ["embedding"], keepdims=0)
         hidden = self._activate(self._linear(embedding, FEATURE_DIM, HIDDEN_DIM), "HardSwish")
         self._linear(hidden, HIDDEN_DIM, N_CLASSES, "logits")

@@ -101,8 +101,9 @@ class _Side(nn.Module):
         self.tower, self.projection = tower, projection
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        features = inputs[0] if self.tower is None else self.tower(*inputs)
-        return nn.functional.normalize(self.projection(features), dim=-1)
+        features = inputs if self.tower is None else self.tower(*inputs)
+        taken = features if isinstance(features, tuple) else (features,)
+        return nn.functional.normalize(self.projection(*taken), dim=-1)
 
 
 def _audio_graph(model: DualEncoder, frozen: AudioFeatures | None) -> bytes:
@@ -148,8 +149,10 @@ def _text_tower(model: DualEncoder, frozen: Any) -> Any:
 
 def _with_head(tower: Any, projection: Any, output: str) -> Any:
     """A frozen graph whose output of this name is the input of a trained projection."""
-    example = torch.zeros(1, projection.in_dim)
-    head = trace(_Side(None, projection), {"features": example}, {"features": {0: "B"}})
+    over_frames = hasattr(projection, "pooled")
+    example = torch.zeros(1, projection.in_dim, 32) if over_frames else torch.zeros(1, projection.in_dim)
+    axes = {0: "B", 2: "T"} if over_frames else {0: "B"}
+    head = trace(_Side(None, projection), {"features": example}, {"features": axes})
     return chain(tower, require("onnx", "train").load_model_from_string(head), {output: "features"})
 
 

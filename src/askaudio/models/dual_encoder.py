@@ -21,6 +21,7 @@ from askaudio.core.types import Json
 from askaudio.encoders.efficientat import FRONT_END
 from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
 from askaudio.models.cnn import CnnAudioTower
+from askaudio.models.frame_head import SegmentProjection, TransformerProjection
 from askaudio.models.minilm import MiniLMTower
 from askaudio.models.projection import Projection
 from askaudio.models.small_audio import SmallAudioTower
@@ -32,9 +33,10 @@ MAX_LOGIT_SCALE = 100.0
 TOWERS: dict[str, type[nn.Module]] = {
     tower.kind: tower for tower in (CnnAudioTower, MiniLMTower, SmallAudioTower, SmallTextTower)
 }
-AnyProjection = Projection | BridgeAudioProjection | BridgeTextProjection
+AnyProjection = Projection | SegmentProjection | TransformerProjection | BridgeAudioProjection | BridgeTextProjection
 PROJECTIONS: dict[str, type[AnyProjection]] = {
-    head.kind: head for head in (Projection, BridgeAudioProjection, BridgeTextProjection)
+    head.kind: head
+    for head in (Projection, SegmentProjection, TransformerProjection, BridgeAudioProjection, BridgeTextProjection)
 }
 
 Inputs = torch.Tensor | tuple[torch.Tensor, ...]
@@ -44,9 +46,10 @@ class DualEncoder(nn.Module):
     """Audio and text to unit vectors (B, D) of one space.
 
     Args:
-        audio_projection: From audio features to D.
+        audio_projection: From audio features to D; a head over frames takes ``(frames (B, A, T), lengths (B,))``.
         text_projection: From text features to D.
-        audio_tower: ``(log_mel (B, F, T), frames (B,)) -> (B, A)``; None where features (B, A) come in.
+        audio_tower: ``(log_mel (B, F, T), frames (B,)) -> (B, A)``, or frames and their lengths where the projection
+            takes these; None where features come in.
         text_tower: ``(ids (B, L), mask (B, L)) -> (B, C)``, with ``token_ids(texts)`` and ``tokenizer_json()``; None
             where features (B, C) come in.
         audio_source: Which frozen tower makes the features, for example ``"efficientat:PATH"``.
@@ -102,7 +105,7 @@ class DualEncoder(nn.Module):
         return self.log_logit_scale.clamp(0.0, math.log(MAX_LOGIT_SCALE)).exp()
 
     def encode_audio(self, inputs: Inputs) -> torch.Tensor:
-        """Features (B, A), or (log_mel, frames) where there is an audio tower -> (B, D) rows of length 1."""
+        """Features (B, A) or (frames, lengths), or (log_mel, frames) for an audio tower -> (B, D) rows of length 1."""
         return _encode(self.audio_tower, self.audio_projection, inputs)
 
     def encode_text(self, inputs: Inputs) -> torch.Tensor:
@@ -216,8 +219,9 @@ def _checksum(source: str) -> str:
 
 def _encode(tower: nn.Module | None, projection: nn.Module, inputs: Inputs) -> torch.Tensor:
     parts = inputs if isinstance(inputs, tuple) else (inputs,)
-    features = parts[0] if tower is None else tower(*parts)  # (B, A)
-    return nn.functional.normalize(projection(features), dim=-1)  # (B, D)
+    features = parts if tower is None else tower(*parts)  # (B, A), or frames (B, A, T) and lengths (B,)
+    taken = features if isinstance(features, tuple) else (features,)
+    return nn.functional.normalize(projection(*taken), dim=-1)  # (B, D)
 
 
 def _tower_settings(tower: nn.Module | None) -> Json | None:

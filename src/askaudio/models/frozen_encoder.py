@@ -1,9 +1,9 @@
 """Frozen towers by name, as a checkpoint writes them, and whole encoders whose two sides serve as such towers.
 
-Names of audio towers: ``"efficientat:PATH"``; of text towers: ``"minilm"``; of either: ``"encoder:SPEC"``, that side of
-an encoder, from which ``askaudio train --init`` starts. Its features are the encoder's own unit vectors, so a
-projection that starts as the identity starts with the encoder's own score. The trained model is exported as the
-encoder's graphs with the projections behind them.
+Names of audio towers: ``"efficientat:PATH"``, and ``"efficientat_frames:PATH"`` for its frames; of text towers:
+``"minilm"``; of either: ``"encoder:SPEC"``, that side of an encoder, from which ``askaudio train --init`` starts. Its
+features are the encoder's own unit vectors, so a projection that starts as the identity starts with the encoder's own
+score. The trained model is exported as the encoder's graphs with the projections behind them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from askaudio.audio.front_end import FrontEnd
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.encoders.efficientat import FRONT_END, EfficientATFeatures
+from askaudio.encoders.efficientat_tower import FRAMES
 from askaudio.encoders.load import load
 from askaudio.encoders.onnx import TOKENIZER_FILE, OnnxEncoder
 from askaudio.models.graphs import audio_graph, text_graph
@@ -26,6 +27,35 @@ from askaudio.models.minilm import MiniLMFeatures
 
 ENCODER = "encoder"
 _AT_ONCE = 16
+
+
+class EfficientATFrames:
+    """EfficientAT as a frozen tower that keeps the time, for a head over frames.
+
+    Args:
+        path: The published file, see ``EfficientATFeatures``.
+        front_end: Windows and the rule for short sounds.
+    """
+
+    dim = EfficientATFeatures.dim
+    graph_output = FRAMES
+
+    def __init__(self, path: Path, front_end: FrontEnd = FRONT_END) -> None:
+        self.tower = EfficientATFeatures(path, 1, front_end)
+        self.front_end, self.checksum = front_end, self.tower.checksum
+        self.fingerprint = f"{self.tower.fingerprint} {FRAMES}"
+
+    def features(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:
+        """Frames (B, 384, T) of B mono waveforms (S_i,) that the front end brings to one length."""
+        rows = []
+        for number, waveform in enumerate(waveforms, start=1):
+            rows.append(self.tower.frames(waveform))
+            progress(number, len(waveforms))
+        return np.stack(rows)
+
+    def graph(self) -> Any:
+        """``spec`` -> ``frames`` among others, as an ``onnx.ModelProto``; do not change it."""
+        return self.tower.graph()
 
 
 class EncoderAudio:
@@ -82,7 +112,7 @@ class EncoderText:
         return self.encoder.content(TOKENIZER_FILE).decode("utf-8")
 
 
-AudioFeatures: TypeAlias = EfficientATFeatures | EncoderAudio
+AudioFeatures: TypeAlias = EfficientATFeatures | EfficientATFrames | EncoderAudio
 TextFeatures: TypeAlias = MiniLMFeatures | EncoderText
 
 
@@ -128,6 +158,8 @@ def audio_features(source: str, *, front_end: FrontEnd = FRONT_END) -> AudioFeat
     kind, _, path = source.partition(":")
     if kind == ENCODER and path:
         return EncoderAudio(base_encoder(path))
+    if kind == "efficientat_frames" and path:
+        return EfficientATFrames(Path(path).expanduser(), front_end)
     if kind != "efficientat" or not path:
         raise ModelError(f"unknown frozen audio tower {source!r}; expected efficientat:PATH_OF_THE_ONNX_FILE")
     return EfficientATFeatures(Path(path).expanduser(), 1, front_end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import torch
 
@@ -19,16 +19,19 @@ from askaudio.data.summary import DatasetSummary
 from askaudio.export.dual_encoder import export
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
+from askaudio.models.frame_head import SegmentProjection, TransformerProjection
 from askaudio.models.projection import Projection
 from askaudio.pipeline.inputs import Inputs, read_inputs
 from askaudio.pipeline.objective import build_objective
 from askaudio.training.callbacks import STATE_FILE
+from askaudio.training.collate import stack_audio
 from askaudio.training.dataset import PairDataset
 from askaudio.training.fit import FitResult, fit
 from askaudio.training.processes import first_then_others, joined
 from askaudio.training.retrieval import RetrievalSet
 from askaudio.training.settings import Objective, TrainSettings
 
+AudioHead: TypeAlias = Projection | SegmentProjection | TransformerProjection
 RECIPE_FILE = "recipe.yaml"
 ENCODER_FOLDER = "encoder"
 FREE_TO_CHANGE = ("train.devices", "train.threads", "train.device")  # when a run is resumed: the steps are the same
@@ -52,6 +55,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
     _standardise(model, train)
     if recipe.model.init:
         for head in _heads(model):
+            assert isinstance(head, Projection)  # the recipe's check: no head over frames with init
             head.start_as_identity()  # so that training begins with the encoder's own score
     objective = build_objective(recipe.knowledge, recipe.loss, model, train, recipe.seed)
     return Parts(model, objective, train, inputs.queries("val"))
@@ -61,16 +65,16 @@ def build_model(recipe: ModelRecipe, inputs: Inputs) -> DualEncoder:
     """Untrained dual encoder: projections over a frozen tower's features, or over a trainable tower."""
     towers, text_dim = inputs.towers, inputs.texts.shape[1]
 
-    def projection(in_dim: int) -> Projection:
-        embed_dim = text_dim if recipe.init else recipe.embed_dim
-        residual = recipe.residual or bool(recipe.init)
-        return Projection(in_dim, embed_dim, recipe.hidden_dim, recipe.dropout, residual)
+    embed_dim = text_dim if recipe.init else recipe.embed_dim
+    sizes: dict[str, Any] = {
+        "hidden_dim": recipe.hidden_dim, "dropout": recipe.dropout, "residual": recipe.residual or bool(recipe.init)
+    }  # fmt: skip
 
     trained = CnnAudioTower(recipe.n_mels) if towers.audio_source is None else None
     audio_dim = next(iter(inputs.audio.values())).shape[1] if trained is None else trained.dim
     return DualEncoder(
-        projection(audio_dim),
-        projection(text_dim),
+        _audio_head(recipe, audio_dim, embed_dim, sizes),
+        Projection(text_dim, embed_dim, **sizes),
         audio_tower=trained,
         audio_source=towers.audio_source or "",
         audio_source_sha256="" if towers.audio is None else towers.audio.checksum,
@@ -80,16 +84,27 @@ def build_model(recipe: ModelRecipe, inputs: Inputs) -> DualEncoder:
     )
 
 
-def _heads(model: DualEncoder) -> tuple[Projection, Projection]:
+def _audio_head(recipe: ModelRecipe, in_dim: int, embed_dim: int, sizes: Json) -> AudioHead:
+    if recipe.audio_head == "segments":
+        return SegmentProjection(in_dim, embed_dim, recipe.segments, **sizes)
+    if recipe.audio_head == "transformer":
+        return TransformerProjection(in_dim, embed_dim, recipe.head_layers, recipe.head_width, **sizes)
+    return Projection(in_dim, embed_dim, **sizes)
+
+
+def _heads(model: DualEncoder) -> tuple[AudioHead, Projection]:
     """The projections that ``build_model`` made."""
-    return cast(Projection, model.audio_projection), cast(Projection, model.text_projection)
+    return cast(AudioHead, model.audio_projection), cast(Projection, model.text_projection)
 
 
 def _standardise(model: DualEncoder, train: PairDataset) -> None:
     """Bring frozen features to mean 0 and variance 1 over the training pairs."""
     audio, text = _heads(model)
     text.standardise(torch.from_numpy(train.entry_texts()))
-    if model.audio_tower is None:
+    if not isinstance(audio, Projection):
+        frames, lengths = stack_audio([window for windows in train.audio for window in windows])
+        audio.standardise(frames, lengths)
+    elif model.audio_tower is None:
         audio.standardise(torch.cat([torch.from_numpy(windows) for windows in train.audio]))
 
 

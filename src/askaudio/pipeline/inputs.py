@@ -133,7 +133,8 @@ def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:
         assert towers.audio is not None
         return towers.audio.front_end, towers
     if model.audio == "efficientat":
-        return FRONT_END, open_towers(f"efficientat:{model.audio_weights}", model.text)
+        kind = "efficientat" if model.audio_head == "mean" else "efficientat_frames"
+        return FRONT_END, open_towers(f"{kind}:{model.audio_weights}", model.text)
     front_end = FrontEnd(
         LogMel(
             sample_rate_hz=model.sample_rate_hz,
@@ -149,7 +150,10 @@ def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:
 def _audio(
     recipe: DataRecipe, front_end: FrontEnd, tower: AudioFeatures | None, manifest: Manifest, progress: Progress
 ) -> tuple[Manifest, dict[str, Array]]:
-    """The clips that can be read, and clip id -> (W, C) features of a frozen tower, or (W, F, T) log-mels (float16)."""
+    """The clips that can be read, and clip id -> what the audio side takes for each window.
+
+    That is (W, C) features or (W, C, T) frames of a frozen tower, or (W, F, T) log-mels (float16).
+    """
     settings: dict[str, Any] = {"front_end": front_end.to_json()}
     if tower is None:
         settings["type"] = "float16"
@@ -160,7 +164,8 @@ def _audio(
         rate, window_s, hop_s = front_end.sample_rate_hz, front_end.window_s, front_end.hop_s
         windows, _ = read_windows(clip.path, rate, window_s, hop_s, lambda cut: [window.samples for window in cut])
         if tower is not None:
-            return tower.features(windows)
+            found = tower.features(windows)
+            return found if found.ndim == 2 else found.astype(np.float16)  # frames take 32 times the space
         return np.stack([front_end(window) for window in windows]).astype(np.float16)
 
     root = recipe.cache or default_root()

@@ -183,7 +183,7 @@ def _reliability(knowledge: KnowledgeRecipe, pairs: PairDataset) -> Reliability:
 
 
 def _raw_audio(pairs: PairDataset) -> Tensor:
-    """(M, A) untrained audio features: a frozen tower's, or mean and spread over time of each log-mel band."""
+    """(M, A) untrained audio features: a frozen tower's, or mean and spread over time of frames or log-mel bands."""
     rows = []
     for windows in pairs.audio:
         x = torch.from_numpy(windows).float()

@@ -21,7 +21,7 @@ class Batch:
     """B pairs.
 
     Attributes:
-        audio: What the audio side takes: features (B, A), or (log-mels (B, F, T), frames (B,)).
+        audio: What the audio side takes: features (B, A), or (log-mels or a tower's frames (B, F, T), lengths (B,)).
         text: Features of the captions (B, C).
         ids: (B,) int64 identities; pairs with one identity are positives of each other.
         entries: (B,) int64 numbers of the pairs in the data set.
@@ -56,10 +56,10 @@ def stack_audio(arrays: Sequence[npt.NDArray[Any]]) -> Inputs:
     """Stack B inputs of the audio side.
 
     Args:
-        arrays: Features (A,) each, or log-mels (F, T_i) each.
+        arrays: Features (A,) each, or log-mels or frames (F, T_i) each.
 
     Returns:
-        (B, A); or log-mels (B, F, T), zeros after a clip's end, with the number of real frames of each (B,).
+        (B, A); or (B, F, T), zeros after a clip's end, with the number of real frames of each (B,).
     """
     if arrays[0].ndim == 1:
         return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))  # (B, A)
