@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "train a dual encoder from a recipe",
     "evaluate": "score a model, embeddings or a run file",
     "compare": "compare runs with paired intervals",
+    "moments": "score moments: stretches of recordings that answer a query",
     "data": "make, check and clean captioned sound libraries",
     "collection": "show, check, repair or snapshot a collection",
     "copy": "copy a collection to another store",

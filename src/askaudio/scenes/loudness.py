@@ -26,12 +26,18 @@ def active_rms(samples: FloatArray, sample_rate_hz: int) -> float:
     return float(np.sqrt(power[power >= power.max() * 10 ** (_ACTIVE_DB / 10)].mean()))
 
 
-def trim(samples: FloatArray, sample_rate_hz: int) -> FloatArray:
-    """Cut the silence before and after the sound; an entirely silent input becomes empty."""
+def trim(samples: FloatArray, sample_rate_hz: int, active_db: float = _ACTIVE_DB) -> FloatArray:
+    """Cut the silence before and after the sound; an entirely silent input becomes empty.
+
+    Args:
+        samples: (S,) waveform.
+        sample_rate_hz: Sample rate of ``samples``.
+        active_db: Level of a frame of the sound against the loudest frame, below 0.
+    """
     power = frame_power(samples, sample_rate_hz)
     if not len(power) or power.max() <= 1e-10:
         return samples[:0]
-    active = np.flatnonzero(power >= power.max() * 10 ** (_ACTIVE_DB / 10))
+    active = np.flatnonzero(power >= power.max() * 10 ** (active_db / 10))
     size = max(1, round(_FRAME_S * sample_rate_hz))
     return samples[active[0] * size : (active[-1] + 1) * size]
 

@@ -1,0 +1,1 @@
+"""Moments: the stretches of a recording that answer a query; finding, storing, exporting and scoring them."""
