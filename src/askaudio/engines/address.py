@@ -9,6 +9,7 @@ postgresql://USER@HOST/DB     PostgreSQL with pgvector; ?collection=NAME picks o
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,12 @@ class Address:
     kind: Kind
     folder: Path | None = None
     engine: str | None = None
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that name the collection in file names; all spellings of one folder have the same."""
+        place = self.text if self.folder is None else os.path.realpath(self.folder)
+        return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
 def parse_address(url: str | Path) -> Address:

@@ -11,8 +11,8 @@ from askaudio.index.entries import Identity, Mode
 from askaudio.index.store import VectorStore
 
 __all__ = ["check_identity", "default_collection", "open_store"]
-# what askaudio itself leaves in a folder before the collection is complete
-_OWN_SUFFIXES = (".lock", ".lance")
+# what askaudio itself leaves in a folder before the collection is complete, and kept things of one that is made again
+_OWN_SUFFIXES = (".lock", ".lance", ".sqlite", ".sqlite-wal", ".sqlite-shm")
 
 
 def check_identity(stored: Identity, required: Identity | None, url: str) -> Identity:

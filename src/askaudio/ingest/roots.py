@@ -6,7 +6,6 @@ the collection: one small JSON file a collection in ``~/.askaudio/indexed`` (or 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
@@ -15,9 +14,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 from askaudio.core.errors import DataError
 from askaudio.core.files import read_json, write_json
+from askaudio.core.state import state_folder
 from askaudio.engines.address import parse_address
 
-STATE_VARIABLE = "ASKAUDIO_STATE"
 _LOG = logging.getLogger("askaudio.ingest")
 
 
@@ -37,7 +36,7 @@ def record_roots(collection: str, roots: Sequence[Path]) -> None:
     try:
         write_json(_file(collection), {"collection": ascii(collection), "folders": folders})
     except OSError as error:
-        _LOG.warning("cannot record the indexed folders in %s (%s); serve with --allow FOLDER", _state(), error)
+        _LOG.warning("cannot record the indexed folders in %s (%s); serve with --allow FOLDER", state_folder(), error)
 
 
 def recorded_roots(collection: str) -> list[Path]:
@@ -50,11 +49,4 @@ def recorded_roots(collection: str) -> list[Path]:
 
 
 def _file(collection: str) -> Path:
-    folder = parse_address(collection).folder
-    address = collection if folder is None else os.path.realpath(folder)
-    return _state() / "indexed" / f"{hashlib.sha256(os.fsencode(address)).hexdigest()[:16]}.json"
-
-
-def _state() -> Path:
-    named = os.environ.get(STATE_VARIABLE)
-    return Path(named).expanduser() if named else Path.home() / ".askaudio"
+    return state_folder() / "indexed" / f"{parse_address(collection).key}.json"
