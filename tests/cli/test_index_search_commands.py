@@ -54,6 +54,9 @@ def test_index_search_check_copy_and_back(
     assert Path(hits[0]["path"]).name == "whistle_3200.wav"
     assert "whistle_3200.wav" in say(capsys, "search", "--audio", str(folder / "whistle_3200.wav"))
     assert json.loads(say(capsys, "search", "--like", hits[0]["clip_id"], "--not", "bell", "--json"))
+    with_minus = say(capsys, "search", "3200 hz -bell", "--json")
+    assert with_minus == say(capsys, "search", "3200 hz", "--not", "bell", "--json")
+    assert json.loads(with_minus) != json.loads(say(capsys, "search", "3200 hz", "--json"))
     assert say(capsys, "search", "x", "--where", "duration>99", code=1).startswith("nothing found")
     assert main(["search", "--like", "unknown"]) == 2
     assert "no clip 'unknown'" in capsys.readouterr().err

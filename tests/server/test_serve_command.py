@@ -55,6 +55,15 @@ def test_it_serves_and_stops_gracefully(collection):
             socket.create_connection(("127.0.0.1", int(said["url"].rstrip("/").split(":")[-1])), 1).close()
 
 
+def test_several_collections_have_different_names(collection, tmp_path):
+    (tmp_path / "toy").symlink_to(collection)
+    with serving(collection, str(tmp_path / "toy")) as (_, said):
+        assert said["clips"] == 12
+        names = [each["name"] for each in json.loads(fetch(said["url"] + "v1/collections"))]
+        assert names == ["toy", "toy 2"]
+        assert json.loads(fetch(said["url"] + "v1/search?q=hum&collection=toy%202"))["total"] == 6
+
+
 def test_a_token_from_the_environment_is_asked_for_and_not_shown(collection):
     token = "a-token-that-is-long-enough"
     with serving(collection, ASKAUDIO_TOKEN=token) as (process, said):

@@ -219,7 +219,8 @@ def test_a_kept_waveform_takes_little_more_than_its_values(sounds):
     class Instead:
         def run(self, *_, **__):
             low, high = list(range(-127, 0)) * 3, list(range(127)) * 3
-            return {"duration_s": 1.0, "start_s": 0.0, "end_s": 1.0, "low": low, "high": high}
+            return {"duration_s": 1.0, "start_s": 0.0, "end_s": 1.0, "low": low, "high": high,
+                    "level_db": -20.0, "peak": 1.0}  # fmt: skip
 
     class File:
         path_for_children = ""

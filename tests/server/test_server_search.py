@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fastapi.testclient import TestClient
 
 from askaudio.core.errors import IndexStoreError
+from askaudio.encoders.toy import ToyEncoder
+from askaudio.engines.open import open_store
+from askaudio.index.entries import Identity
+from askaudio.search.engine import SearchEngine
+from askaudio.server.app import create_app
 from askaudio.server.schemas import json_safe
 
 PROBLEM = "application/problem+json"
@@ -246,3 +252,49 @@ def test_an_unknown_field_is_refused_with_the_known_ones(client):
         answer = client.get("/v1/search", params={"q": "bell", "where": where})
         assert answer.status_code == 422
         assert "did you mean duration?" in answer.json()["detail"]
+
+
+def test_pages_go_to_the_end_of_the_collection(client):
+    whole = client.get("/v1/search", params={"q": "low hum", "top_k": 200}).json()
+    assert whole["total"] == len(whole["hits"]) == 6
+    pages = [client.get("/v1/search", params={"q": "low hum", "top_k": 4, "offset": n}).json() for n in (0, 4, 8)]
+    assert [hit["clip_id"] for page in pages for hit in page["hits"]] == [hit["clip_id"] for hit in whole["hits"]]
+    assert [page["total"] for page in pages] == [6, 6, 6]
+
+
+def test_hits_that_match_in_another_order(client):
+    hits = client.get("/v1/search", params={"q": "siren bell", "sort": "duration", "descending": True}).json()["hits"]
+    lengths = [hit["metadata"]["duration_s"] for hit in hits]
+    assert lengths == sorted(lengths, reverse=True) and {hit["path"].split("/")[-1] for hit in hits} >= {"bell.wav"}
+
+
+def test_sorted_clips_and_their_number(client):
+    answer = client.get("/v1/clips", params={"sort": "name", "limit": 2}).json()
+    assert [clip["path"].split("/")[-1] for clip in answer["clips"]] == ["bell.wav", "high whistle.wav"]
+    assert answer["total"] == 6
+    longest = client.get("/v1/clips", params={"sort": "duration", "descending": True, "where": "duration<20"}).json()
+    assert longest["total"] == 5 and longest["clips"][0]["metadata"]["duration_s"] == 2.0
+
+
+def test_facets(client, sounds):
+    facets = client.get("/v1/facets").json()
+    assert facets["total"] == 6 and facets["parent"] == str(sounds)
+    assert facets["folders"] == [{"path": str(sounds / "deep"), "count": 1}]
+    assert facets["fields"]["format"] == [{"value": "wav", "count": 5}, {"value": "flac", "count": 1}]
+    assert {"value": "metal", "count": 1} in facets["fields"]["tag"]
+    assert client.get("/v1/facets", params={"where": "format=flac"}).json()["total"] == 1
+
+
+def test_several_collections(engine, tmp_path):
+    encoder = ToyEncoder()
+    with open_store(tmp_path / "empty", "w", Identity.of(encoder, "toy")) as store:
+        store.save()
+    with SearchEngine.open(tmp_path / "empty") as other:
+        client = TestClient(create_app({"fx": engine, "music": other}), "http://127.0.0.1")
+        names = client.get("/v1/collections").json()
+        assert names == [{"name": "fx", "clips": 6}, {"name": "music", "clips": 0}]
+        assert len(client.get("/v1/search?q=hum").json()["hits"]) == 6
+        assert client.get("/v1/search?q=hum&collection=music").json()["hits"] == []
+        assert client.get("/v1/collection?collection=fx").json()["clips"] == 6
+        missing = client.get("/v1/search?q=hum&collection=none")
+        assert missing.status_code == 404 and "fx, music" in missing.json()["detail"]

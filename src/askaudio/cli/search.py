@@ -2,6 +2,7 @@
 
 Examples:
   askaudio search "zombie growls"
+  askaudio search "rain -thunder"                           rain, not like thunder; several words: -"car horn"
   askaudio search "rain" --not thunder --where "duration<30 and channels=2"
   askaudio search --audio door.wav --top 5                 sounds like this one
   askaudio search "soft piano" --audio mood.mp3 --weights 1,0.5
@@ -95,9 +96,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
-    from askaudio.search.query import AVOID_WEIGHT, make_parts, weighted
+    from askaudio.search.query import AVOID_WEIGHT, make_parts, split_minus, weighted
 
-    sought = len(args.text) + len(args.audio) + len(args.like)
+    split = [split_minus(text) for text in args.text]
+    texts = [words for words, _ in split if words]
+    minus = [words for _, avoided in split for words in avoided]
+    sought = len(texts) + len(args.audio) + len(args.like)
     try:
         weights = [float(w) for w in args.weights.split(",")] if args.weights else [1.0] * sought
     except ValueError as error:
@@ -105,10 +109,10 @@ def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
     if len(weights) != sought:
         raise ConfigError(f"--weights has {len(weights)} numbers for {sought} texts and sounds")
     parts = make_parts(
-        args.text,
+        texts,
         args.audio,
         like=args.like,
-        avoid=[Path(a) if Path(a).is_file() else a for a in args.avoid],
+        avoid=[*minus, *(Path(a) if Path(a).is_file() else a for a in args.avoid)],
         avoid_weight=AVOID_WEIGHT if args.not_weight is None else args.not_weight,
     )
     return weighted(parts, weights)
@@ -123,9 +127,10 @@ def _batch(source: str) -> list[str]:
 
 
 def _search_batch(args: argparse.Namespace, engine: SearchEngine, queries: list[str]) -> int:
-    from askaudio.search.query import make_parts
+    from askaudio.search.query import make_parts, split_minus
 
-    parts = [make_parts(query) for query in queries]
+    split = [split_minus(query) for query in queries]
+    parts = [make_parts(words or None, avoid=avoid) for words, avoid in split]
     found = engine.search_many(parts, args.top, args.where, words=not args.vectors_only, fold_twins=not args.all_takes)
     for query, hits in zip(queries, found, strict=True):
         if args.json:

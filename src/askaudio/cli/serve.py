@@ -3,6 +3,7 @@
 Examples:
   askaudio serve --open                       the default collection, in the browser
   askaudio serve --collection ~/fx --port 9000
+  askaudio serve ~/fx ~/music                 several collections in one page
   askaudio serve --mcp                        with the tools of the Model Context Protocol at /v1/mcp
   askaudio serve --token-file token.txt       require the secret in token.txt
   askaudio serve --allow /srv/sounds          a collection that was indexed elsewhere, with its sounds in /srv/sounds
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio serve``."""
     # fmt: off
     add = parser.add_argument
+    add("collections", nargs="*", metavar="COLLECTION", help="folders or URLs; the page lets people choose one")
     add("--collection", metavar="C",
         help="folder or URL of the collection (default: ASKAUDIO_COLLECTION, else ~/.askaudio/collections/default)")
     add("--host", default="127.0.0.1", help="address to bind to (default: %(default)s, this machine only)")
@@ -67,8 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; 0 after a graceful stop."""
-    from askaudio.engines.open import default_collection
-    from askaudio.search.engine import SearchEngine
     from askaudio.server.settings import ServerSettings, read_token
 
     settings = ServerSettings(
@@ -82,10 +82,28 @@ def run(args: argparse.Namespace) -> int:
         mcp=args.mcp,
     )
     listener = _bind(settings.host, settings.port)
-    with listener, contextlib.closing(SearchEngine.open(args.collection or default_collection())) as engine:
-        _announce(args, settings, listener, engine.info())
-        _serve(engine, settings, listener)
+    with listener, contextlib.ExitStack() as stack:
+        engines = _open(args, stack)
+        _announce(args, settings, listener, [engine.info() for engine in engines.values()])
+        _serve(engines, settings, listener)
     return 0
+
+
+def _open(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Any]:
+    """Engines by the names of their collections: the last part of each address, with a number where it is taken."""
+    from askaudio.engines.open import default_collection
+    from askaudio.search.engine import SearchEngine
+
+    chosen = [*([args.collection] if args.collection else []), *args.collections] or [default_collection()]
+    engines: dict[str, Any] = {}
+    for address in chosen:
+        name = base = str(address).rstrip("/\\").replace("\\", "/").rpartition("/")[2] or "collection"
+        number = 1
+        while name in engines:
+            number += 1
+            name = f"{base} {number}"
+        engines[name] = stack.enter_context(contextlib.closing(SearchEngine.open(address)))
+    return engines
 
 
 def _existing(folder: str) -> str:
@@ -110,18 +128,19 @@ def _bind(host: str, port: int) -> socket.socket:
         raise ConfigError(f"cannot bind to {host}, port {port}: {error.strerror or error}") from error
 
 
-def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, info: dict[str, Any]) -> None:
+def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, infos: list[dict[str, Any]]) -> None:
     from askaudio.ingest.roots import recorded_roots
 
     port = listener.getsockname()[1]
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     url = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
     if args.json:
-        emit_json({"url": url, "clips": info.get("clips"), "model": info.get("model"), "token": bool(settings.token)})
+        clips, model = sum(info["clips"] for info in infos), infos[0]["model"]
+        emit_json({"url": url, "clips": clips, "model": model, "token": bool(settings.token)})
     else:
-        say(f"{info.get('clips', 0):,} sounds at {url}   (Ctrl-C stops)")
+        say(f"{sum(info['clips'] for info in infos):,} sounds at {url}   (Ctrl-C stops)")
     sys.stdout.flush()
-    if not (settings.allowed_folders or recorded_roots(info["url"])):
+    if not (settings.allowed_folders or any(recorded_roots(info["url"]) for info in infos)):
         sys.stderr.write(
             "askaudio serve: no folder was indexed into this collection on this machine, so its sounds can be searched "
             "but not played. Fix: askaudio index FOLDER, or askaudio serve --allow FOLDER\n"
@@ -136,14 +155,14 @@ def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, 
         threading.Timer(0.7, webbrowser.open, [url]).start()
 
 
-def _serve(engine: Any, settings: Any, listener: socket.socket) -> None:
+def _serve(engines: dict[str, Any], settings: Any, listener: socket.socket) -> None:
     from askaudio.server.app import create_app
     from askaudio.server.run import make_server
 
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    server = make_server(create_app(engine, settings), settings)
+    server = make_server(create_app(engines, settings), settings)
     # The server catches both signals, finishes what runs, and raises them again at its end: then it is time to return.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with contextlib.suppress(KeyboardInterrupt):

@@ -4,7 +4,7 @@ A store holds entries (one vector per window of a recording) and remembers which
 encoder are refused. Score = cosine similarity as float32; ties are ordered by smaller entry_id. ``engines/exact.py``
 is the reference: every engine must return the same as it does.
 
-Callers use the 19 public methods of ``VectorStore``. An engine implements four private ones: ``_upsert``, ``_delete``,
+Callers use the 20 public methods of ``VectorStore``. An engine implements four private ones: ``_upsert``, ``_delete``,
 ``_iterate`` and ``version``. Everything else has a default that reads all entries (``index/scans.py``); a fast engine
 overrides what it can do better, ``_search`` first. Public methods check their input, parse the filter and take the
 lock, so the private ones need none of that.
@@ -88,6 +88,10 @@ class VectorStore(ABC):
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
         """Recordings sorted by clip_id, ``limit`` of them from ``offset`` on."""
         return scan_clips(self._iterate(where, vectors=False))[offset:][:limit]
+
+    def _clip_ids(self, where: Filter | None) -> list[str]:
+        """Ids of recordings, sorted."""
+        return sorted({clip.clip_id for clip in self._clips(where, 0, None)})
 
     def _fields(self) -> set[str]:
         """Names of the facts that recordings have, in lower case."""
@@ -274,6 +278,11 @@ class VectorStore(ABC):
         """
         with self.lock:
             return self._clips(parse_filter(where), offset, limit)
+
+    def clip_ids(self, where: str | Filter | None = None) -> list[str]:
+        """Ids of the recordings that have entries which match a filter, sorted; much faster than ``clips``."""
+        with self.lock:
+            return self._clip_ids(parse_filter(where))
 
     def count(self, where: str | Filter | None = None) -> int:
         """Number of entries, or of those that match a filter."""

@@ -34,6 +34,7 @@ from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch, split_words
 from askaudio.ingest.indexer import Captions, Indexer
 from askaudio.ingest.report import Report
+from askaudio.search.catalogue import Catalogue, Sort
 from askaudio.search.hits import CaptionHit, ClipInfo, Hit
 from askaudio.search.query import AudioSource, Part, make_parts
 from askaudio.search.ranking import (
@@ -41,6 +42,7 @@ from askaudio.search.ranking import (
     SAMPLE,
     Avoided,
     Candidate,
+    Lead,
     Ranked,
     Sample,
     by_clip,
@@ -64,6 +66,7 @@ class SearchEngine:
     Attributes:
         store: The open store.
         encoder: The encoder.
+        catalogue: Sorted lists of the recordings, and counts of their formats, folders, ....
         report: What ``build`` did, with the files that could not be read; None for an engine of ``open``.
 
     Raises:
@@ -74,6 +77,7 @@ class SearchEngine:
         check_identity(store.identity, Identity.of(encoder, encoder.name), store.url)
         self.store = store
         self.encoder = encoder
+        self.catalogue = Catalogue(store)
         self.report: Report | None = None
         self._sample: tuple[str, Sample] | None = None  # of a version of the store
         self._clips: tuple[str, int] | None = None  # number of clips of a version
@@ -182,6 +186,7 @@ class SearchEngine:
         more: Sequence[Part] = (),
         words: bool = True,
         fold_twins: bool = True,
+        lead: Lead = "match",
     ) -> list[Hit]:
         """Find the recordings that answer a query.
 
@@ -199,6 +204,8 @@ class SearchEngine:
             more: Parts with weights of their own; below zero, clips that are like the part move down.
             words: Also match the query's words with names, tags and captions.
             fold_twins: Fold near-identical takes into one hit.
+            lead: Which of these takes is the hit: the best "match", the one with the best "name", or that of the best
+                "quality" (lossless, sample rate, bits, channels).
 
         Returns:
             At most top_k hits, best first. The same query gives the same hits.
@@ -215,7 +222,7 @@ class SearchEngine:
             >>> engine.search(audio="door.wav", avoid=Path("slam.wav"))  # doctest: +SKIP
         """
         parts = make_parts(text, audio, like=like, avoid=avoid, unlike=unlike, more=more)
-        return self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins)
+        return self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins, lead)
 
     def search_many(
         self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None, *,
@@ -296,6 +303,26 @@ class SearchEngine:
         """
         return [_clip_info(c, c.windows) for c in self.store.clips(self.store.check_filter(where), offset, limit)]
 
+    def clips_sorted(
+        self, sort: Sort, descending: bool = False, offset: int = 0, limit: int = 100, where: str | None = None
+    ) -> list[ClipInfo]:
+        """Stored recordings by name, duration, date or loudness; those without this fact come last.
+
+        Args:
+            sort: What to sort by.
+            descending: Largest first.
+            offset: Recordings to skip.
+            limit: Most recordings to return.
+            where: A filter.
+        """
+        ids = self.catalogue.sorted_ids(sort, descending, self.store.check_filter(where))[offset:][:limit]
+        found = {c.clip_id: _clip_info(c, c.windows) for c in self.store.clips(clips_are(ids))} if ids else {}
+        return [found[key] for key in ids if key in found]
+
+    def count(self, where: str | None = None) -> int:
+        """Number of stored recordings, or of those that pass a filter."""
+        return self.catalogue.count(self.store.check_filter(where))
+
     def info(self) -> Json:
         """What this engine searches: url, clips, entries, model, fingerprint, embed_dim."""
         identity = self.store.identity
@@ -322,8 +349,9 @@ class SearchEngine:
 
     # --- inside -----------------------------------------------------------------------------------------------
     def _answer(
-        self, parts: Sequence[Part], top_k: int, where: Filter | None, words: bool, fold_twins: bool
-    ) -> list[Hit]:
+        self, parts: Sequence[Part], top_k: int, where: Filter | None, words: bool, fold_twins: bool,
+        lead: Lead = "match",
+    ) -> list[Hit]:  # fmt: skip
         if top_k < 1:
             raise ConfigError(f"top_k is {top_k}; expected 1 or more")
         sought = [part for part in parts if part.weight > 0]
@@ -340,6 +368,7 @@ class SearchEngine:
             avoided=self._avoided(sought, avoided),
             named=named,
             fold_twins=fold_twins,
+            lead=lead,
         )
         windows = self._all_windows(query, [r.candidate for r in ranked], where)
         return [_hit(rank, r, windows.get(r.candidate.clip_id)) for rank, r in enumerate(ranked, start=1)]

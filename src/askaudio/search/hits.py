@@ -26,6 +26,10 @@ class Twin:
     clip_id: str
     path: str
     similarity: float
+    duration_s: float | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from askaudio.core.errors import ConfigError
 
+_MINUS = re.compile(r'(^|\s)-(?:"([^"]+)"?|([^\s"-]\S*))')
 AudioSource: TypeAlias = str | Path | bytes
 PartKind = Literal["text", "audio", "clip"]
 # Default weight of what hits should not be like; measured in docs/decisions, "One weight for what to avoid".
@@ -32,6 +34,17 @@ class Part:
     kind: PartKind
     value: AudioSource
     weight: float = 1.0
+
+
+def split_minus(text: str) -> tuple[str, list[str]]:
+    """Words to look for, and words to avoid: those after a minus, as in the search page.
+
+    Example:
+        >>> split_minus('rain -thunder -"car horn" lo-fi')
+        ('rain lo-fi', ['thunder', 'car horn'])
+    """
+    avoid = [(quoted or word).strip() for _, quoted, word in _MINUS.findall(text)]
+    return " ".join(_MINUS.sub(r"\1", text).split()), [words for words in avoid if words]
 
 
 def make_parts(

@@ -16,17 +16,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from askaudio.core.types import FloatArray
 from askaudio.index.entries import Match
+from askaudio.index.filters import number_of
 from askaudio.index.ranking import exact_scores
 from askaudio.index.words import WordMatch, carried_words, words_of
 from askaudio.search.hits import Segment, Twin
 from askaudio.search.query import AVOID_WEIGHT
 
+Lead = Literal["match", "name", "quality"]
 SAMPLE = 1024  # vectors of the collection that make the background
 LEAST_WORDS = 0.5  # clips that carry a smaller share of the query's words (by weight) do not count as named
 NEAR_DUPLICATE = 0.995  # cosine from which two takes count as the same, in a collection whose sounds differ
@@ -38,6 +40,8 @@ _NEAR_SHARE = 0.02  # near-duplicates are closer than this share of the usual di
 _PAIRS = 256  # vectors of the sample whose pairwise distances show the usual distance
 _SAME = 0.999  # the same sound, whatever the background
 _FADE = 0.15  # windows that lose more than this share of the clip's lead over the background end a segment
+_FOLDED = 2_000  # recordings among which near-identical takes are looked for: 16 MB of cosines
+_LOSSY = frozenset(("mp3", "ogg", "mov", "m4a", "asf", "aac", "matroska", "webm", "opus"))
 _RRF = 60.0  # rank constant of reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009)
 
 
@@ -174,6 +178,7 @@ def rank_candidates(
     avoided: Sequence[Avoided] = (),
     named: Sequence[WordMatch] = (),
     fold_twins: bool = True,
+    lead: Lead = "match",
 ) -> list[Ranked]:
     """Order candidates; steps 2 to 6 of the head of this file.
 
@@ -185,6 +190,7 @@ def rank_candidates(
         avoided: Parts to avoid.
         named: Recordings that carry the query's words, best first.
         fold_twins: Fold near-identical takes into one result.
+        lead: Which of these takes is the result: the best match, the best named, or the one of best quality.
     """
     background = background_of(query, sample.vectors)
     contradicting: set[str] = set()
@@ -201,8 +207,9 @@ def rank_candidates(
             candidate.words = carried.get(candidate.clip_id, ())
         candidates = fuse(candidates, named)
     candidates = sorted(candidates, key=lambda c: c.clip_id in contradicting)
-    kept = _fold(candidates, top_k, sample.near_duplicate) if fold_twins else [(c, ()) for c in candidates[:top_k]]
-    return [Ranked(c, match[c.clip_id], tuple(twins), background.median) for c, twins in kept]
+    kept = _fold(candidates, top_k, sample.near_duplicate) if fold_twins else [(c, []) for c in candidates[:top_k]]
+    led = [_led(c, takes, lead) for c, takes in kept]
+    return [Ranked(c, match[c.clip_id], _twins(c, takes), background.median) for c, takes in led]
 
 
 def _lower(
@@ -260,25 +267,67 @@ def fuse(candidates: Sequence[Candidate], named: Sequence[WordMatch]) -> list[Ca
     return sorted(candidates, key=lambda c: (-gain[c.clip_id], order[c.clip_id]))
 
 
-def _fold(candidates: Sequence[Candidate], top_k: int, least: float) -> list[tuple[Candidate, Sequence[Twin]]]:
-    """The first top_k recordings that differ, each with the takes that were folded into it (cosine >= ``least``)."""
-    candidates = candidates[: 3 * top_k + 20]
+def _fold(candidates: Sequence[Candidate], top_k: int, least: float) -> list[tuple[Candidate, list[Candidate]]]:
+    """The first top_k recordings that differ, each with the takes that were folded into it (cosine >= ``least``).
+
+    Every pair is compared, so only the first ``_FOLDED`` recordings are folded: nobody looks for takes among the rest.
+    """
+    count = min(3 * top_k + 20, _FOLDED)
+    rest = candidates[_FOLDED:] if count == _FOLDED else []
+    candidates = candidates[:count]
     if not candidates:
         return []
     vectors = np.stack([c.best.vector for c in candidates])  # (M, D)
     alike = vectors @ vectors.T  # (M, M)
     like_one_before: list[bool] = np.any(np.tril(alike >= least, -1), axis=1).tolist()
     kept: list[int] = []
-    twins: dict[int, list[Twin]] = {}
+    takes: dict[int, list[Candidate]] = {}
     for row, candidate in enumerate(candidates):
         nearest = kept[int(alike[row, kept].argmax())] if like_one_before[row] else row
         if nearest != row and alike[row, nearest] >= least:
-            twin = Twin(candidate.clip_id, candidate.best.path, round(float(alike[row, nearest]), 4))
-            twins[nearest].append(twin)
+            takes[nearest].append(candidate)
         elif len(kept) < top_k:
             kept.append(row)
-            twins[row] = []
-    return [(candidates[row], twins[row]) for row in kept]
+            takes[row] = []
+    folded = [(candidates[row], takes[row]) for row in kept]
+    return [*folded, *((candidate, []) for candidate in rest)][:top_k]
+
+
+def _led(first: Candidate, takes: list[Candidate], lead: Lead) -> tuple[Candidate, list[Candidate]]:
+    """A group of takes with the one that shall lead it; the earlier one wins a tie."""
+    if lead == "match" or not takes:
+        return first, takes
+    group = [first, *takes]
+    leader = max(group, key=_name_value if lead == "name" else _quality)
+    return leader, [take for take in group if take is not leader]
+
+
+def _name_value(candidate: Candidate) -> tuple[int, int]:
+    """Words of the query that a take carries, then words of any kind in its name and tags."""
+    return len(candidate.words), len(words_of(candidate.best.path, candidate.metadata))
+
+
+def _quality(candidate: Candidate) -> tuple[bool, float, float, float]:
+    """Losslessly stored, then sample rate, bits, channels."""
+    numbers = [number_of(candidate.metadata, name) or 0.0 for name in ("sample_rate_hz", "bits", "channels")]
+    return str(candidate.metadata.get("format", "")) not in _LOSSY, numbers[0], numbers[1], numbers[2]
+
+
+def _twins(leader: Candidate, takes: Sequence[Candidate]) -> tuple[Twin, ...]:
+    return tuple(_twin(leader, take) for take in takes)
+
+
+def _twin(leader: Candidate, take: Candidate) -> Twin:
+    facts = take.metadata
+    return Twin(
+        take.clip_id,
+        take.best.path,
+        round(float(leader.best.vector @ take.best.vector), 4),
+        number_of(facts, "duration_s"),
+        facts.get("sample_rate_hz"),
+        facts.get("channels"),
+        str(facts.get("format", "")),
+    )
 
 
 def segments(windows: Sequence[Match], floor: float) -> tuple[Segment, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import mimetypes
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
@@ -18,18 +18,19 @@ from askaudio.server.guard import Guard
 from askaudio.server.mcp_tools import make_mcp, mcp_app
 from askaudio.server.openapi import describe
 from askaudio.server.problems import install_handlers
-from askaudio.server.service import make_service
+from askaudio.server.service import make_services
 from askaudio.server.settings import ServerSettings
 
 STATIC = Path(__file__).with_name("static")
 mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say text/plain: not run as a module
 
 
-def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> FastAPI:
-    """Make the service for an open engine; the engine stays the caller's to close.
+def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: ServerSettings | None = None) -> FastAPI:
+    """Make the service for one open engine or several; they stay the caller's to close.
 
     Args:
-        engine: What answers the searches.
+        engine: What answers the searches, or several engines by the names of their collections. Requests choose with
+            ``?collection=NAME``; the first one answers without it, and the tools of the Model Context Protocol.
         settings: Limits, token and hosts; the defaults are for one machine over loopback.
 
     Returns:
@@ -40,9 +41,11 @@ def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> 
         >>> uvicorn.run(app, host="127.0.0.1", port=8765)  # doctest: +SKIP
     """
     settings = settings or ServerSettings()
-    service = make_service(engine, settings)
+    engines = {"": engine} if isinstance(engine, SearchEngine) else dict(engine)
+    services = make_services(engines, settings)
+    service = next(iter(services.values()))
 
-    mcp = make_mcp(engine, service.searches.run) if settings.mcp else None
+    mcp = make_mcp(service.engine, service.searches.run) if settings.mcp else None
     mcp_routes = mcp_app(mcp).routes if mcp else []
 
     @asynccontextmanager
@@ -50,6 +53,7 @@ def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> 
         async with mcp.session_manager.run() if mcp else nullcontext():
             yield
         service.decoder.close()
+        service.playable.close()
 
     app = FastAPI(
         title="askaudio",
@@ -61,7 +65,7 @@ def create_app(engine: SearchEngine, settings: ServerSettings | None = None) -> 
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.service = service
+    app.state.service, app.state.services = service, services
     app.openapi = functools.cache(lambda: describe(app))  # type: ignore[method-assign]
     install_handlers(app)
     for router in (routes_search.router, routes_search.uploads, routes_clips.router, routes_service.router):

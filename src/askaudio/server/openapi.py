@@ -13,7 +13,7 @@ from askaudio.server.problems import PROBLEM_JSON
 from askaudio.server.schemas import ProblemDocument
 
 _ALWAYS = (400, 403, 408, 413, 421, 500, 503)  # from the checks before the route, and from faults
-_NAMES_CLIPS = ("clip_id", "like")  # parameters, or parts of a query, by which an unknown clip can be asked for
+_MAY_BE_UNKNOWN = ("clip_id", "like", "collection")  # parameters whose value may name nothing
 
 
 def describe(app: FastAPI) -> Json:
@@ -38,7 +38,7 @@ def _more_errors(path: str, operation: Json) -> list[int]:
     names = {parameter["name"] for parameter in operation.get("parameters", [])}
     if names or "requestBody" in operation:
         found.append(422)
-    if names.intersection(_NAMES_CLIPS) or "requestBody" in operation:
+    if names.intersection(_MAY_BE_UNKNOWN) or "requestBody" in operation:
         found += [404, 501]
     if path.endswith("/audio") and "clip_id" in names:
         found.append(416)

@@ -24,6 +24,8 @@ class _Kept:
     end_s: float
     low: bytes
     high: bytes
+    level_db: float | None
+    peak: float
 
     @property
     def size_bytes(self) -> int:
@@ -33,6 +35,7 @@ class _Kept:
         low, high = list(array("b", self.low)), list(array("b", self.high))
         return {
             "duration_s": self.duration_s, "start_s": self.start_s, "end_s": self.end_s, "low": low, "high": high,
+            "level_db": self.level_db, "peak": self.peak,
         }  # fmt: skip
 
 
@@ -76,7 +79,8 @@ class PeaksCache:
         """
         peaks = self._decoder.run("peaks", file.path_for_children, n_points=n_points, start_s=start_s, end_s=end_s)
         low, high = (array("b", peaks[name]).tobytes() for name in ("low", "high"))
-        kept = _Kept(peaks["duration_s"], peaks["start_s"], peaks["end_s"], low, high)
+        times = peaks["duration_s"], peaks["start_s"], peaks["end_s"]
+        kept = _Kept(*times, low, high, peaks["level_db"], peaks["peak"])
         with self._lock:
             before = self._kept.pop(key, None)
             self._kept[key] = kept

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from askaudio.server.clip_files import ClipFile
 from askaudio.server.peaks import MAX_POINTS
 from askaudio.server.problems import Problem
 from askaudio.server.schemas import MAX_WHERE, ClipList, ClipModel, Peaks, clip_model, json_bytes
-from askaudio.server.service import ServiceDep
+from askaudio.server.service import Service, ServiceDep
 from askaudio.server.sound_response import SoundResponse
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
@@ -28,23 +29,52 @@ async def list_clips(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     where: Annotated[str, Query(max_length=MAX_WHERE)] = "",
+    sort: Annotated[Literal["id", "name", "duration", "date", "loudness"], Query()] = "id",
+    descending: bool = False,
 ) -> ClipList:
-    """Stored clips in the order of their ids."""
-    clips = await service.searches.run(lambda: service.engine.clips(offset, limit, where or None))
-    return ClipList(clips=[clip_model(clip) for clip in clips], offset=offset)
+    """Stored clips, in the order of their ids or of a fact; clips without the fact come last."""
+
+    def find() -> ClipList:
+        engine, kept = service.engine, where or None
+        if sort == "id":
+            clips = engine.clips(offset, limit, kept)
+        else:
+            clips = engine.clips_sorted(sort, descending, offset, limit, kept)
+        return ClipList(clips=[clip_model(clip) for clip in clips], offset=offset, total=engine.count(kept))
+
+    return await service.searches.run(find)
 
 
 # A clip_id may hold slashes, so the routes with something after it come before the one that takes all the rest.
 @router.head("/{clip_id:path}/audio", include_in_schema=False)
 @router.get("/{clip_id:path}/audio", response_class=Response, responses=_SOUND, summary="Audio")
-async def audio(service: ServiceDep, request: Request, clip_id: str, download: bool = False) -> Response:
-    """The recording as it is on disk; byte ranges are supported, so a player can seek."""
+async def audio(
+    service: ServiceDep,
+    request: Request,
+    clip_id: str,
+    download: bool = False,
+    form: Annotated[Literal["file", "wav"], Query(alias="as", description="wav: decoded, 16 bit")] = "file",
+    pitch: Annotated[float, Query(ge=-24, le=24, description="semitones, of wav: its speed changes, too")] = 0.0,
+) -> Response:
+    """The recording as it is on disk, or decoded for programs that do not know its format. Both take byte ranges."""
     file = await service.open_clip(clip_id)
+    if form == "wav":
+        file = await _decoded(service, file)
     try:
-        return SoundResponse(file, request.headers, download)
+        return SoundResponse(file, request.headers, download, pitch if form == "wav" else 0.0)
     except BaseException:
         file.handle.close()
         raise
+
+
+async def _decoded(service: Service, file: ClipFile) -> ClipFile:
+    """The recording as a wav file that is kept for a while, so that only the first request waits for the decoder."""
+    with file.handle:
+        kept = service.playable.get(file)
+        if kept is None:
+            kept = await service.decodes.run(lambda: service.playable.decode(file))
+            service.metrics.decodes.labels("play").inc()
+    return kept
 
 
 @router.get(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -15,9 +16,12 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from askaudio.search.hits import Hit
-from askaudio.search.query import make_parts
+from askaudio.search.pages import Order
+from askaudio.search.query import Part, make_parts
+from askaudio.search.ranking import Lead
 from askaudio.server.problems import Problem
 from askaudio.server.schemas import (
+    MAX_OFFSET,
     MAX_PARTS,
     MAX_TEXT,
     MAX_WHERE,
@@ -54,6 +58,22 @@ class _FormRoute(APIRoute):
 
 router = APIRouter(prefix="/v1", tags=["search"])
 uploads = APIRouter(prefix="/v1", tags=["search"], route_class=_FormRoute)
+_OFFSET = "hits to skip: pages through the whole list"
+_SORT = "another order than by match, of the hits that match"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Which part of the ranking is returned, and how it is made."""
+
+    where: str
+    top_k: int
+    offset: int = 0
+    sort: Order = "match"
+    descending: bool = False
+    lead: Lead = "match"
+    words: bool = True
+    fold_twins: bool = True
 
 
 @router.get("/search", response_model=SearchAnswer, summary="Search by words")
@@ -65,25 +85,24 @@ async def search(
     unlike: Annotated[list[ClipId], Query(max_length=MAX_PARTS, description="clips not to look like")] = [],  # noqa: B006
     where: Annotated[str, Query(max_length=MAX_WHERE, description="such as: duration<3 and tag=rain")] = "",
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description=_OFFSET)] = 0,
+    sort: Annotated[Order, Query(description=_SORT)] = "match",
+    descending: bool = False,
+    lead: Annotated[Lead, Query(description="which of near-identical takes is the hit")] = "match",
 ) -> Response:
     """Find clips. All ``q`` and ``like`` make one query; ``avoid`` and ``unlike`` move hits down."""
     parts = make_parts(q, like=like, avoid=avoid, unlike=unlike)
-    work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
-    return await _answer(service, "text", work)
+    return await _answer(service, "text", parts, _Listing(where, top_k, offset, sort, descending, lead))
 
 
 @router.post("/search", response_model=SearchAnswer, summary="Search by weighted parts")
 async def search_parts(service: ServiceDep, request: SearchRequest) -> Response:
     """Find clips by several words and stored clips, each with a weight; a negative weight avoids."""
-    work = functools.partial(
-        service.engine.search,
-        more=request.to_parts(),
-        top_k=request.top_k,
-        where=request.where or None,
-        words=request.words,
-        fold_twins=request.fold_twins,
-    )
-    return await _answer(service, "parts", work)
+    listing = _Listing(
+        request.where, request.top_k, request.offset, request.sort, request.descending, request.lead,
+        request.words, request.fold_twins,
+    )  # fmt: skip
+    return await _answer(service, "parts", make_parts(more=request.to_parts()), listing)
 
 
 @router.get("/similar", response_model=SearchAnswer, summary="Clips that sound like a stored clip")
@@ -94,8 +113,13 @@ async def similar(
     top_k: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
     """Find clips that sound like a stored one, without that one."""
-    work = functools.partial(service.engine.similar, clip_id, top_k=top_k, where=where or None)
-    return await _answer(service, "similar", work)
+
+    def find() -> bytes:
+        started = time.perf_counter()
+        hits = service.engine.similar(clip_id, top_k=top_k, where=where or None)
+        return _encoded(hits, max(0, service.engine.count(where or None) - 1), started)
+
+    return await _found(service, "similar", find)
 
 
 @uploads.post("/search/audio", response_model=SearchAnswer, summary="Search by an uploaded sound")
@@ -108,20 +132,24 @@ async def search_audio(
     unlike: Annotated[list[ClipId], Form(max_length=MAX_PARTS, description="clips not to look like")] = [],  # noqa: B006
     where: Annotated[str, Form(max_length=MAX_WHERE)] = "",
     top_k: Annotated[int, Form(ge=1, le=200)] = 20,
+    offset: Annotated[int, Form(ge=0, le=MAX_OFFSET, description=_OFFSET)] = 0,
+    sort: Annotated[Order, Form(description=_SORT)] = "match",
+    descending: Annotated[bool, Form()] = False,
+    lead: Annotated[Lead, Form(description="which of near-identical takes is the hit")] = "match",
 ) -> Response:
     """Find clips that sound like a file of the caller's; it is decoded in a sandboxed process and not kept."""
     if sound.size is not None and sound.size > service.settings.max_upload_bytes:
         raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
     with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
-        wav = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
+        wav, digest = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
         service.metrics.decodes.labels("upload").inc()
         parts = make_parts(q.strip() or None, wav, like=like, avoid=avoid, unlike=unlike)
-        work = functools.partial(service.engine.search, more=parts, top_k=top_k, where=where or None)
-        return await _answer(service, "audio", work)
+        listing = _Listing(where, top_k, offset, sort, descending, lead)
+        return await _answer(service, "audio", parts, listing, digest)
 
 
-def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
-    """Write the upload to disk and let the decoder process convert it to a plain wav."""
+def _receive(service: Service, sound: BinaryIO, folder: Path) -> tuple[Path, str]:
+    """Write the upload to disk and let the decoder process convert it to a plain wav; returns it and its hash."""
     source, wav = folder / "sound", folder / "query.wav"
     with source.open("wb") as file:
         shutil.copyfileobj(sound, file)
@@ -132,17 +160,52 @@ def _receive(service: Service, sound: BinaryIO, folder: Path) -> Path:
         sample_rate_hz=service.engine.encoder.sample_rate_hz,
         max_s=service.settings.max_upload_s,
     )
-    return wav
+    with source.open("rb") as file:
+        return wav, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _answer(service: Service, kind: str, work: Callable[[], list[Hit]]) -> Response:
-    def find() -> bytes:
-        """Search and encode the response, both in the thread: the event loop stays free."""
-        started = time.perf_counter()
-        hits = [hit.to_json() for hit in work()]
-        took_ms = round((time.perf_counter() - started) * 1000, 2)
-        return json_bytes({"hits": hits, "took_ms": took_ms})
+async def _answer(service: Service, kind: str, parts: Sequence[Part], listing: _Listing, sound: str = "") -> Response:
+    """Search and encode a page of the ranking.
 
+    Args:
+        service: The service.
+        kind: Of the query, for the metrics.
+        parts: The query.
+        listing: Which part of the ranking.
+        sound: Hash of the uploaded sound, whose path is another one for each page.
+    """
+    return await _found(service, kind, lambda: _page(service, parts, listing, sound))
+
+
+def _page(service: Service, parts: Sequence[Part], listing: _Listing, sound: str) -> bytes:
+    started = time.perf_counter()
+    where = listing.where or None
+
+    def rank(depth: int) -> list[Hit]:
+        return service.engine.search(
+            more=parts, top_k=depth, where=where, words=listing.words, fold_twins=listing.fold_twins,
+            lead=listing.lead,
+        )  # fmt: skip
+
+    texts = tuple((p.kind, sound if p.kind == "audio" else p.value, p.weight) for p in parts)
+    how = where, listing.words, listing.fold_twins, listing.lead
+    key: Hashable = (service.engine.store.version(), texts, how)
+    if listing.sort == "match":
+        page = service.pages.page(key, rank, listing.offset, listing.top_k)
+    else:
+        page = service.pages.sorted_page(key, rank, listing.sort, listing.descending, listing.offset, listing.top_k)
+    total = service.engine.count(where) if page.total is None else page.total
+    return _encoded(page.hits, total, started)
+
+
+def _encoded(hits: Sequence[Hit], total: int, started: float) -> bytes:
+    found = [hit.to_json() for hit in hits]
+    took_ms = round((time.perf_counter() - started) * 1000, 2)
+    return json_bytes({"hits": found, "total": total, "took_ms": took_ms})
+
+
+async def _found(service: Service, kind: str, find: Callable[[], bytes]) -> Response:
+    """Search and encode the response, both in a thread: the event loop stays free."""
     body = await service.searches.run(find)
     service.metrics.searches.labels(kind).inc()
     # response_model documents the response; validating it again would double the time of a request

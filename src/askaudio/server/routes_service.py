@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from askaudio import __version__
 from askaudio.server.access import SESSION_COOKIE, session_value
-from askaudio.server.schemas import Collection, Health
+from askaudio.server.schemas import MAX_WHERE, Collection, CollectionName, Facets, Health, json_bytes
 from askaudio.server.service import ServiceDep
 
 router = APIRouter(prefix="/v1", tags=["service"])
@@ -37,6 +39,36 @@ async def collection(service: ServiceDep) -> Collection:
         upload_max_bytes=service.settings.max_upload_bytes,
         upload_max_s=service.settings.max_upload_s,
     )
+
+
+@router.get("/collections", summary="Collections of this server")
+async def collections(service: ServiceDep, request: Request) -> list[CollectionName]:
+    """All collections that can be searched; the first one answers requests that name none."""
+    services = request.app.state.services
+    clips = await service.searches.run(lambda: [each.engine.info()["clips"] for each in services.values()])
+    return [CollectionName(name=name, clips=count) for name, count in zip(services, clips, strict=True)]
+
+
+@router.get("/facets", response_model=Facets, summary="Counts of formats, rates, channels, categories, tags, folders")
+async def facets(
+    service: ServiceDep,
+    where: Annotated[str, Query(max_length=MAX_WHERE)] = "",
+    folder: Annotated[str, Query(max_length=4096, description="whose folders are counted")] = "",
+    most: Annotated[int, Query(ge=1, le=1000, description="values of each field")] = 50,
+) -> Response:
+    """How many clips that pass a filter have which value of a field, and which folders they are in."""
+
+    def count() -> bytes:
+        catalogue, kept = service.engine.catalogue, service.engine.store.check_filter(where or None)
+        fields = {
+            name: [{"value": value, "count": number} for value, number in values]
+            for name, values in catalogue.counts(kept, most).items()
+        }
+        parent, folders = catalogue.folders(folder, kept)
+        found = [{"path": path, "count": number} for path, number in folders]
+        return json_bytes({"total": catalogue.count(kept), "fields": fields, "parent": parent, "folders": found})
+
+    return Response(await service.searches.run(count), media_type="application/json")
 
 
 @router.post("/session", status_code=204, summary="Exchange the token for a session cookie")

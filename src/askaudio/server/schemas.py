@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from askaudio.search.hits import ClipInfo, Hit
+from askaudio.search.pages import Order
 from askaudio.search.query import Part
+from askaudio.search.ranking import Lead
 
 MAX_TEXT = 500
 MAX_WHERE = 500
 MAX_PARTS = 16
 MAX_TOP_K = 200
+MAX_OFFSET = 10**7
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 ClipId = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -51,6 +54,10 @@ class SearchRequest(_Strict):
     top_k: TopK = 20
     words: bool = Field(True, description="also match the words of file names and tags")
     fold_twins: bool = Field(True, description="fold near-identical takes into one hit")
+    lead: Lead = Field("match", description="which of these takes is the hit")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET)
+    sort: Order = "match"
+    descending: bool = False
 
     def to_parts(self) -> list[Part]:
         """The parts as the engine takes them."""
@@ -58,9 +65,10 @@ class SearchRequest(_Strict):
 
 
 class SearchAnswer(BaseModel):
-    """Hits, best first."""
+    """Hits, best first; ``total`` is the length of the list that ``offset`` pages through."""
 
     hits: list[Hit]
+    total: int
     took_ms: float
 
 
@@ -74,10 +82,41 @@ class ClipModel(BaseModel):
 
 
 class ClipList(BaseModel):
-    """Stored clips in the order of their ids; ``offset`` pages through them."""
+    """Stored clips; ``offset`` pages through all ``total`` of them."""
 
     clips: list[ClipModel]
     offset: int
+    total: int
+
+
+class FacetValue(BaseModel):
+    """How many clips have a value."""
+
+    value: str
+    count: int
+
+
+class Folder(BaseModel):
+    """A folder and the number of clips anywhere below it."""
+
+    path: str
+    count: int
+
+
+class Facets(BaseModel):
+    """What the clips that pass a filter have in common: values of each field, most frequent first, and folders."""
+
+    total: int
+    fields: dict[str, list[FacetValue]]
+    parent: str
+    folders: list[Folder]
+
+
+class CollectionName(BaseModel):
+    """A collection of this server; ``name`` is the value of the parameter ``collection``."""
+
+    name: str
+    clips: int
 
 
 class Peaks(BaseModel):
@@ -89,6 +128,8 @@ class Peaks(BaseModel):
     end_s: float
     low: list[int]
     high: list[int]
+    level_db: float | None = Field(None, description="level of the whole recording without its pauses, in dBFS")
+    peak: float = Field(0.0, description="largest absolute sample of the whole recording, mono, 0 to 1")
 
 
 class Collection(BaseModel):

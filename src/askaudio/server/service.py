@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from askaudio.ingest.roots import recorded_roots
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo
+from askaudio.search.pages import ResultPages
 from askaudio.server.clip_files import ClipFile, open_clip
 from askaudio.server.decoder import Decoder
 from askaudio.server.limits import Gate
 from askaudio.server.metrics import Metrics
 from askaudio.server.peaks import PeaksCache
+from askaudio.server.playable import PlayableCache
+from askaudio.server.problems import Problem
 from askaudio.server.settings import ServerSettings
 
 
@@ -32,6 +36,8 @@ class Service:
     decodes: Gate
     decoder: Decoder
     peaks: PeaksCache
+    playable: PlayableCache
+    pages: ResultPages
 
     async def clip(self, clip_id: str) -> ClipInfo:
         """A stored clip by its id.
@@ -58,8 +64,21 @@ class Service:
         return [os.path.realpath(folder) for folder in (*recorded, *allowed)]
 
 
-def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
-    """Make the state of a service and register its metrics."""
+def make_services(engines: Mapping[str, SearchEngine], settings: ServerSettings) -> dict[str, Service]:
+    """Make the state of a service for each collection; limits, decoder and caches are shared.
+
+    Args:
+        engines: By the name of the collection, at least one.
+        settings: Of the whole service.
+    """
+    first = _make_service(next(iter(engines.values())), settings)
+    return {
+        name: first if n == 0 else replace(first, engine=engine, pages=ResultPages())
+        for n, (name, engine) in enumerate(engines.items())
+    }
+
+
+def _make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
     metrics = Metrics()
     decoder = Decoder(settings.decode_workers, settings.decode_timeout_s, settings.decode_memory_bytes)
     service = Service(
@@ -70,6 +89,8 @@ def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
         decodes=Gate(settings.decode_workers, settings.max_waiting, settings.wait_timeout_s),
         decoder=decoder,
         peaks=PeaksCache(decoder, settings.peaks_cache_bytes),
+        playable=PlayableCache(decoder, settings.play_cache_bytes),
+        pages=ResultPages(),
     )
     metrics.watch("askaudio_searches_waiting", "Searches in line", lambda: service.searches.waiting)
     metrics.watch("askaudio_decodes_waiting", "Decoder jobs in line", lambda: service.decodes.waiting)
@@ -80,8 +101,16 @@ def make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
     return service
 
 
-async def _service(request: Request) -> Service:  # not async, FastAPI would send it through a thread: 2 ms a request
-    return request.app.state.service
+_Collection = Annotated[str, Query(max_length=200, description="which collection; without a name, the first")]
+
+
+# not async, FastAPI would send it through a thread: 2 ms a request
+async def _service(request: Request, collection: _Collection = "") -> Service:
+    services: dict[str, Service] = request.app.state.services
+    found = services.get(collection) if collection else next(iter(services.values()))
+    if found is None:
+        raise Problem(404, f"This server has no collection of this name; it has: {', '.join(services)}.")
+    return found
 
 
 ServiceDep = Annotated[Service, Depends(_service)]

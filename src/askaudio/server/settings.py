@@ -43,6 +43,7 @@ class ServerSettings:
         wait_timeout_s: Time that a search waits for its turn before it is answered 503.
         max_connections: Open connections at most; a new one takes the place of the slowest.
         peaks_cache_bytes: Memory that kept waveforms may take (about 1.4 kB each as the page asks for them).
+        play_cache_bytes: Disk that decoded recordings may take, of formats that browsers do not play.
         shutdown_grace_s: Time that running requests get to finish when the service stops.
         mcp: Offer the tools of the Model Context Protocol at ``/v1/mcp`` (extra ``mcp``).
     """
@@ -68,6 +69,7 @@ class ServerSettings:
     wait_timeout_s: float = 10.0
     max_connections: int = 512
     peaks_cache_bytes: int = 8 * 2**20
+    play_cache_bytes: int = 2**30
     shutdown_grace_s: float = 10.0
     mcp: bool = False
 

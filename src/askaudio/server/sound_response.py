@@ -6,6 +6,7 @@ The response classes of the framework open a path again; this one sends the hand
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from email.utils import formatdate
 from urllib.parse import quote
@@ -29,19 +30,22 @@ class SoundResponse(StreamingResponse):
         file: The open file; closed at the end, whatever happens.
         request: Headers of the request: ``Range`` and ``If-Range`` count.
         download: Ask the browser to save the file instead of playing it.
+        pitch: Semitones by which a wav of ``PlayableCache`` is raised, by the sample rate in its header. A player that
+            keeps the pitch while it changes the speed can undo the change of speed.
 
     Raises:
         Problem: 416 when the range begins after the end of the file.
     """
 
-    def __init__(self, file: ClipFile, request: Headers, download: bool) -> None:
+    def __init__(self, file: ClipFile, request: Headers, download: bool, pitch: float = 0.0) -> None:
         self._file = file
+        self._head = _retuned(file, pitch) if pitch else b""
         size = file.status.st_size
         headers = {
             "accept-ranges": "bytes",
             "cache-control": "private, no-cache",
             "content-disposition": content_disposition("attachment" if download else "inline", file.name),
-            "etag": f'"{file.version}"',
+            "etag": f'"{file.version}{f"-{pitch:g}" if pitch else ""}"',
             "last-modified": formatdate(file.status.st_mtime, usegmt=True),
         }
         fresh = request.get("if-range") in (None, headers["etag"], headers["last-modified"])
@@ -64,11 +68,27 @@ class SoundResponse(StreamingResponse):
             self._file.handle.close()
 
     def _pieces(self, part: range) -> Iterator[bytes]:
+        if head := self._head[part.start : part.stop]:
+            yield head
+        part = part[len(head) :]
         self._file.handle.seek(part.start)
         left = len(part)
         while left and (piece := self._file.handle.read(min(_PIECE_BYTES, left))):
             left -= len(piece)
             yield piece
+
+
+_RATE_AT = slice(24, 32)  # of a canonical wav file: samples and bytes a second
+_LOWEST_HZ = 3000  # that browsers play
+
+
+def _retuned(file: ClipFile, pitch: float) -> bytes:
+    """The first bytes of a wav file with another sample rate."""
+    head = bytearray(file.handle.read(_RATE_AT.stop))
+    rate_hz, bytes_per_s = struct.unpack("<II", head[_RATE_AT])
+    tuned_hz = max(_LOWEST_HZ, round(rate_hz * 2 ** (pitch / 12)))
+    head[_RATE_AT] = struct.pack("<II", tuned_hz, bytes_per_s // rate_hz * tuned_hz)
+    return bytes(head)
 
 
 def parse_range(header: str | None, size: int) -> range | None:

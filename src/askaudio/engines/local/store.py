@@ -150,6 +150,9 @@ class EmbeddedStore(VectorStore):
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
         return self._answer(lambda view: view.clips(where, offset, limit))
 
+    def _clip_ids(self, where: Filter | None) -> list[str]:
+        return self._answer(lambda view: view.clip_ids(where))
+
     def _fields(self) -> set[str]:
         return self._answer(lambda view: view.fields())
 

@@ -284,6 +284,15 @@ class View:
         order = sorted(found, key=lambda k: (found[k].clip_id, k))
         return [found[key] for key in order[offset:][:limit]]
 
+    def clip_ids(self, where: Filter | None) -> list[str]:
+        """Ids of recordings, sorted; no document is read."""
+        found: set[str] = set()
+        for part, rows in zip((self.base, self.delta), self._rows(where), strict=True):
+            docs = np.zeros(len(part.docs), np.bool_)
+            docs[part.doc_of[rows]] = True
+            found.update(part.doc_clips.take(np.flatnonzero(docs).tolist()))
+        return sorted(found)
+
 
 def _named_clips(where: Filter | None) -> list[str] | None:
     """The recordings that a filter names, if it does nothing else."""
