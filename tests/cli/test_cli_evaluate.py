@@ -91,7 +91,7 @@ def test_near_misses_of_generated_scenes_are_minimal_pairs(capsys, tmp_path):
     write_scenes(scenes, tmp_path)
     _, out, _ = call(capsys, "evaluate", "toy", "--data", tmp_path / "manifest.jsonl", "--near-misses", "--json")
     kinds = json.loads(out)["near_misses"]["kinds"]
-    assert {"order", "label", "negation"} <= set(kinds)  # "label" is made from the truth, never by rule
+    assert {"order", "label", "negation"} <= set(kinds)
     assert all(0 <= kind["accuracy"] <= 1 for kind in kinds.values() if "accuracy" in kind)
 
 

@@ -1,5 +1,6 @@
 """`askaudio data info / check / convert`: tables, JSON, files and exit codes."""
 
+import csv
 import json
 
 import pytest
@@ -109,6 +110,24 @@ def test_convert_deals_out_by_sound(tmp_path, capsys, monkeypatch):
 def test_wrong_input_is_exit_code_2(arguments, message, capsys):
     assert main(["data", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_near_misses_as_table_manifest_and_json(tmp_path, capsys):
+    data, table, out = tmp_path / "set.csv", tmp_path / "near.csv", tmp_path / "near.jsonl"
+    data.write_text("file,caption\na.wav,a dog barks then a bell rings\nb.wav,rain falls\nc.wav,two horns\n")
+    assert main(["data", "near-misses", str(data), "--csv", str(table), "--out", str(out), "-n", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "3 captions, 3 with a near miss that is certainly wrong" in text
+    assert "order     a bell rings then a dog barks\n" in text and "rain falls" not in text
+    rows = list(csv.DictReader(table.open(newline="")))
+    assert {row["kind"] for row in rows} == {"order", "count", "negation", "label"}
+    assert {row["may_be_true"] for row in rows} <= {"true", "false"}
+    kept = [json.loads(line)["near_misses"] for line in out.read_text().splitlines()]
+    assert ["order", "a bell rings then a dog barks"] in kept[0][0]
+    assert [kind for kind, _ in kept[2][0]] == ["count", "negation"]
+    assert main(["data", "near-misses", str(data), "--kinds", "order", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kinds"] == {"order": {"n": 1, "sure": 1}} and facts["captions"] == 3
 
 
 def test_help_of_every_verb(capsys):

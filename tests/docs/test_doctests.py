@@ -8,11 +8,12 @@ import pytest
 MODULES = {
     "askaudio.ask.objective": "ASK",
     "askaudio.data.manifest": "Manifest",
+    "askaudio.data.near_misses": "near_misses",
+    "askaudio.data.phrases": "split_phrases",
     "askaudio.data.readers.folder": "caption_from_name",
     "askaudio.data.readers.open": "open_dataset",
     "askaudio.evaluation.compare": "compare",
     "askaudio.evaluation.evaluate": "evaluate",
-    "askaudio.evaluation.near_misses": "near_misses",
     "askaudio.evaluation.relevance": "Relevance",
     "askaudio.evaluation.run": "Run",
     "askaudio.knowledge.base.knowledge_base": "KnowledgeBase",

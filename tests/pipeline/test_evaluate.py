@@ -61,7 +61,7 @@ def test_an_open_encoder_and_an_open_set_give_the_same_report(library):
 
 def test_further_tests_take_the_evaluation(library):
     found = evaluate_model("toy", library, split="all", relevance="text")
-    assert set(near_misses(found).kinds) == {"count", "negation"}
+    assert set(near_misses(found).kinds) == {"count", "negation", "label"}
     assert query_forms(found).to_json()
     train = open_dataset(str(library))
     assert frequency_buckets(found, train=train).to_json()

@@ -31,6 +31,7 @@ from askaudio.knowledge.injection.fine import FineGrainedInjection, Targets
 from askaudio.knowledge.injection.queue import QueueMemory, stable_codes
 from askaudio.knowledge.refinement.drift import Drift
 from askaudio.knowledge.refinement.policies import RefineEveryEpochs, RefinementPolicy
+from askaudio.losses.near_misses import near_miss_loss
 from askaudio.losses.ntxent import NTXent
 from askaudio.losses.partition import LEFT_OUT
 from askaudio.losses.positives import same_clip
@@ -46,7 +47,7 @@ class ASKOutput:
 
     Attributes:
         total: Scalar to call ``backward`` on.
-        parts: Scalars before weighting: ``batch``, and those in use of ``fine``, ``coarse`` and ``queue``.
+        parts: Scalars before weighting: ``batch``, and those in use of ``fine``, ``coarse``, ``queue`` and ``near``.
     """
 
     total: Tensor
@@ -75,6 +76,7 @@ class ASK(nn.Module):
         candidates: Chooses the entries that a step reads, for a base too large to be read whole at every step.
         queue: A memory of past batches, contrasted like the base (XBM, momentum queue).
         write_through: Write a step's embeddings over their own entries when the step has ended.
+        near_weight: Weight of the loss of near misses, in steps that have some.
 
     Raises:
         ConfigError: An argument has a wrong value, or two of them do not fit together.
@@ -119,10 +121,11 @@ class ASK(nn.Module):
         candidates: CandidateSource | None = None,
         queue: QueueMemory | None = None,
         write_through: bool = False,
+        near_weight: float = 1.0,
     ) -> None:
         if inject not in MODES:
             raise ConfigError(f"inject must be one of {', '.join(MODES)} (augment is for inference), got {inject!r}")
-        if min(fine_weight, coarse_weight, batch_weight) < 0:
+        if min(fine_weight, coarse_weight, batch_weight, near_weight) < 0:
             raise ConfigError("weights of the parts must not be negative")
         super().__init__()
         self.fine, self.coarse = fine or FineGrainedInjection(), coarse or CoarseGrainedInjection()
@@ -132,6 +135,7 @@ class ASK(nn.Module):
         self.state = KnowledgeState()
         self.loss = NTXent() if loss is None else loss
         self.fine_weight, self.coarse_weight, self.batch_weight = fine_weight, coarse_weight, batch_weight
+        self.near_weight = near_weight
         self._temperature = temperature
         self.inject, self.queue, self.write_through = inject, queue, write_through
         needs_fine = fine_weight > 0 or inject == "blend" or self.refine.needs_neighbors
@@ -191,6 +195,7 @@ class ASK(nn.Module):
         rows: Tensor | None = None,
         keys: tuple[Tensor, Tensor] | None = None,
         extra: Mapping[str, Tensor] | None = None,
+        near: tuple[Tensor, Tensor] | None = None,
     ) -> ASKOutput:
         """Loss of one batch.
 
@@ -202,6 +207,7 @@ class ASK(nn.Module):
             rows: (B,) rows of the base that hold these very pairs, where clips have several entries.
             keys: Embeddings of the batch by a momentum encoder, for a momentum queue.
             extra: Further keyword arguments of the base loss, for example ``{"targets": soft_targets}``.
+            near: Embeddings (B, R, D) of near misses of the texts, and how many each pair has (B,).
 
         Returns:
             The total and its parts.
@@ -230,6 +236,9 @@ class ASK(nn.Module):
         if self.queue is not None:
             parts["queue"] = self._queue_part(keys or (audio, text), audio, text, ids, weights)
             total = total + parts["queue"]
+        if near is not None:
+            parts["near"] = near_miss_loss(audio, text, *near, self.temperature, weights)
+            total = total + self.near_weight * parts["near"]
         if self.write_through and codes is not None:
             state.write_later(audio, text, codes, rows)
         return ASKOutput(total, parts)

@@ -15,6 +15,7 @@ AT_LEAST_0: dict[str, Any] = {"min": 0}
 SHARE: dict[str, Any] = {"min": 0, "below": 1}
 
 
+NEAR_MISS_KINDS = ("order", "attribute", "count", "negation", "label")
 TILES_LEARNED = (
     "agreement",
     "overlap",
@@ -38,6 +39,8 @@ class DataRecipe:
     prompts: list[str] = field(
         default_factory=list
     )  # in training a caption is used alone or in one of these, drawn at random
+    near_misses: list[str] = field(default_factory=list)  # kinds of almost right texts to train against; []: none
+    ontology: str = ""  # JSON file of sound classes as AudioSet's: near misses of kind label take sibling classes too
     cache: str = ""  # folder of computed features; default ~/.cache/askaudio/features
 
 
@@ -72,6 +75,7 @@ class LossRecipe:
     temperature: float = field(default=0.07, metadata=POSITIVE)  # of ntxent and sigmoid
     learn_temperature: bool = True
     margin: float = field(default=0.2, metadata=POSITIVE)  # of triplet
+    near_miss_weight: float = field(default=1.0, metadata=AT_LEAST_0)  # of the near misses that data.near_misses names
 
 
 @dataclass
@@ -159,6 +163,11 @@ def joint_faults(recipe: Recipe) -> list[str]:
         )
     if recipe.model.head_width % 4:
         faults.append(f"model.head_width: got {recipe.model.head_width}, expected a multiple of 4")
+    faults += [
+        f"data.near_misses: {kind!r} is none of {', '.join(NEAR_MISS_KINDS)}"
+        for kind in recipe.data.near_misses
+        if kind not in NEAR_MISS_KINDS
+    ]
     faults += _knowledge_faults(recipe.knowledge)
     if recipe.train.batch_size % recipe.train.devices:
         faults.append("train.batch_size: must be a multiple of train.devices, which share each batch")

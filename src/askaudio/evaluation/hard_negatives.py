@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,13 @@ import numpy.typing as npt
 from askaudio.core.errors import DataError
 from askaudio.core.types import FloatArray, IntArray, Json
 from askaudio.evaluation.metrics import Values, hit_rate
-from askaudio.evaluation.near_misses import NearMiss
 from askaudio.evaluation.ranks import ranks_from_embeddings, ranks_of
 from askaudio.evaluation.relevance import Relevance
 from askaudio.evaluation.run import Run
 from askaudio.evaluation.scores import EmbeddingScores
 from askaudio.evaluation.tables import render
+
+NearMiss: TypeAlias = tuple[str, str]  # (kind, text)
 
 
 def hard_negative_success(run: Run, relevance: Relevance, negatives: Relevance, k: int) -> Values:
@@ -129,7 +131,7 @@ class NearMissTexts:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[NearMiss]]) -> NearMissTexts:
-        """From one list of (kind, text) a caption: by rule (``near_misses``), or exact (generated scenes)."""
+        """From one list of (kind, text) a caption: by rule (``data.near_misses``), or exact (generated scenes)."""
         flat = [(q, kind, text) for q, found in enumerate(lists) for kind, text in found]
         return cls(
             tuple(t for _, _, t in flat),

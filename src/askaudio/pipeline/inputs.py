@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from askaudio.core.errors import DataError
 from askaudio.core.types import FloatArray, Progress, Split, silent
 from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.manifest import Clip, Manifest
+from askaudio.data.near_misses import sure_near_misses
 from askaudio.encoders.efficientat import FRONT_END
 from askaudio.encoders.load import settled
 from askaudio.evaluation.relevance import Relevance
@@ -48,6 +49,7 @@ class Inputs:
         text_rows: Wording -> row of ``texts``.
         front_end: How the sounds were cut, and what the audio side computes first.
         towers: The frozen towers that made the features.
+        near: Caption id -> near misses, for a training against them.
     """
 
     recipe: DataRecipe
@@ -57,12 +59,14 @@ class Inputs:
     text_rows: dict[str, int]
     front_end: FrontEnd
     towers: FrozenTowers
+    near: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def pairs(self, seed: int = 0, split: Split = "train") -> PairDataset:
         """Pairs to train on."""
         clips = self._split(split)
         wordings = [[[self.text_rows[t] for t in wordings_of(c.text, clip, self.recipe.prompts)] for c in clip.captions]
                     for clip in clips]  # fmt: skip
+        near = [[[self.text_rows[t] for t in self.near.get(c.caption_id, ())] for c in clip.captions] for clip in clips]
         return PairDataset(
             clips,
             [self.audio[clip.clip_id] for clip in clips],
@@ -71,6 +75,7 @@ class Inputs:
             captions=self.recipe.captions,
             windows=self.recipe.windows,
             same_text=self.recipe.same_text,
+            near=near if self.near else None,
             seed=seed,
         )
 
@@ -120,9 +125,19 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
     assert towers.text is not None  # every recipe has a frozen text tower
     manifest, audio = _audio(recipe.data, front_end, towers.audio, manifest, progress)
     wordings = {t for clip in manifest for c in clip.captions for t in wordings_of(c.text, clip, recipe.data.prompts)}
+    near = training_near_misses(recipe.data, manifest)
+    wordings.update(text for texts in near.values() for text in texts)
     text_rows = {text: row for row, text in enumerate(sorted(wordings))}
     texts = _texts(towers.text, list(text_rows), root, progress)
-    return Inputs(recipe.data, manifest, audio, texts, text_rows, front_end, towers)
+    return Inputs(recipe.data, manifest, audio, texts, text_rows, front_end, towers, near)
+
+
+def training_near_misses(recipe: DataRecipe, manifest: Manifest) -> dict[str, list[str]]:
+    """Caption id -> near misses of the kinds of ``data.near_misses``, for the captions of the training split."""
+    if not recipe.near_misses:
+        return {}
+    found = sure_near_misses(manifest.split("train"), recipe.near_misses, recipe.ontology or None)
+    return {caption_id: [text for _, text in pairs] for caption_id, pairs in found.items()}
 
 
 def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:

@@ -65,19 +65,21 @@ def build_objective(
     Raises:
         ConfigError: The teacher of soft targets does not fit the recipe's towers.
     """
+    near = loss.near_miss_weight
     if knowledge.kind == "none":
-        return Objective(ASK(None, build_loss(loss)))
+        return Objective(ASK(None, build_loss(loss), near_weight=near))
     if knowledge.kind == "text_similarity":
-        return Objective(ASK(None, TextSimilarityLoss(loss.temperature)), extra=lambda batch: {"sentences": batch.text})
+        ask = ASK(None, TextSimilarityLoss(loss.temperature), near_weight=near)
+        return Objective(ask, extra=lambda batch: {"sentences": batch.text})
     if knowledge.kind == "offline":
         targets = _teacher_targets(knowledge.teacher, loss.temperature, pairs)
-        return Objective(ASK(None, SoftTargets(loss.temperature)), extra=targets)
+        return Objective(ASK(None, SoftTargets(loss.temperature), near_weight=near), extra=targets)
     if knowledge.kind in ("xbm", "queue"):
         queue = QueueMemory(knowledge.queue_size, model.embed_dim)
         slow = MomentumEncoder(model, knowledge.momentum) if knowledge.kind == "queue" else None
-        return Objective(ASK(None, build_loss(loss), queue=queue), slow)
+        return Objective(ASK(None, build_loss(loss), queue=queue, near_weight=near), slow)
     slow = MomentumEncoder(model, knowledge.momentum) if knowledge.refresh_by == "momentum" else None
-    ask = _with_base(knowledge, build_loss(loss), model if slow is None else _copy_of(slow), pairs, seed)
+    ask = _with_base(knowledge, loss, model if slow is None else _copy_of(slow), pairs, seed)
     return Objective(ask, slow, caption_entries=knowledge.entries == "caption")
 
 
@@ -87,7 +89,7 @@ def _copy_of(slow: MomentumEncoder) -> DualEncoder:
 
 
 def _with_base(
-    knowledge: KnowledgeRecipe, loss: nn.Module, encoder: DualEncoder, pairs: PairDataset, seed: int
+    knowledge: KnowledgeRecipe, loss: LossRecipe, encoder: DualEncoder, pairs: PairDataset, seed: int
 ) -> ASK:  # fmt: skip
     """ASK and those null models that have a base."""
     if knowledge.entries == "clip":
@@ -99,7 +101,7 @@ def _with_base(
         base = KnowledgeBase.random(base, seed)
     return ASK(
         base,
-        loss,
+        build_loss(loss),
         encode=encode,
         fine=FineGrainedInjection(knowledge.neighbors),
         coarse=CoarseGrainedInjection(knowledge.prototypes, seed=seed),
@@ -110,6 +112,7 @@ def _with_base(
         inject="blend" if knowledge.kind == "blend" else "contrast",
         candidates=_candidates(knowledge, seed),
         write_through=knowledge.write_through,
+        near_weight=loss.near_miss_weight,
     )
 
 

@@ -25,18 +25,23 @@ class Batch:
         text: Features of the captions (B, C).
         ids: (B,) int64 identities; pairs with one identity are positives of each other.
         entries: (B,) int64 numbers of the pairs in the data set.
+        near: (B, R, C) features of near misses of the captions; None in a training without.
+        n_near: (B,) number of each caption's near misses, the first rows of ``near``.
     """
 
     audio: Inputs
     text: Tensor
     ids: Tensor
     entries: Tensor
+    near: Tensor | None = None
+    n_near: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``; ids and entries stay on the CPU, where they are looked up."""
         audio = self.audio
         moved = (audio[0].to(device), audio[1].to(device)) if isinstance(audio, tuple) else audio.to(device)
-        return Batch(moved, self.text.to(device), self.ids, self.entries)
+        near, n_near = (None if x is None else x.to(device) for x in (self.near, self.n_near))
+        return Batch(moved, self.text.to(device), self.ids, self.entries, near, n_near)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,11 +49,14 @@ class Batch:
 
 def collate(pairs: Sequence[Pair]) -> Batch:
     """Stack B pairs."""
+    near = [p.near for p in pairs if p.near is not None]
     return Batch(
         audio=stack_audio([p.audio for p in pairs]),
         text=torch.from_numpy(np.stack([p.text for p in pairs])),
         ids=torch.tensor([p.identity for p in pairs]),
         entries=torch.tensor([p.entry for p in pairs]),
+        near=torch.from_numpy(np.stack(near)) if near else None,
+        n_near=torch.tensor([p.n_near for p in pairs]) if near else None,
     )
 
 

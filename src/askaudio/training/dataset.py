@@ -34,6 +34,8 @@ class Pair:
         text: What the text tower takes.
         entry: Number of the (clip, caption) pair among all pairs of the data set: its row in a knowledge base.
         identity: Number of what the clip shows; equal numbers belong together in a batch.
+        near: (R, ...) what the text tower takes for the caption's near misses, zeros after the last; or None.
+        n_near: Number of its near misses.
     """
 
     clip_id: str
@@ -42,6 +44,8 @@ class Pair:
     text: Array
     entry: int
     identity: int
+    near: Array | None = None
+    n_near: int = 0
 
 
 class PairDataset:
@@ -57,6 +61,7 @@ class PairDataset:
             every pair.
         windows: ``"random"``: one window of a long clip is drawn; ``"mean"``: the mean over its windows.
         same_text: Clips with the same captions (all of them, in any order) have one identity.
+        near: For each clip, for each caption, the rows of ``texts`` that are its near misses; None: without.
         seed: Of all draws.
 
     Raises:
@@ -73,6 +78,7 @@ class PairDataset:
         captions: Captions = "one",
         windows: Windows = "random",
         same_text: bool = True,
+        near: Sequence[Sequence[Sequence[int]]] | None = None,
         seed: int = 0,
     ) -> None:
         _check(manifest, audio, wordings)
@@ -80,6 +86,8 @@ class PairDataset:
         self.audio = [a.mean(axis=0, keepdims=True) for a in audio] if windows == "mean" else list(audio)
         self.texts = texts
         self.wordings = wordings
+        self.near = near
+        self._n_near = max((len(rows) for captions in near or () for rows in captions), default=0)
         self.captions = captions
         self.seed = seed
         self.identities = _identities(wordings, same_text)
@@ -124,6 +132,7 @@ class PairDataset:
     def __getitem__(self, index: int) -> Pair:
         row, k = int(self._clip[index]), int(self._caption[index])
         clip, windows, rows = self.clips[row], self.audio[row], self.wordings[row][k]
+        near, n_near = self._near_of(row, k)
         return Pair(
             clip_id=clip.clip_id,
             caption_id=clip.captions[k].caption_id,
@@ -131,7 +140,18 @@ class PairDataset:
             text=self.texts[rows[int(self._wording_draw[index] * len(rows))]],
             entry=int(self._first_entry[row]) + k,
             identity=int(self.identities[row]),
+            near=near,
+            n_near=n_near,
         )
+
+    def _near_of(self, row: int, k: int) -> tuple[Array | None, int]:
+        """Near misses of a caption, padded to as many as any caption has, so that processes can exchange them."""
+        if self.near is None or not self._n_near:
+            return None, 0
+        rows = list(self.near[row][k])
+        padded = np.zeros((self._n_near, *self.texts.shape[1:]), dtype=self.texts.dtype)
+        padded[: len(rows)] = self.texts[rows]
+        return padded, len(rows)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
         """A whole batch at once, as torch's loader asks for it."""

@@ -60,11 +60,12 @@ class RetrievalModule(pl.LightningModule):
         if isinstance(audio_in, Tensor):
             audio_in = self._drop(audio_in)
         audio, text = (gather_rows(_full(x)) for x in self._embed(audio_in, text_in))  # (B, D), (B, D)
-        keys = self._keys(batch)
+        keys, near = self._keys(batch), self._near(batch)
         batch = self._whole(batch)
         extra = None if self.extra is None else self.extra(batch)
         with torch.autocast(self.device.type, enabled=False):  # a softmax over a base needs all its digits
-            outcome = self.objective(audio, text, batch.ids, rows=self._base_rows(batch), keys=keys, extra=extra)
+            rows = self._base_rows(batch)
+            outcome = self.objective(audio, text, batch.ids, rows=rows, keys=keys, extra=extra, near=near)
         self._note({"total": outcome.total, **outcome.parts})
         return outcome.total
 
@@ -74,6 +75,14 @@ class RetrievalModule(pl.LightningModule):
             return batch
         text = batch.text if self.extra is None else gather_numbers(batch.text)
         return Batch(batch.audio, text, gather_numbers(batch.ids), gather_numbers(batch.entries))
+
+    def _near(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """Embeddings (B, R, D) of the batch's near misses, and how many each pair has (B,)."""
+        if batch.near is None or batch.n_near is None:
+            return None
+        rows = self.model.encode_text(self._drop(batch.near.flatten(0, 1)))  # (B R, D)
+        shape = (-1, batch.near.shape[1], rows.shape[1])
+        return gather_rows(_full(rows)).reshape(shape), gather_numbers(batch.n_near)
 
     def _embed(self, audio: Inputs, text: Tensor) -> tuple[Tensor, Tensor]:
         if not 0 < self.settings.gradient_cache_chunk < len(text):

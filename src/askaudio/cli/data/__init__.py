@@ -11,6 +11,7 @@ Examples:
   askaudio data info audiocaps:/data/AudioCaps        clips, captions, missing files
   askaudio data check clotho:/data/clotho             errors, odd captions, leaks between splits
   askaudio data suspects my.csv --tower mn04_as.onnx  captions that probably belong to another sound
+  askaudio data near-misses captions.csv              texts that are almost right, to test or train with
   askaudio data convert my.csv clean/manifest.jsonl --without no_clotho_test=clotho:/data/clotho
 
 askaudio data VERB --help says more.
@@ -23,11 +24,11 @@ import importlib
 from types import ModuleType
 
 HELP = "make, check and clean captioned sound libraries"
-VERBS = ("scenes", "info", "check", "suspects", "convert")
+VERBS = ("scenes", "info", "check", "suspects", "near-misses", "convert")
 
 
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"askaudio.cli.data.{verb}")
+    return importlib.import_module(f"askaudio.cli.data.{verb.replace('-', '_')}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ from typing import Literal
 
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import Progress, silent
-from askaudio.data.manifest import Clip, Manifest
+from askaudio.data.manifest import Manifest
+from askaudio.data.near_misses import sure_near_misses
 from askaudio.evaluation.hard_negatives import NearMissReport, NearMissTexts, score_near_misses
 from askaudio.evaluation.long_tail import BucketReport, Rarity, by_bucket, word_frequencies
-from askaudio.evaluation.near_misses import near_misses as near_misses_by_rule
 from askaudio.evaluation.query_forms import FORMS, FormReport, score_forms
 from askaudio.evaluation.relevance import Relevance
 from askaudio.pipeline.evaluate import Evaluation, ModelEvaluation
@@ -57,7 +57,7 @@ def near_misses(evaluation: ModelEvaluation, progress: Progress = silent) -> Nea
     """Compare each caption with texts that are almost right.
 
     The wrong texts are exact for generated scenes; else they are the manifest's ``near_misses``, and where a caption
-    has none, they are made by rule.
+    has none, they are made by rule; those that may be true are left out.
 
     Args:
         evaluation: Of a model.
@@ -70,9 +70,9 @@ def near_misses(evaluation: ModelEvaluation, progress: Progress = silent) -> Nea
     if all("events" in clip.extra for clip in evaluation.clips):
         return _near_misses_of_scenes(evaluation, progress)
     relevance = evaluation.relevance
-    exact = {query: found for clip in evaluation.clips for query, found in _given_near_misses(clip).items()}
-    lists = [exact.get(query) or near_misses_by_rule(relevance.texts[query]) for query in relevance.query_ids]
-    made = NearMissTexts.of(lists)
+    found = sure_near_misses(evaluation.clips)
+    of_text = {c.text: found[c.caption_id] for clip in evaluation.clips for c in clip.captions}  # a query may be a text
+    made = NearMissTexts.of([found.get(q) or of_text.get(relevance.texts[q], []) for q in relevance.query_ids])
     if not made.texts:
         raise ConfigError("no rule makes a near miss of these captions; they are all too short")
     near = encode_texts(evaluation.encoder, made.texts, progress)
@@ -88,20 +88,6 @@ def _near_misses_of_scenes(evaluation: ModelEvaluation, progress: Progress) -> N
     true = encode_texts(encoder, [relevance.texts[query] for query in relevance.query_ids], progress)
     near = encode_texts(encoder, made.texts, progress)
     return score_near_misses(evaluation.audio, true, near, made, relevance)
-
-
-def _given_near_misses(clip: Clip) -> dict[str, list[tuple[str, str]]]:
-    """Caption id -> (kind, text) pairs of the manifest, which has one list of [kind, text] for each caption."""
-    given = clip.extra.get("near_misses")
-    if not given:
-        return {}
-    try:
-        lists = [[(str(kind), str(text)) for kind, text in found] for found in given]
-        return {c.caption_id: found for c, found in zip(clip.captions, lists, strict=True)}
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"clip {clip.clip_id!r}: near_misses must hold for each caption a list of [kind, text], got {given!r:.80}"
-        ) from error
 
 
 def query_forms(evaluation: ModelEvaluation, progress: Progress = silent) -> FormReport:
