@@ -83,7 +83,7 @@ def test_everything_that_was_asked_for_is_written(scored):
     assert {"recall.png", "ranks.png", "buckets.png", "worst.png"} <= names
     assert json.loads((scored / "report.json").read_text())["metrics"]["t2a/R@5"]["value"] == 1.0
     kinds = json.loads((scored / "near_misses.json").read_text())["kinds"]
-    assert {"attribute", "count", "negation"} == set(kinds)
+    assert {"attribute", "count", "negation", "label"} == set(kinds)
 
 
 def test_near_misses_of_generated_scenes_are_minimal_pairs(capsys, tmp_path):
