@@ -61,11 +61,16 @@ def _target_inside(link: Path, roots: Sequence[str | Path]) -> Path | None:
     return target if any(target.is_relative_to(os.path.realpath(root)) for root in roots) else None
 
 
-def read_sidecar(path: Path) -> str:
-    """The first 8,000 bytes of a sidecar as text; empty when it cannot be read."""
+def read_sidecar(path: Path, most_bytes: int = _MOST_BYTES) -> str:
+    """The first bytes of a sidecar as text; empty when it cannot be read.
+
+    Args:
+        path: A regular file.
+        most_bytes: Number of bytes to read.
+    """
     try:
         with open(os.open(path, _FLAGS), "rb") as file:
-            data = file.read(_MOST_BYTES)
-        return decode_text(data, cut=len(data) == _MOST_BYTES)
+            data = file.read(most_bytes)
+        return decode_text(data, cut=len(data) == most_bytes)
     except (OSError, DataError):
         return ""
