@@ -11,9 +11,10 @@ from torch import nn
 from askaudio.ask.objective import ASK
 from askaudio.core.errors import ConfigError, ModelError
 from askaudio.data.readers.open import open_dataset
-from askaudio.interop.clap import ClapPairs, clap_front_end, row_encoder
+from askaudio.interop.clap import ClapPairs, row_encoder
 from askaudio.interop.transformers import STATE_FILE, ASKLoss, load_state
 from askaudio.knowledge.base.knowledge_base import KnowledgeBase
+from askaudio.models.hf_front_end import clap_front_end
 from askaudio.models.minilm import package_folder
 from own_loss import own_loss
 

@@ -12,11 +12,17 @@ from typing import Literal, get_args
 import numpy as np
 
 from askaudio.audio.logmel import LogMel
+from askaudio.audio.mel import MelSpectrogram
+from askaudio.audio.raw import RawWaveform
 from askaudio.audio.slaney_mel import SlaneyMel
 from askaudio.core.errors import ModelError
 from askaudio.core.types import FloatArray, Json
 
 ShortRule = Literal["keep", "zeros", "repeat", "tile"]
+Spectrogram = LogMel | SlaneyMel | MelSpectrogram | RawWaveform
+KINDS: dict[str | None, type[LogMel] | type[SlaneyMel] | type[MelSpectrogram] | type[RawWaveform]] = {
+    None: LogMel, "slaney": SlaneyMel, "mel": MelSpectrogram, "raw": RawWaveform,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class FrontEnd:
     """Settings from waveform to log-mel; called with samples (S,) it returns (F, T) float32.
 
     Attributes:
-        log_mel: Spectrogram settings; its rate is the rate of the waveforms.
+        log_mel: Spectrogram or waveform settings; its rate is the rate of the waveforms.
         window_s: Longest input of the tower, in seconds.
         hop_s: Step between the windows of a long recording, in seconds.
         short: Rule for a sound shorter than ``short_s``: ``"keep"`` leaves it unchanged, ``"zeros"`` appends zeros,
@@ -32,7 +38,7 @@ class FrontEnd:
         short_s: Length in seconds to which a short sound is extended; values above ``window_s`` count as ``window_s``.
     """
 
-    log_mel: LogMel | SlaneyMel = field(default_factory=LogMel)
+    log_mel: Spectrogram = field(default_factory=LogMel)
     window_s: float = 10.0
     hop_s: float = 10.0
     short: ShortRule = "repeat"
@@ -85,8 +91,7 @@ class FrontEnd:
         """
         try:
             log_mel = value["log_mel"]
-            kind: type[LogMel] | type[SlaneyMel] = SlaneyMel if log_mel.get("kind") == "slaney" else LogMel
-            front_end = cls(**{**value, "log_mel": kind.from_json(log_mel)})
+            front_end = cls(**{**value, "log_mel": KINDS[log_mel.get("kind")].from_json(log_mel)})
         except (TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"unknown front-end settings {value!r} ({error}); update askaudio") from error
         if front_end.short not in get_args(ShortRule):

@@ -83,20 +83,22 @@ class SlaneyMel:
 @functools.lru_cache(maxsize=4)
 def _triangles(settings: SlaneyMel) -> npt.NDArray[np.float64]:
     """Filters (n_fft // 2 + 1, F): straight sides on the Hz axis, area 1."""
-    low, high = (_to_mel(hz) for hz in (settings.f_min_hz, settings.f_max_hz))
-    edges_hz = _to_hz(np.linspace(low, high, settings.n_mels + 2))
+    low, high = (to_mel(hz) for hz in (settings.f_min_hz, settings.f_max_hz))
+    edges_hz = to_hz(np.linspace(low, high, settings.n_mels + 2))
     bins_hz = np.linspace(0, settings.sample_rate_hz // 2, settings.n_fft // 2 + 1)[:, None]
     left, centre, right = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     sides = np.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
     return np.maximum(0.0, sides) * (2.0 / (right - left))
 
 
-def _to_mel(hz: float) -> float:
+def to_mel(hz: float) -> float:
+    """Hz on Slaney's mel scale."""
     if hz < _LINEAR_HZ:
         return _LINEAR_MELS * hz / _LINEAR_HZ
     return float(_LINEAR_MELS + np.log(hz / _LINEAR_HZ) / _LOG_STEP)
 
 
-def _to_hz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def to_hz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Slaney's mels (n,) in Hz (n,)."""
     linear = _LINEAR_HZ * mels / _LINEAR_MELS
     return np.where(mels < _LINEAR_MELS, linear, _LINEAR_HZ * np.exp(_LOG_STEP * (mels - _LINEAR_MELS)))

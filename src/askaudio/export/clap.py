@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from askaudio.audio.front_end import FrontEnd
-from askaudio.audio.slaney_mel import SlaneyMel
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
 from askaudio.core.types import Progress, silent
@@ -22,6 +22,7 @@ from askaudio.encoders.huggingface import load_clap, locate, open_huggingface
 from askaudio.export.dual_encoder import trace
 from askaudio.export.encoder_folder import Draft, ExportReport, check_target, write_encoder
 from askaudio.export.precision import Precision
+from askaudio.models.hf_front_end import clap_front_end
 
 
 def export_clap(
@@ -64,8 +65,8 @@ def export_clap(
 
 
 def _audio_graph(model: Any, front_end: FrontEnd) -> bytes:
-    frames = round(front_end.window_s * front_end.sample_rate_hz) // front_end.log_mel.hop + 1
-    window = torch.zeros(1, 1, frames, front_end.log_mel.n_mels)
+    bands, frames = front_end(np.zeros(front_end.sample_rate_hz, dtype=np.float32)).shape
+    window = torch.zeros(1, 1, frames, bands)
     return trace(_Audio(model), {"input_features": window}, {})
 
 
@@ -83,18 +84,10 @@ def read_front_end(folder: Path) -> FrontEnd:
     """
     transformers = require("transformers", "hf")
     extractor = transformers.ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    if extractor.truncation == "fusion" or extractor.padding != "repeatpad" or extractor.top_db is not None:
-        raise ModelError(f"{folder}: expected truncation rand_trunc, padding repeatpad and no top_db; use hf:{folder}")
-    mel = SlaneyMel(
-        sample_rate_hz=extractor.sampling_rate,
-        n_mels=extractor.feature_size,
-        n_fft=extractor.fft_window_size,
-        hop=extractor.hop_length,
-        f_min_hz=float(extractor.frequency_min),
-        f_max_hz=float(extractor.frequency_max),
-    )
-    window_s = float(extractor.max_length_s)
-    return FrontEnd(mel, window_s=window_s, hop_s=window_s, short="tile", short_s=window_s)
+    try:
+        return clap_front_end(extractor)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}; use hf:{folder}") from error
 
 
 class _Audio(nn.Module):

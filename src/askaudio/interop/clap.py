@@ -19,34 +19,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from askaudio.audio.decode import probe, stream_windows
-from askaudio.audio.front_end import FrontEnd
-from askaudio.audio.slaney_mel import SlaneyMel
-from askaudio.core.errors import ModelError
 from askaudio.data.manifest import Clip
 from askaudio.knowledge.base.knowledge_base import Encode
-
-
-def clap_front_end(extractor: Any) -> FrontEnd:
-    """The front end of a ``ClapFeatureExtractor``.
-
-    Raises:
-        ModelError: It fuses several crops of long sounds (``clap-htsat-fused``), or pads in another way.
-    """
-    if extractor.truncation == "fusion" or extractor.padding != "repeatpad":
-        raise ModelError(
-            f"an extractor of truncation {extractor.truncation!r} and padding {extractor.padding!r} is unknown; "
-            "take an unfused model, for example laion/clap-htsat-unfused"
-        )
-    mel = SlaneyMel(
-        sample_rate_hz=extractor.sampling_rate,
-        n_mels=extractor.feature_size,
-        n_fft=extractor.fft_window_size,
-        hop=extractor.hop_length,
-        f_min_hz=extractor.frequency_min,
-        f_max_hz=extractor.frequency_max,
-    )
-    longest_s = extractor.nb_max_samples / extractor.sampling_rate
-    return FrontEnd(mel, window_s=longest_s, hop_s=longest_s, short="tile", short_s=longest_s)
+from askaudio.models.hf_front_end import clap_front_end
 
 
 class ClapPairs(Dataset[dict[str, Any]]):

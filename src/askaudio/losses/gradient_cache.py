@@ -45,7 +45,7 @@ class GradientCache(Generic[Piece]):
         """Embeddings of the whole batch, audio (B, D) and text (B, D), which gather the loss's gradient."""
         rows = []
         self._autocast = [(d, torch.get_autocast_dtype(d)) for d in ("cpu", "cuda") if torch.is_autocast_enabled(d)]
-        with _buffers_as_before(self.module):
+        with buffers_as_before(self.module):
             for piece in self.pieces:
                 self._draws.append(_draws())
                 rows.append(self.encode(piece))
@@ -114,7 +114,8 @@ def _draw_from(states: list[Tensor]) -> None:
 
 
 @contextmanager
-def _buffers_as_before(module: nn.Module | None) -> Iterator[None]:
+def buffers_as_before(module: nn.Module | None) -> Iterator[None]:
+    """A context after which the module's buffers (running statistics) have the values that they had before it."""
     kept = [] if module is None else [(buffer, buffer.clone()) for buffer in module.buffers()]
     try:
         yield

@@ -26,6 +26,7 @@ from askaudio.models.minilm import MiniLMTower
 from askaudio.models.projection import Projection
 from askaudio.models.small_audio import SmallAudioTower
 from askaudio.models.small_text import SmallTextTower
+from askaudio.models.weights import fill
 
 FORMAT = 1
 WEIGHTS_FILE, SETTINGS_FILE = "weights.safetensors", "dual_encoder.json"
@@ -180,36 +181,6 @@ class DualEncoder(nn.Module):
             )
         except (KeyError, TypeError) as error:
             raise ModelError(f"{name} is damaged or from a newer version: {error!r}") from error
-
-
-def fill(model: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
-    """Put weights into a model; every key and shape must fit.
-
-    Args:
-        model: Changed in place.
-        tensors: Key of the state dict -> tensor.
-        name: Where the weights come from, for the error message.
-
-    Raises:
-        ModelError: Lists what is missing, unknown or of another shape.
-    """
-    expected = model.state_dict()
-    missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    shapes = [
-        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}"
-        for key in sorted(expected.keys() & tensors.keys())
-        if tensors[key].shape != expected[key].shape
-    ]
-    faults = [f"missing: {_some(missing)}"] if missing else []
-    faults += [f"unknown: {_some(unknown)}"] if unknown else []
-    faults += [f"shape: {_some(shapes)}"] if shapes else []
-    if faults:
-        raise ModelError(f"the weights in {name} do not fit the model ({'; '.join(faults)})")
-    model.load_state_dict(tensors)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _checksum(source: str) -> str:
