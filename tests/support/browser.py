@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from live import live_server
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 FIRST = "#results > li:first-child "
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = int(os.environ.get("ASKAUDIO_PAGE_TIMEOUT_MS", "30000"))
 
 
 @pytest.fixture(scope="module")  # not longer: while it is there, no other test can run an event loop

@@ -1,6 +1,15 @@
 // Requests to the server that sent the page.
 
 export const API = "v1/";
+let collection = ""; // name of the collection that requests are about; "" for the first one of the server
+
+export const useCollection = (name) => (collection = name);
+
+/** Address of `v1/PATH` in the collection of the page. */
+export function apiUrl(path) {
+  if (!collection) return API + path;
+  return `${API}${path}${path.includes("?") ? "&" : "?"}collection=${encodeURIComponent(collection)}`;
+}
 
 export class ServerError extends Error {
   constructor(status, text, retryAfter = 0) {
@@ -14,7 +23,7 @@ export class ServerError extends Error {
 export async function ask(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(API + path, { credentials: "same-origin", ...options });
+    answer = await fetch(apiUrl(path), { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServerError(0, "The server does not answer. Is askaudio serve still running?");
@@ -30,3 +39,5 @@ export const send = (path, body, method = "POST") =>
   ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const clipUrl = (clipId, what = "") => `clips/${encodeURIComponent(clipId)}${what}`;
+/** Address of a file, for links and downloads. */
+export const fileUrl = (clipId) => apiUrl(clipUrl(clipId, "/audio?download=true"));

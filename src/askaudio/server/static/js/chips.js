@@ -3,7 +3,7 @@
 import { ask, clipUrl } from "./api.js";
 import { $, element, svgIcon } from "./dom.js";
 import { on } from "./events.js";
-import { change, splitWords, state } from "./state.js";
+import { FIELDS, change, splitWords, state } from "./state.js";
 import { nameOf } from "./text.js";
 
 const names = new Map(JSON.parse(sessionStorage.getItem("names") || "[]")); // clip_id -> name
@@ -36,6 +36,8 @@ function showChips() {
   for (const id of state.like) chips.push(chip(`Like ${nameOfClip(id)}`, "", without("like", id)));
   for (const id of state.unlike) chips.push(chip(`Not like ${nameOfClip(id)}`, "unlike", without("unlike", id)));
   for (const tag of state.tags) chips.push(chip(`Tag: ${tag}`, "", without("tags", tag)));
+  for (const field of FIELDS) for (const value of state[field]) chips.push(chip(`${field}: ${value}`, "", without(field, value)));
+  if (state.folder) chips.push(chip(`Folder: ${state.folder}`, "", () => change({ folder: "" })));
   $("chips").replaceChildren(...chips);
   document.title = splitWords(state.q).words ? `${state.q} – askaudio` : "askaudio";
 }

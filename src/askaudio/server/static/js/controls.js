@@ -1,10 +1,9 @@
 // The search box and the filters.
 
 import { $, element } from "./dom.js";
-import { emit, on } from "./events.js";
+import { on } from "./events.js";
 import { focusPlace } from "./results.js";
-import { MAX_HITS, search } from "./search.js";
-import { PAGE_SIZE, asksSomething, change, readUrl, state, view } from "./state.js";
+import { asksSomething, change, state, view } from "./state.js";
 
 const TYPING_MS = 180; // a pause this long means: search now
 const NEW_ENTRY_MS = 2000; // typing again after this starts a new entry in the browser's history
@@ -42,16 +41,10 @@ $("tag").addEventListener("keydown", (event) => {
 $("search").addEventListener("submit", async (event) => {
   event.preventDefault();
   clearTimeout(typing);
+  lastTyped = Date.now();
   await change({ q: $("q").value, where: $("where").value });
   if (document.activeElement === $("q") && view.hits.length && asksSomething()) focusPlace(0);
 });
-$("show-more").addEventListener("click", async () => {
-  const place = view.hits.length;
-  view.shown = Math.min(MAX_HITS, view.shown + PAGE_SIZE);
-  await search();
-  focusPlace(Math.min(place, view.hits.length - 1));
-});
-addEventListener("popstate", () => (readUrl(), emit("state"), emit("query")));
 
 on("state", showControls);
 $("examples").replaceChildren(

@@ -1,6 +1,6 @@
 // Drag a row out, drop a sound in.
 
-import { API, clipUrl } from "./api.js";
+import { fileUrl } from "./api.js";
 import { remember } from "./chips.js";
 import { $, showNotice } from "./dom.js";
 import { change, sounds, view } from "./state.js";
@@ -14,12 +14,12 @@ function useSound(file) {
     return showNotice(`${file.name} is too large to search by: at most ${Math.floor(view.collection.upload_max_bytes / 2 ** 20)} MB.`);
   }
   sounds.set(file.name, file);
-  change({ sound: file.name, q: "", like: [] });
+  change({ sound: file.name, like: [] });
 }
 
 export function dragOut(event, hit) {
   const [name, kind] = nameOf(hit.path);
-  const url = new URL(API + clipUrl(hit.clip_id, "/audio?download=true"), location.href);
+  const url = new URL(fileUrl(hit.clip_id), location.href);
   event.dataTransfer.setData("DownloadURL", `audio/${kind || "wav"}:${name}${kind && "."}${kind}:${url}`);
   event.dataTransfer.setData("text/plain", hit.path);
   event.dataTransfer.setData(CLIP_TYPE, hit.clip_id);

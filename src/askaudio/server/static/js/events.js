@@ -2,7 +2,10 @@
 //
 //   state       what is looked for has changed                 controls, chips
 //   query       after that: search for it                      search
-//   hits        the list shows other hits                      player, selection, detail
+//   hits        the list shows other hits                      rows, player
+//   loaded      more hits of the list are loaded               rows
+//   row         a row came into sight: {li, hit, place}        selection; whoever adds something to rows
+//   failed      hits of the list cannot be loaded              search
 //   focus       another row is the current one                 detail
 //   selection   other rows are selected                        selection bar, panels
 //   playing     the player began, paused, ended or stopped     rows

@@ -1,19 +1,20 @@
 // Keys of the page; index.html lists them in the help.
 
 import { openActions } from "./actions.js";
+import { openDetail } from "./detail.js";
 import { $ } from "./dom.js";
+import { closePanel } from "./panels.js";
 import { player } from "./player.js";
 import { copyPaths, focusPlace, moreLike, notLike } from "./results.js";
-import { chosen, selectAll, toggle, toggleTo } from "./selection.js";
+import { chosen, clearSelection, selectAll, selectTo, toggle } from "./selection.js";
 import { change, view } from "./state.js";
-import { closePanel } from "./panels.js";
 
 const here = () => view.hits[view.focused];
 const step = (by) => (event) => {
   const from = view.focused;
   if (by < 0 && from <= 0) return $("q").focus();
-  focusPlace(from + by);
-  if (event.shiftKey) toggleTo(from, view.focused);
+  focusPlace(Math.min(from + by, view.hits.length - 1));
+  if (event.shiftKey) selectTo(from, view.focused);
 };
 
 const keys = {
@@ -21,6 +22,9 @@ const keys = {
   "?": () => $("help").showModal(),
   ArrowDown: step(1),
   ArrowUp: step(-1),
+  PageDown: step(8),
+  PageUp: (event) => view.focused > 0 && step(Math.max(-8, -view.focused))(event),
+  Home: () => focusPlace(0),
   j: step(1),
   k: step(-1),
   " ": () => (here() ? player.toggle(view.focused) : view.hits.length && (focusPlace(0), player.play(0))),
@@ -31,6 +35,8 @@ const keys = {
   n: () => here() && notLike(here()),
   c: () => chosen().length && copyPaths(chosen()),
   x: () => here() && toggle(view.focused),
+  i: () => here() && openDetail(here()),
+  l: () => $("loop").click(),
   f: () => $("follow").click(),
   ".": () => openActions(chosen()),
   Escape: escape,
@@ -40,6 +46,7 @@ const withControl = { a: selectAll, " ": () => here() && toggle(view.focused) };
 function escape() {
   if (player.isPlaying()) return player.stop();
   if (closePanel()) return;
+  if (!$("selection").hidden) return clearSelection();
   if (document.activeElement !== $("q")) return $("q").focus();
   if ($("q").value) change({ q: "" });
 }
@@ -51,14 +58,15 @@ function isTaken(event) {
   if (inText && !(event.key === "Escape" || (target === $("q") && event.key === "ArrowDown"))) return true;
   if (target.closest("#side") && event.key !== "Escape") return true;
   if ([" ", "Enter"].includes(event.key) && target.matches("button, a, summary, input, label")) return true;
-  return ["ArrowLeft", "ArrowRight"].includes(event.key) && target.matches("input");
+  return target.matches("input[type=range]") && /^(Arrow|Page|Home|End)/.test(event.key);
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.altKey || document.querySelector("dialog[open], :popover-open") || isTaken(event)) return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const act = (event.ctrlKey || event.metaKey ? withControl : keys)[name];
-  if (!act) return;
+  const control = event.ctrlKey || event.metaKey;
+  const act = (control ? withControl : keys)[name];
+  if (!act || (control && name === "a" && event.target === $("q"))) return;
   event.preventDefault();
   if (event.target === $("q") && event.key === "ArrowDown") view.focused = -1;
   act(event);

@@ -8,7 +8,7 @@
 //        import { addPanel, openPanel } from "./panels.js"; // a panel at the side, with a button in the head of the page
 //        import { ask, send, clipUrl } from "./api.js"; // requests to v1/...
 //        import { say, showNotice, element } from "./dom.js";
-//        import { on } from "./events.js";              // "hits", "focus", "selection", "query", "collection", ...
+//        import { on } from "./events.js";              // "row", "focus", "selection", "query", "collection", ...
 //        import { change, state, view } from "./state.js"; // what is looked for; what is listed
 //        import { chosen } from "./selection.js";       // the selected hits, or the current one
 //
@@ -21,14 +21,19 @@
 //   5. Tests: tests/server/test_page_NAME.py with the fixture `open_page` (tests/support/browser.py).
 
 import "./theme.js";
+import "./results.js";
 import "./controls.js";
 import "./chips.js";
 import "./selection.js";
 import "./drag.js";
-import "./keys.js";
+import "./tools.js";
 import "./base_actions.js";
+import "./detail.js";
+import "./filters.js";
+import "./keys.js";
 import { $ } from "./dom.js";
 import { emit } from "./events.js";
+import "./history.js";
 import { focusPlace } from "./results.js";
 import { start } from "./search.js";
 import { player } from "./player.js";

@@ -3,18 +3,24 @@
 import { ask } from "./api.js";
 import { $, hideNotice, say, showNotice } from "./dom.js";
 import { emit, on } from "./events.js";
+import { setList } from "./list.js";
 import { askForToken } from "./session.js";
 import { asksSomething, change, hasFilters, noFilters, sounds, splitWords, state, view, whereText } from "./state.js";
 import { soundsText } from "./text.js";
-import { showHits } from "./results.js";
 
-export const MAX_HITS = 200;
+const FIRST = 60; // hits of the first request
+const RANDOM = 8; // sounds of the first view
+const ORDERS = { name: "by name", duration: "by length", date: "by date", loudness: "by loudness" };
 let running = null; // AbortController of the search in flight; a newer search ends it
 
-function searchRequest() {
+function searchRequest(offset, count) {
   const { words, avoid } = splitWords(state.q);
-  const fields = [["top_k", Math.min(view.shown + state.like.length, MAX_HITS)]];
+  const fields = [["top_k", count]];
+  if (offset) fields.push(["offset", offset]);
   if (whereText()) fields.push(["where", whereText()]);
+  if (state.sort) fields.push(["sort", state.sort]);
+  if (state.desc) fields.push(["descending", "true"]);
+  if (state.lead) fields.push(["lead", state.lead]);
   fields.push(...state.unlike.map((id) => ["unlike", id]), ...state.like.map((id) => ["like", id]));
   if (words) fields.push(["q", words]);
   fields.push(...avoid.map((text) => ["avoid", text]));
@@ -29,13 +35,14 @@ export async function search() {
   running?.abort();
   const mine = (running = new AbortController());
   if (state.sound && !sounds.has(state.sound)) {
-    showHits([]);
+    setList([]);
     return showNotice("The page does not keep sounds between visits. Drop the sound again.", "Leave it out", () => change({ sound: "" }));
   }
   const busy = setTimeout(() => $("results").setAttribute("aria-busy", "true"), 200);
   try {
     if (asksSomething()) await showFound(mine.signal);
-    else await showCollection(mine.signal);
+    else if (hasFilters() || state.sort) await showSorted(mine.signal);
+    else await showRandom(mine.signal);
   } catch (error) {
     if (error.name === "AbortError" || mine !== running) return;
     showError(error);
@@ -45,37 +52,60 @@ export async function search() {
   }
 }
 
-async function showFound(signal) {
-  const [path, options] = searchRequest();
-  const answer = await ask(path, { ...options, signal });
-  const found = answer.hits.filter((hit) => !state.like.includes(hit.clip_id)).slice(0, view.shown);
+function prepare(title = "", random = false) {
   hideNotice();
-  $("start").hidden = true;
-  showHits(found);
-  $("show-more").hidden = answer.hits.length < view.shown || view.shown >= MAX_HITS;
+  $("start").hidden = !random;
+  $("shuffle").hidden = $("browse").hidden = !random;
+  $("results-title").textContent = title || "Sounds";
+  $("results-title").classList.toggle("hidden", !title);
+}
+
+async function showFound(signal) {
+  const load = (offset, count, signal) => {
+    const [path, options] = searchRequest(offset, count);
+    return ask(path, { ...options, signal });
+  };
+  const answer = await load(0, FIRST, signal);
+  const found = answer.hits.filter((hit) => !state.like.includes(hit.clip_id));
+  prepare();
+  await setList(found, answer.total, answer.hits.length < answer.total ? load : null, answer.hits.length - found.length);
   if (!found.length) return showNothing();
-  say(`${soundsText(found.length)}, the nearest first`);
+  const total = answer.total - (answer.hits.length - found.length);
+  if (state.sort) return say(`${soundsText(total)} that match, ${ORDERS[state.sort]}`);
+  say(`${soundsText(total)}, the nearest first`);
   if (found[0].match < 20 && !found[0].words.length) showNotice("No clear match. These are the closest sounds in the collection.", "", null, true);
 }
 
-/** Without a query: show clips from a random place in the collection, or those that pass the filters. */
-async function showCollection(signal) {
-  const count = 8;
-  const offset = hasFilters() ? 0 : Math.floor(Math.random() * Math.max(1, view.collection.clips - count + 1));
-  const query = new URLSearchParams({ limit: hasFilters() ? view.shown : count, offset });
-  if (hasFilters()) query.set("where", whereText());
-  const { clips } = await ask(`clips?${query}`, { signal });
-  hideNotice();
-  $("start").hidden = hasFilters() || !view.collection.clips;
-  showHits(clips.map((clip) => ({ ...clip, start_s: 0, end_s: clip.metadata.duration_s ?? 0, segments: [], words: [], twins: [] })));
-  $("shuffle").hidden = hasFilters() || view.collection.clips <= count;
-  $("show-more").hidden = !hasFilters() || clips.length < view.shown || view.shown >= MAX_HITS;
-  $("results-title").textContent = "From this collection";
-  $("results-title").classList.toggle("hidden", hasFilters() || !clips.length);
-  if (clips.length) return say(hasFilters() ? `${soundsText(clips.length)} pass the filters` : "");
-  if (hasFilters()) return showNothing();
+const asHit = (clip) => ({ ...clip, start_s: 0, end_s: clip.metadata.duration_s ?? 0, segments: [], words: [], twins: [] });
+
+async function listClips(offset, count, signal, options) {
+  const query = new URLSearchParams({ limit: count, offset, ...options });
+  const { clips, total } = await ask(`clips?${query}`, { signal });
+  return { hits: clips.map(asHit), total };
+}
+
+/** Without a query: all sounds that pass the filters, in an order. */
+async function showSorted(signal) {
+  const options = { sort: state.sort || "name" };
+  if (state.desc) options.descending = "true";
+  if (hasFilters()) options.where = whereText();
+  const load = (offset, count, signal) => listClips(offset, count, signal, options);
+  const { hits, total } = await load(0, FIRST, signal);
+  prepare();
+  await setList(hits, total, load);
+  if (!total) return showNothing();
+  say(hasFilters() ? `${soundsText(total)} pass the filters` : `${soundsText(total)}, ${ORDERS[options.sort]}`);
+}
+
+/** Without a query and filters: sounds from a random place in the collection. */
+async function showRandom(signal) {
+  const offset = Math.floor(Math.random() * Math.max(1, view.collection.clips - RANDOM + 1));
+  const { hits } = await listClips(offset, RANDOM, signal, {});
+  prepare(hits.length ? "From this collection" : "", Boolean(hits.length));
+  $("shuffle").hidden = view.collection.clips <= RANDOM;
+  await setList(hits);
   say("");
-  showNotice("This collection holds no sounds yet. Add some with:\naskaudio index ~/sounds", "Try again", start, true);
+  if (!hits.length) showNotice("This collection holds no sounds yet. Add some with:\naskaudio index ~/sounds", "Try again", start, true);
 }
 
 function showNothing() {
@@ -87,11 +117,11 @@ function showNothing() {
 export function showError(error) {
   if (error.status === 401) return askForToken();
   say("");
-  if (error.status === 0) view.hits.length || showHits([]);
+  if (error.status === 0) view.hits.length || setList([]);
   if ((error.status === 503 || error.status === 429) && error.retryAfter) setTimeout(search, error.retryAfter * 1000);
   const mine = error.status >= 400 && error.status < 500 && error.status !== 429;
   const halfTyped = error.status === 422 && state.where.trim(); // a filter that cannot be read yet: keep what was found
-  if (mine && !halfTyped) showHits([]);
+  if (mine && !halfTyped) setList([]);
   showNotice(error.message, mine ? "" : "Try again", mine ? null : start);
 }
 
@@ -109,4 +139,6 @@ export async function start() {
 
 on("query", search);
 on("token", start);
+on("failed", showError);
 $("shuffle").addEventListener("click", search);
+$("browse").addEventListener("click", () => change({ sort: "name" }));

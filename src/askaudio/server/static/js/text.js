@@ -30,3 +30,13 @@ export function factsOf(data) {
   const length = data.duration_s != null ? lengthText(data.duration_s) : "";
   return [length, channelsText(data.channels), rateText(data.sample_rate_hz)].filter(Boolean).join(" · ");
 }
+
+const dateText = (seconds) => (seconds ? new Date(seconds * 1000).toISOString().slice(0, 10) : "");
+export const loudnessText = (value) => (typeof value === "number" ? `${value.toFixed(1)} LUFS` : "");
+
+/** Texts of the columns of a row: length, format, channels, rate, loudness, date, folder. */
+export function factCells({ path, metadata: data }) {
+  const format = { wavex: "wav" }[data.format] ?? data.format ?? "";
+  const length = data.duration_s != null ? lengthText(data.duration_s) : "";
+  return [length, format, channelsText(data.channels), rateText(data.sample_rate_hz), loudnessText(data.loudness), dateText(data.modified_s), folderOf(path)];
+}

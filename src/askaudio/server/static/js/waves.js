@@ -1,79 +1,32 @@
-// Waveforms: fetched when a row comes into sight, drawn on a canvas.
+// Waveforms: shown when a row comes into sight, drawn on a canvas.
 
-import { ask, clipUrl } from "./api.js";
-import { $ } from "./dom.js";
-import { on } from "./events.js";
+import { peaksOf, stretchOf } from "./peaks.js";
 import { player } from "./player.js";
 import { view } from "./state.js";
 import { isDark } from "./theme.js";
 
-const peaksKept = new Map(); // address -> promise of peaks
-const waiting = [];
-let fetching = 0;
+const rowAt = (place) => document.querySelector(`#results > li[data-place="${place}"]`);
 
 const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) showWave(Number(entry.target.dataset.place));
-}, { rootMargin: "300px" });
+}, { rootMargin: "200px" });
 
-/** The stretch that a row shows: all of a clip, or of a long recording a minute around the match. */
-function stretchOf(hit) {
-  const length = hit.metadata.duration_s ?? hit.end_s;
-  if (!(length > 120)) return [0, length];
-  const middle = (hit.start_s + hit.end_s) / 2;
-  const half = Math.max(30, (hit.end_s - hit.start_s) / 2 + 10);
-  const from = Math.max(0, Math.min(middle - half, length - 2 * half));
-  return [Math.floor(from), Math.ceil(Math.min(length, from + 2 * half))];
-}
-
-function peaksOf(hit) {
-  const [from, to] = stretchOf(hit);
-  const part = (hit.metadata.duration_s ?? 0) > 120 ? `&start_s=${from}&end_s=${to}` : "";
-  const address = clipUrl(hit.clip_id, `/peaks?points=400${part}`);
-  if (!peaksKept.has(address)) {
-    if (peaksKept.size > 600) peaksKept.delete(peaksKept.keys().next().value);
-    const peaks = new Promise((done, failed) => waiting.push({ address, done, failed }));
-    peaks.catch(() => peaksKept.delete(address));
-    peaksKept.set(address, peaks);
-    fetchNext();
-  }
-  return peaksKept.get(address);
-}
-
-async function fetchNext() {
-  if (fetching >= 4 || !waiting.length) return;
-  fetching += 1;
-  const { address, done, failed } = waiting.pop(); // the newest first: it is in sight
-  try {
-    done(await ask(address));
-  } catch (error) {
-    failed(error);
-  } finally {
-    fetching -= 1;
-    fetchNext();
-  }
-}
-
-const rowAt = (place) => $("results").children[place];
-
-/** Watch the rows of a new list; those in sight get their waveform. */
-export function watchWaves(rows) {
-  watcher.disconnect();
-  for (const row of rows) watcher.observe(row);
-}
+/** Fetch and draw the waveform of a row when it comes into sight. */
+export const watchWave = (row) => watcher.observe(row);
 
 async function showWave(place) {
   const hit = view.hits[place];
   const wave = rowAt(place)?.querySelector(".wave");
-  if (!hit || !wave || hit.peaks) return;
+  if (!hit || !wave) return;
   try {
-    hit.peaks = await peaksOf(hit);
+    hit.peaks ??= await peaksOf(hit);
     draw(place);
   } catch {
     wave.classList.add("none");
   }
 }
 
-function draw(place) {
+export function draw(place) {
   const hit = view.hits[place];
   const canvas = rowAt(place)?.querySelector("canvas");
   if (!hit?.peaks || !canvas?.clientWidth) return;
@@ -116,7 +69,8 @@ function resolve(element, value) {
   return isDark() ? pair[2].trim() : pair[1].trim();
 }
 
-const drawAll = () => view.hits.forEach((_, place) => draw(place));
+/** Draw all waveforms in sight. */
+export const drawAll = () => document.querySelectorAll("#results > li").forEach((li) => draw(Number(li.dataset.place)));
 
 export function seekByPointer(event, place) {
   if (event.button !== 0) return;
@@ -126,16 +80,3 @@ export function seekByPointer(event, place) {
   player.play(place, from + ((event.clientX - box.left) / box.width) * (to - from));
   view.focused = place;
 }
-
-let drawnAt = -1; // place of the row in which the position was drawn last
-
-function drawPosition() {
-  if (drawnAt >= 0 && drawnAt !== player.place) draw(drawnAt);
-  drawnAt = player.place;
-  draw(drawnAt);
-}
-
-on("time", drawPosition);
-on("playing", drawPosition);
-on("theme", drawAll);
-new ResizeObserver(drawAll).observe($("results"));
