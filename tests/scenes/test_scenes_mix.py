@@ -9,7 +9,7 @@ import soundfile
 
 from askaudio.cli.data import scenes as data_scenes
 from askaudio.core.errors import ConfigError, DataError
-from askaudio.data.manifest import Caption, Clip, Manifest, read_manifest
+from askaudio.data.manifest import Clip, Manifest, read_manifest
 from askaudio.scenes import write as write_module
 from askaudio.scenes.event import events_of
 from askaudio.scenes.library import recorded_scenes, synthesised_scenes, wordings_of
@@ -17,60 +17,7 @@ from askaudio.scenes.phrases import read_phrases, sort_recordings
 from askaudio.scenes.recorded import RecordedSource, deal_groups, drop_sources
 from askaudio.scenes.same_audio import content_key
 from askaudio.scenes.write import write_scenes
-
-RATE = 8000
-TABLE = """
-tone:
-  label: [tone]
-  nouns: [a tone, a steady tone]
-  clauses: [a tone sounds, a tone is heard]
-noise:
-  text: ['some noise.*']
-  nouns: [noise, a hiss]
-  clauses: [noise hisses, something hisses]
-click:
-  text: ['click [0-9]+']
-  nouns: [a click, a short click]
-  clauses: [something clicks, a click is heard]
-rare:
-  label: [rare]
-  nouns: [a rarity, a rare sound]
-  clauses: [something rare sounds, a rarity sounds]
-"""
-
-
-@pytest.fixture
-def phrases(tmp_path):
-    path = tmp_path / "phrases.yaml"
-    path.write_text(TABLE, encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def recordings(tmp_path):
-    """Three classes with 6 groups of two recordings each, one class with too few groups."""
-    rng, clips = np.random.default_rng(0), []
-    for label, text, seconds in (("tone", "A tone", 1.5), ("", "Some noise here", 14.0), ("", "click 5", 0.2)):
-        for k in range(12):
-            clips.append(
-                _recording(tmp_path, rng, f"{label or text[:4].strip()}-{k}", label, text, seconds, f"g{text}{k // 2}")
-            )
-    clips.append(_recording(tmp_path, rng, "rare-0", "rare", "rare", 1.0, "rare"))
-    return Manifest("recordings", tuple(clips))
-
-
-def _recording(folder, rng, name, label, text, seconds, group):
-    path = folder / f"{name}.wav"
-    t = np.arange(int(seconds * RATE)) / RATE
-    x = 0.3 * np.sin(2 * np.pi * rng.uniform(300, 900) * t) if label == "tone" else 0.1 * rng.standard_normal(len(t))
-    soundfile.write(path, np.concatenate([np.zeros(RATE // 4), x]), RATE)
-    licence = "CC BY-NC" if name.endswith("-11") else "CC0"
-    return Clip(name, str(path), (Caption(f"{name}#0", text),), group=group, label=label, licence=licence)
-
-
-def mixed(recordings, phrases, counts=None, **settings):
-    settings = {"seed": 1, "sample_rate_hz": RATE, "duration_s": 6.0} | settings
-    return recorded_scenes(recordings, counts or {"train": 30, "val": 6, "test": 12}, phrases=phrases, **settings)
+from mixed_scenes import RATE, mixed
 
 
 def test_scene_depends_on_seed_part_and_index_alone(recordings, phrases):

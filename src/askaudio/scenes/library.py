@@ -14,6 +14,7 @@ from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.files import fingerprint
 from askaudio.core.types import Json, Progress, silent
 from askaudio.data.manifest import Manifest
+from askaudio.scenes.attributes import with_attributes
 from askaudio.scenes.compose import SceneSettings, make_scene
 from askaudio.scenes.event import Scene, events_of
 from askaudio.scenes.kinds.registry import KINDS
@@ -85,6 +86,7 @@ def recorded_scenes(
     n_classes: int | None = BENCHMARK_CLASSES,
     exclude: Sequence[str] = (),
     external_share: float = 0.0,
+    attributes: bool = False,
     **settings: Any,
 ) -> SceneSet:
     """Scenes mixed from real recordings; parts never share a group of recordings.
@@ -96,6 +98,7 @@ def recorded_scenes(
         n_classes: Number of classes, those with most groups of recordings; None takes all.
         exclude: Leave out recordings whose id, source or licence holds one of these words.
         external_share: Share of each class's groups kept for "external" scenes, used by no other part.
+        attributes: Make sounds quiet or loud, near or far, and count short ones; captions may name it.
         **settings: Fields of ``SceneSettings``: seed, zipf, duration_s, ...
 
     Raises:
@@ -108,7 +111,9 @@ def recorded_scenes(
     if counts.get("external") and not external_share:
         raise ConfigError("external scenes need external_share above 0: the recordings that are kept for them")
     recordings = drop_sources(manifest, exclude)
-    source = RecordedSource(recordings, read_phrases(phrases), n_classes, external_share, scene_settings.seed)
+    source = RecordedSource(
+        recordings, read_phrases(phrases), n_classes, external_share, scene_settings.seed, attributes
+    )
     return SceneSet(source, scene_settings, counts)
 
 
@@ -136,6 +141,8 @@ def wordings_of(manifest: Manifest, phrases: Path | str | None = None) -> dict[s
     events = [event for clip in manifest for event in events_of(clip)[0]]
     if any(event.recording for event in events):
         known = {c.name: c.wording for c in read_phrases(phrases)}
+        if any(event.attributes for event in events):
+            known = {name: with_attributes(wording) for name, wording in known.items()}
     else:
         known = {name: kind.wording for name, kind in KINDS.items()}
     labels = {event.label for event in events}

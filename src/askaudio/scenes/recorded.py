@@ -13,6 +13,7 @@ from askaudio.core.errors import DataError
 from askaudio.core.files import fingerprint
 from askaudio.core.types import FloatArray
 from askaudio.data.manifest import Clip, Manifest
+from askaudio.scenes.attributes import bursts, give_attributes, with_attributes
 from askaudio.scenes.loudness import fade, frame_power, trim
 from askaudio.scenes.phrases import SoundClass, sort_recordings
 from askaudio.scenes.same_audio import joined_groups
@@ -80,6 +81,7 @@ class RecordedSource:
         n_classes: Keep this many classes, those with most groups; None keeps all that can be dealt to all parts.
         external_share: Share of each class's groups kept for the part "external".
         seed: Seed of the dealing of groups.
+        attributes: Give sounds loudness, distance and count, which captions may name (``attributes.py``).
 
     Raises:
         DataError: Not one class has enough groups.
@@ -93,6 +95,7 @@ class RecordedSource:
         n_classes: int | None = None,
         external_share: float = 0.0,
         seed: int = 0,
+        attributes: bool = False,
     ) -> None:
         clips_of = sort_recordings(manifest, classes)
         self.group_of = joined_groups(c for clips in clips_of.values() for c in clips)
@@ -106,7 +109,10 @@ class RecordedSource:
                 f"{manifest.name}: no class of the phrase table has {len(NEEDED)} groups of recordings "
                 f"({len(manifest)} clips looked at); write a phrase table for your labels and give it with --phrases"
             )
+        self._attributes = attributes
         self._wordings = {c.name: c.wording for c in classes if c.name in self._labels}
+        if attributes:
+            self._wordings = {name: with_attributes(wording) for name, wording in self._wordings.items()}
         self._clips = {name: self._by_part(clips_of[name]) for name in self._labels}
 
     def _by_part(self, clips: Sequence[Clip]) -> dict[Part, list[list[Clip]]]:
@@ -136,7 +142,12 @@ class RecordedSource:
         """Classes, phrases and the recordings of each part."""
         clips = {n: {p: [[c.clip_id for c in g] for g in gs] for p, gs in v.items()} for n, v in self._clips.items()}
         words = {n: [*w.nouns, *w.clauses] for n, w in self._wordings.items()}
-        return {"kind": "recordings", "labels": list(self._labels), "content": fingerprint([clips, words])}
+        about: dict[str, object] = {
+            "kind": "recordings",
+            "labels": list(self._labels),
+            "content": fingerprint([clips, words]),
+        }
+        return {**about, "attributes": True} if self._attributes else about
 
     def draw(
         self, label: str, part: Part, rng: np.random.Generator, max_duration_s: float, sample_rate_hz: int
@@ -157,8 +168,12 @@ class RecordedSource:
             clip = group[int(rng.integers(len(group)))]
             samples = trim(decode(clip.path, sample_rate_hz), sample_rate_hz)
             if len(samples):
+                countable = len(samples) < _SHORT_S * sample_rate_hz and bursts(samples, sample_rate_hz) == 1
                 samples, repeats = _fit(samples, rng, max_duration_s, sample_rate_hz)
-                return Sound(samples, recording=clip.clip_id, licence=clip.licence, repeats=repeats)
+                sound = Sound(samples, recording=clip.clip_id, licence=clip.licence, repeats=repeats)
+                if self._attributes:
+                    return give_attributes(sound, countable, rng, max_duration_s, sample_rate_hz)
+                return sound
         raise DataError(f"class {label!r}: 20 recordings in a row were silent; check them with: askaudio data check")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from askaudio.core.errors import ConfigError
+from askaudio.scenes.attributes import AT_MOST_ONE, GAIN_DB
 from askaudio.scenes.effects import far_away
 from askaudio.scenes.kinds import animals, blasts, household, machines, music, nature, signals, water
 from askaudio.scenes.kinds.registry import KINDS
@@ -16,8 +17,6 @@ from askaudio.scenes.source import Part, Sound
 from askaudio.scenes.wording import Wording
 
 FAMILIES = (nature, water, animals, signals, machines, music, household, blasts)  # importing them fills KINDS
-_GAIN_DB = {"quiet": -9.0, "loud": 3.0, "near": 0.0, "far": -7.0}
-_AT_MOST_ONE = ("loudness", "distance")  # a sound may be faint or far: one of the two or neither is drawn
 
 
 class SynthesisedSource:
@@ -62,13 +61,13 @@ class SynthesisedSource:
         """
         kind = KINDS[label]
         attributes = {name: str(rng.choice(values)) for name, values in kind.values.items()}
-        kept = int(rng.integers(len(_AT_MOST_ONE) + 1))
-        drop = [name for k, name in enumerate(_AT_MOST_ONE) if k != kept]
+        kept = int(rng.integers(len(AT_MOST_ONE) + 1))
+        drop = [name for k, name in enumerate(AT_MOST_ONE) if k != kept]
         length = max_duration_s * float(rng.uniform(0.7, 1.0))
         samples = trim(kind.make(rng, length, sample_rate_hz, attributes), sample_rate_hz)
         attributes = {name: value for name, value in attributes.items() if name not in drop}
         if attributes.get("distance") == "far":
             tail_s = max_duration_s - len(samples) / sample_rate_hz
             samples = far_away(samples, rng, sample_rate_hz, tail_s)
-        gain_db = sum(_GAIN_DB[attributes[name]] for name in _AT_MOST_ONE if name in attributes)
+        gain_db = sum(GAIN_DB[attributes[name]] for name in AT_MOST_ONE if name in attributes)
         return Sound(fade(samples, sample_rate_hz, 0.003), attributes, gain_db=gain_db)

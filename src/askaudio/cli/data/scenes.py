@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--external-share", type=float, default=0.0, help="share of recordings kept for --external scenes alone"
     )
+    parser.add_argument(
+        "--attributes", action="store_true", help="make recordings quiet or loud, near or far, count them, and say so"
+    )
     parser.add_argument("--format", default="flac", choices=("flac", "wav"), help="16-bit audio files (default flac)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     parser.add_argument("--list", action="store_true", help="print kinds and classes, and make nothing")
@@ -106,6 +109,8 @@ def _scenes(args: argparse.Namespace) -> SceneSet:
     counts: dict[Any, int] = dict(_counts(args))
     if args.manifest is None and (args.phrases or args.exclude or args.external_share):
         raise ConfigError("--phrases, --exclude and --external-share are about recordings: give them with --from")
+    if args.manifest is None and args.attributes:
+        raise ConfigError("--attributes is about recordings, give it with --from; synthesised sounds have attributes")
     if args.manifest is not None and args.kinds:
         raise ConfigError("--kinds chooses synthesised sounds and does not go with --from (use --phrases there)")
     if args.manifest is None:
@@ -117,6 +122,7 @@ def _scenes(args: argparse.Namespace) -> SceneSet:
         n_classes=args.classes,
         exclude=args.exclude,
         external_share=args.external_share,
+        attributes=args.attributes,
         **settings,
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from askaudio.core.types import FloatArray
+from askaudio.scenes import attributes
 from askaudio.scenes.wording import AttributeWords, Wording
 
 Attributes = Mapping[str, str]
@@ -19,25 +20,15 @@ Generator = Callable[[np.random.Generator, float, int, Attributes], FloatArray]
 
 COUNTS = {"1": 1, "2": 2, "3": 3, "4": 4}
 WORDS: dict[str, AttributeWords] = {
+    **attributes.WORDS,
     "pitch": AttributeWords({"low": ("low-pitched", "deep", "low"), "high": ("high-pitched", "high", "bright")}),
     "speed": AttributeWords({"slow": ("slow", "unhurried"), "fast": ("fast", "rapid", "quick")}),
     "strength": AttributeWords({"light": ("light", "gentle", "soft"), "heavy": ("heavy", "strong", "intense")}),
     "size": AttributeWords({"small": ("small", "little"), "large": ("large", "big")}),
-    "count": AttributeWords(
-        {
-            "1": ("once", "a single time"),
-            "2": ("twice", "two times"),
-            "3": ("three times",),
-            "4": ("four times",),
-        },
-        tail=True,
-    ),
     "ground": AttributeWords(
         {"wood": ("on wood",), "gravel": ("on gravel",), "snow": ("in snow",), "stone": ("on stone",)}, tail=True
     ),
     "direction": AttributeWords({"rising": ("rising",), "falling": ("falling",)}),
-    "loudness": AttributeWords({"quiet": ("quiet", "faint"), "loud": ("loud", "noisy")}),
-    "distance": AttributeWords({"near": ("close by", "nearby"), "far": ("far away", "in the distance")}, tail=True),
 }
 
 
