@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # package -> layer; a package may import any package of a lower layer, none of its own layer or above
 LAYERS = {
     "core": 1,
-    "audio": 2, "config": 2, "evaluation": 2, "index": 2, "knowledge": 2, "losses": 2,
+    "audio": 2, "config": 2, "evaluation": 2, "index": 2, "knowledge": 2, "losses": 2, "measurements": 2,
     "ask": 3, "data": 3, "encoders": 3, "engines": 3,
     "checks": 4, "ingest": 4, "models": 4, "moments": 4, "projects": 4, "scenes": 4,
     "delivery": 5, "export": 5, "interop": 5, "search": 5, "training": 5,
@@ -34,7 +34,7 @@ LAYERS = {
 # these packages work with torch uninstalled
 TORCH_FREE = {
     "audio", "checks", "cli", "config", "core", "data", "delivery", "encoders", "engines", "evaluation", "index",
-    "ingest", "moments", "projects", "scenes", "search", "server",
+    "ingest", "measurements", "moments", "projects", "scenes", "search", "server",
 }  # fmt: skip
 # imported only inside functions of the command line, so that ``--help`` is instant
 HEAVY = {

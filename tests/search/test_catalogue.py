@@ -14,8 +14,8 @@ from askaudio.search.catalogue import Catalogue, name_key, split_path
 CLIPS = [
     ("/s/rain/take 10.wav", {"duration_s": 3.0, "format": "wavex", "sample_rate_hz": 48000, "tags": ["rain", "roof"]}),
     ("/s/rain/Take 2.wav", {"duration_s": 9.0, "format": "wav", "sample_rate_hz": 44100, "tags": ["rain"]}),
-    ("/s/doors/old/creak.flac", {"duration_s": 1.0, "format": "flac", "sample_rate_hz": 48000, "loudness": -20.0}),
-    ("/s/doors/slam.wav", {"format": "wav", "sample_rate_hz": 48000, "loudness": -9.0, "category": "doors"}),
+    ("/s/doors/old/creak.flac", {"duration_s": 1.0, "format": "flac", "sample_rate_hz": 48000, "loudness_lufs": -20.0}),
+    ("/s/doors/slam.wav", {"format": "wav", "sample_rate_hz": 48000, "loudness_lufs": -9.0, "category": "doors"}),
 ]
 
 

@@ -9,6 +9,7 @@ Cost on one core, stereo at 44.1 kHz to 32 kHz: 660 x real time for wav, 300 fla
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,12 +17,23 @@ from typing import TypeVar
 import numpy as np
 
 from askaudio.audio import reading
-from askaudio.audio.reading import Reading, Source, Waveform
+from askaudio.audio.reading import Reading, Source, Tap, Waveform
 from askaudio.audio.windows import Window, cut
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.types import FloatArray
 
-__all__ = ["AudioInfo", "Reading", "Source", "Waveform", "decode", "probe", "read_windows", "stream_windows"]
+__all__ = [
+    "AudioInfo",
+    "Reading",
+    "Source",
+    "Tap",
+    "Waveform",
+    "decode",
+    "probe",
+    "read_through",
+    "read_windows",
+    "stream_windows",
+]
 
 T = TypeVar("T")
 
@@ -75,6 +87,7 @@ def read_windows(
     use: Callable[[Iterator[Window]], T],
     longest_s: float | None = None,
     partial: bool = False,
+    tap: Tap | None = None,
 ) -> tuple[T, Reading]:
     """Decode a recording of any length window by window, in bounded memory, usually in one pass.
 
@@ -89,6 +102,7 @@ def read_windows(
             turns out to need another reader, channel or level; the result of the last call counts.
         longest_s: Number of seconds to read from the start; None reads the whole recording.
         partial: For a damaged recording, use the part that can be decoded instead of raising.
+        tap: Also takes the samples, before they are resampled.
 
     Returns:
         The result of ``use``, and how the recording was read.
@@ -101,7 +115,21 @@ def read_windows(
     def windows(blocks: Iterator[FloatArray]) -> T:
         return use(cut(blocks, sample_rate_hz, window_s, hop_s))
 
-    return reading.read(source, sample_rate_hz, windows, longest_s, partial=partial)
+    return reading.read(source, sample_rate_hz, windows, longest_s, partial=partial, tap=tap)
+
+
+def read_through(source: Source, tap: Tap) -> Reading:
+    """Decode a recording only for a tap; a damaged one is read up to the fault.
+
+    Raises:
+        AudioDecodeError: As ``read_windows``.
+    """
+
+    def run_through(blocks: Iterator[FloatArray]) -> None:
+        deque(blocks, maxlen=0)
+
+    # nothing uses the resampled blocks: the lowest rate costs least
+    return reading.read(source, 8000, run_through, partial=True, tap=tap)[1]
 
 
 def stream_windows(

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,25 @@ class Reading:
     damaged: bool = False
 
 
+class Tap(Protocol):
+    """Takes the samples of a recording while it is read, for measurements that need no second decoding."""
+
+    def start(self, sample_rate_hz: int, channels: int) -> None:
+        """A reading begins. It may begin again: only what follows the last start counts."""
+
+    def take(self, block: FloatArray, mono: FloatArray) -> None:
+        """Consecutive samples at the file's rate: (S, C) as they are in the file, and (S,) of the channels taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    source: Source
+    sample_rate_hz: int
+    longest_s: float | None = None
+    most_s: float = LONGEST_S
+    tap: Tap | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     reader: str
@@ -98,7 +117,7 @@ class _Failure(AudioDecodeError):
     """
 
     def __init__(self, one: _Pass, reason: str, promised_s: float = 0.0, short: bool = False) -> None:
-        super().__init__(name_of(one.source), reason)
+        super().__init__(name_of(one.request.source), reason)
         self.reader, self.decoded_s = one.plan.reader, one.decoded_s
         self.promised_s, self.short = promised_s, short
 
@@ -110,6 +129,7 @@ def read(
     longest_s: float | None = None,
     most_s: float = LONGEST_S,
     partial: bool = False,
+    tap: Tap | None = None,
 ) -> tuple[T, Reading]:
     """Read a recording as mono blocks at one sample rate.
 
@@ -121,6 +141,7 @@ def read(
         longest_s: Number of seconds to read from the start; None reads the whole recording.
         most_s: A recording longer than this many seconds is refused.
         partial: For a damaged recording, use the part that can be decoded instead of raising.
+        tap: Also takes the samples, before they are resampled.
 
     Returns:
         The result of ``use``, and how the recording was read.
@@ -128,7 +149,7 @@ def read(
     Raises:
         AudioDecodeError: Missing, empty, broken, not audio, no samples, NaN or infinite samples, or too long.
     """
-    result, _, reading = _read(source, sample_rate_hz, use, longest_s, most_s, partial)
+    result, _, reading = _read(_Request(source, sample_rate_hz, longest_s, most_s, tap), use, partial)
     return result, reading
 
 
@@ -147,26 +168,20 @@ def settled(source: Source, sample_rate_hz: int, longest_s: float | None = None)
     def run_through(blocks: Iterator[FloatArray]) -> None:
         deque(blocks, maxlen=0)
 
-    _, plan, _ = _read(source, sample_rate_hz, run_through, longest_s, LONGEST_S, partial=False)
-    return _Pass(source, sample_rate_hz, plan, longest_s, LONGEST_S).blocks()
+    request = _Request(source, sample_rate_hz, longest_s)
+    _, plan, _ = _read(request, run_through, partial=False)
+    return _Pass(request, plan).blocks()
 
 
-def _read(
-    source: Source,
-    sample_rate_hz: int,
-    use: Callable[[Iterator[FloatArray]], T],
-    longest_s: float | None,
-    most_s: float,
-    partial: bool,
-) -> tuple[T, _Plan, Reading]:
-    name = name_of(source)
-    check_source(source, name)
+def _read(request: _Request, use: Callable[[Iterator[FloatArray]], T], partial: bool) -> tuple[T, _Plan, Reading]:
+    name = name_of(request.source)
+    check_source(request.source, name)
     failures: list[_Failure] = []
-    for reader in readers_for(source):
+    for reader in readers_for(request.source):
         try:
             promised_s = max((one.promised_s for one in failures), default=0.0)
             plan = _Plan(reader, promised_s=promised_s)
-            return _settle(source, sample_rate_hz, use, plan, longest_s, most_s)
+            return _settle(request, use, plan)
         except _Failure as failure:
             failures.append(failure)
     best = failures[0]
@@ -180,7 +195,7 @@ def _read(
     if not partial and not best.short:
         raise AudioDecodeError(name, f"damaged {where}")
     plan = _Plan(best.reader, keep_part=True)
-    result, plan, reading = _settle(source, sample_rate_hz, use, plan, longest_s, most_s)
+    result, plan, reading = _settle(request, use, plan)
     note = f"ends {where}" if best.short else f"damaged {where}"
     return result, plan, replace(reading, notes=(note, *reading.notes), damaged=not best.short)
 
@@ -199,17 +214,10 @@ def joined(reasons: dict[str, str]) -> str:
     return reason if list(reasons) != ["libsndfile"] or reason == _EMPTY else f"{reason} ({chain.NEEDS_CODEC})"
 
 
-def _settle(
-    source: Source,
-    sample_rate_hz: int,
-    use: Callable[[Iterator[FloatArray]], T],
-    plan: _Plan,
-    longest_s: float | None,
-    most_s: float,
-) -> tuple[T, _Plan, Reading]:
+def _settle(request: _Request, use: Callable[[Iterator[FloatArray]], T], plan: _Plan) -> tuple[T, _Plan, Reading]:
     """Read with one reader until its plan agrees with the measurement: at most three times."""
     while True:
-        one = _Pass(source, sample_rate_hz, plan, longest_s, most_s)
+        one = _Pass(request, plan)
         try:
             result = use(one.blocks())
         except _Replan as better:
@@ -222,11 +230,8 @@ def _settle(
 class _Pass:
     """One reading of a recording from start to end, with its measurements."""
 
-    source: Source
-    sample_rate_hz: int
+    request: _Request
     plan: _Plan
-    longest_s: float | None
-    most_s: float
     notes: list[str] = field(default_factory=list)
     decoded_s: float = 0.0
     broken: bool = False
@@ -235,12 +240,14 @@ class _Pass:
 
     def blocks(self) -> Iterator[FloatArray]:
         """Blocks (S_i,) at the target rate; at least one sample in all."""
-        left = None if self.longest_s is None else round(self.longest_s * self.sample_rate_hz)
+        left = None if self.request.longest_s is None else round(self.request.longest_s * self.request.sample_rate_hz)
         with contextlib.ExitStack() as stack:
             try:
-                stream = stack.enter_context(open_with(self.plan.reader, self.source))
+                stream = stack.enter_context(open_with(self.plan.reader, self.request.source))
             except AudioDecodeError as error:
                 raise _Failure(self, error.reason) from error
+            if self.request.tap is not None:
+                self.request.tap.start(stream.sample_rate_hz, stream.channels)
             for block in self._resampled(stream):
                 yield block if left is None else block[:left]
                 left = None if left is None else left - len(block)
@@ -250,8 +257,10 @@ class _Pass:
 
     def _resampled(self, stream: AudioStream) -> Iterator[FloatArray]:
         """The rule for the last samples is soxr's; a recording too short for the resampler gives its first sample."""
-        same = stream.sample_rate_hz == self.sample_rate_hz
-        resampler = None if same else soxr.ResampleStream(stream.sample_rate_hz, self.sample_rate_hz, 1, "float32")
+        same = stream.sample_rate_hz == self.request.sample_rate_hz
+        resampler = (
+            None if same else soxr.ResampleStream(stream.sample_rate_hz, self.request.sample_rate_hz, 1, "float32")
+        )
         produced, first = 0, np.zeros(0, dtype=np.float32)
         for mono in self._mono(stream):
             first = first if len(first) else mono[:1].copy()
@@ -270,9 +279,11 @@ class _Pass:
             mono = mean_of_channels(block) if self.plan.channel is None else block[:, self.plan.channel].copy()
             if not np.isfinite(mono).all():
                 raise AudioDecodeError(
-                    name_of(self.source), "contains samples that are NaN or infinite; write the file again"
+                    name_of(self.request.source), "contains samples that are NaN or infinite; write the file again"
                 )
             self._measure(block, mono)
+            if self.request.tap is not None:
+                self.request.tap.take(block, mono)
             if self.plan.peak > 1:
                 mono /= np.float32(self.plan.peak)
             elif stream.is_float:
@@ -287,12 +298,12 @@ class _Pass:
         while (block := self._next(stream)) is not None:
             frames += len(block)
             self.decoded_s = frames / stream.sample_rate_hz
-            if self.decoded_s > self.most_s:
-                reason = f"longer than {self.most_s / 3600:g} h, the limit for one file"
-                raise AudioDecodeError(name_of(self.source), reason)
+            if self.decoded_s > self.request.most_s:
+                reason = f"longer than {self.request.most_s / 3600:g} h, the limit for one file"
+                raise AudioDecodeError(name_of(self.request.source), reason)
             yield block
         if not frames and stream.frames == 0:  # its header is right, and no other reader finds sound in it
-            raise AudioDecodeError(name_of(self.source), _EMPTY)
+            raise AudioDecodeError(name_of(self.request.source), _EMPTY)
         if not frames:
             raise _Failure(self, _EMPTY)
         promised_s = self._promised_s(stream)
@@ -328,7 +339,9 @@ class _Pass:
             if channels.sum() > 0 and mean < 2 * CANCELS * channels.sum() / len(channels) ** 2:
                 raise _Replan(replace(self.plan, channel=int(channels.argmax()), peak=1.0))
         if self._peak > LARGEST_PEAK:
-            raise AudioDecodeError(name_of(self.source), f"holds a sample of {self._peak:.3g}, which is not sound")
+            raise AudioDecodeError(
+                name_of(self.request.source), f"holds a sample of {self._peak:.3g}, which is not sound"
+            )
         if self._peak > 1:
             raise _Replan(replace(self.plan, peak=self._peak))
         self.notes += stream.notes

@@ -99,6 +99,8 @@ def _print(args: argparse.Namespace, report: Report, indexer: Indexer) -> None:
         f"{store.url}: {report.added} added, {report.changed} changed, {report.renamed} renamed, "
         f"{report.removed} removed, {report.unchanged} unchanged; {store.count()} entries"
     )
+    if report.measured:
+        say(f"{count_of(report.measured, 'unchanged file')} measured (loudness, pitch, ...); their vectors are kept")
     if report.audio_s:
         say(f"{report.audio_s / 60:.1f} minutes of sound in {report.took_s:.1f} s ({speed:.0f} x real time)")
     _print_missing(report)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from askaudio.audio.decode import Source, read_windows
+from askaudio.audio.decode import Source, Tap, read_windows
 from askaudio.audio.windows import Window
 from askaudio.core.errors import AskAudioError, ModelError
 from askaudio.core.types import FloatArray, Progress, silent
@@ -59,7 +59,11 @@ class Recording:
 
 
 def encode_recording(
-    encoder: Encoder, source: Source, longest_s: float | None = None, partial: bool = False
+    encoder: Encoder,
+    source: Source,
+    longest_s: float | None = None,
+    partial: bool = False,
+    tap: Tap | None = None,
 ) -> Recording:
     """Decode a recording, cut it into the encoder's fixed windows, and encode them.
 
@@ -68,6 +72,7 @@ def encode_recording(
         source: Path of a file, the bytes of one, or a ``Waveform``.
         longest_s: Read only this many seconds from the start; None reads all of it.
         partial: Encode the part of a damaged recording that can be decoded (``Recording.damaged``) instead of raising.
+        tap: Also takes the samples of the file, for measurements.
 
     Returns:
         At least one window.
@@ -87,7 +92,7 @@ def encode_recording(
         return np.array(times), np.concatenate(vectors).astype(np.float32, copy=False)
 
     rate, window_s, hop_s = encoder.sample_rate_hz, encoder.window_s, encoder.hop_s
-    (times, rows), reading = read_windows(source, rate, window_s, hop_s, encode, longest_s, partial)
+    (times, rows), reading = read_windows(source, rate, window_s, hop_s, encode, longest_s, partial, tap)
     if not np.isfinite(rows).all():
         raise ModelError(f"the encoder {encoder.name} returned NaN or infinity for this recording")
     return Recording(times, rows, reading.notes, reading.damaged, reading.reader)

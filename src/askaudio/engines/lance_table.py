@@ -18,7 +18,7 @@ from askaudio.core.errors import IndexStoreError
 from askaudio.core.types import FloatArray
 from askaudio.index.checksum import AuditedRow, checksums_of, fault_of
 from askaudio.index.entries import Entry, Identity, doc_text
-from askaudio.index.filters import DOC_NUMBERS, ENTRY_NUMBERS, Compare, Filter, number_of, terms_of
+from askaudio.index.filters import DOC_NUMBERS, ENTRY_NUMBERS, MEASURED, Compare, Filter, number_of, terms_of
 from askaudio.index.sql import lance_sql
 
 if TYPE_CHECKING:
@@ -101,6 +101,14 @@ class LanceTable:
         """Whether the table has a column for checksums; a snapshot of an older version has none."""
         return CHECKSUM in read_guarded(self.uri, lambda: self._table.schema.names)
 
+    def _absent(self) -> tuple[str, ...]:
+        """Columns of measured facts that a table of an older version does not have."""
+        names = set(read_guarded(self.uri, lambda: self._table.schema.names))
+        return tuple(name for name in MEASURED if name not in names)
+
+    def _sql(self, where: Filter) -> str:
+        return lance_sql(where, self._absent())
+
     def _schema(self, dim: int) -> pa.Schema:
         pa = self._pa
         numbers = [pa.field(name, pa.float64()) for name in (*ENTRY_NUMBERS, *DOC_NUMBERS)]
@@ -129,6 +137,8 @@ class LanceTable:
         pa = self._pa
         if not self.has_checksums():
             guarded(self.uri, lambda: self._table.add_columns({CHECKSUM: "CAST(NULL AS BIGINT)"}))
+        if absent := self._absent():
+            guarded(self.uri, lambda: self._table.add_columns(dict.fromkeys(absent, "CAST(NULL AS DOUBLE)")))
         columns: dict[str, Any] = {
             "entry_id": [e.entry_id for e in entries],
             "clip_id": [e.clip_id for e in entries],
@@ -147,32 +157,34 @@ class LanceTable:
 
     def delete(self, where: Filter) -> int:
         """Remove the entries that match a filter; returns their number."""
-        return int(guarded(self.uri, lambda: self._table.delete(lance_sql(where))).num_deleted_rows)
+        return int(guarded(self.uri, lambda: self._table.delete(self._sql(where))).num_deleted_rows)
 
     def count(self, where: Filter | None) -> int:
         """Number of entries that match a filter."""
-        return int(read_guarded(self.uri, lambda: self._table.count_rows(lance_sql(where) if where else None)))
+        return int(read_guarded(self.uri, lambda: self._table.count_rows(self._sql(where) if where else None)))
 
-    def scan(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+    def scan(self, columns: Sequence[str], where: str | Filter | None = None) -> Iterator[pa.RecordBatch]:
         """Record batches of some columns, in no order, with their checksums if the table has any.
 
         Args:
             columns: Names of columns.
-            where: A condition in SQL; None for all rows.
+            where: A filter, or a condition in SQL; None for all rows.
         """
         query = self._table.search().select([*columns, *([CHECKSUM] if self.has_checksums() else [])])
         if where is not None:
-            query = query.where(where)
+            query = query.where(where if isinstance(where, str) else self._sql(where))
         batches = read_guarded(self.uri, lambda: iter(query.to_batches()))
         while (batch := read_guarded(self.uri, lambda: next(batches, None))) is not None:
             yield batch
 
     def audit(self) -> Iterator[AuditedRow]:
         """Every row and what is wrong with it, in no order."""
-        for batch in self.scan([*PLAIN, *DOC_NUMBERS, "terms", "vector"]):
+        absent = self._absent()
+        numbers = [name for name in DOC_NUMBERS if name not in absent]
+        for batch in self.scan([*PLAIN, *numbers, "terms", "vector"]):
             yield from read_guarded(self.uri, lambda batch=batch: rows_of_batch(batch))  # type: ignore[misc]
 
-    def read(self, columns: Sequence[str], where: str | None = None) -> Iterator[Entry]:
+    def read(self, columns: Sequence[str], where: str | Filter | None = None) -> Iterator[Entry]:
         """Verified entries, in no order; ``columns`` are PLAIN and, for their vectors, "vector".
 
         Raises:
@@ -195,8 +207,8 @@ class LanceTable:
         """Entries by id; unknown ids are left out."""
         found: dict[str, Entry] = {}
         for start in range(0, len(entry_ids), 2000):
-            condition = lance_sql(Compare("entry_id", "in", tuple(entry_ids[start : start + 2000])))
-            found.update((e.entry_id, e) for e in self.read([*PLAIN, "vector"], condition))
+            some = Compare("entry_id", "in", tuple(entry_ids[start : start + 2000]))
+            found.update((e.entry_id, e) for e in self.read([*PLAIN, "vector"], some))
         return found
 
     def nearest(self, query: FloatArray, count: int, where: Filter | None) -> list[Entry]:
@@ -210,7 +222,7 @@ class LanceTable:
         columns = [*PLAIN, "vector", "_distance", *([CHECKSUM] if self.has_checksums() else [])]
         search = self._table.search(query).distance_type("dot").limit(count).select(columns)
         if where is not None:
-            search = search.where(lance_sql(where), prefilter=True)
+            search = search.where(self._sql(where), prefilter=True)
         found = read_guarded(self.uri, search.to_arrow)
         return [entry for batch in found.to_batches() for entry in self._sound(batch)]
 

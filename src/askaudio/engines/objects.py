@@ -20,7 +20,6 @@ from askaudio.index.checksum import AuditedRow
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode
 from askaudio.index.filters import Filter
 from askaudio.index.ranking import rank_fetched
-from askaudio.index.sql import lance_sql
 from askaudio.index.store import VectorStore
 
 _PAGE = 2000
@@ -68,11 +67,10 @@ class ObjectStore(VectorStore):
         return self._table.count(where)
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
-        condition = lance_sql(where) if where is not None else None
         if not vectors:
-            yield from sorted(self._table.read(PLAIN, condition), key=lambda e: e.entry_id)
+            yield from sorted(self._table.read(PLAIN, where), key=lambda e: e.entry_id)
             return
-        ids = sorted(key for batch in self._table.scan(["entry_id"], condition) for key in batch.column(0).to_pylist())
+        ids = sorted(key for batch in self._table.scan(["entry_id"], where) for key in batch.column(0).to_pylist())
         for start in range(0, len(ids), _PAGE):
             with self.lock:  # per page: a reader of the iterator may take its time between two entries
                 page = self._get(ids[start : start + _PAGE])

@@ -23,7 +23,7 @@ from askaudio.core.extras import require
 from askaudio.core.types import FloatArray
 from askaudio.index.checksum import AuditedRow, checked, checksums_of, fault_of
 from askaudio.index.entries import Capabilities, Entry, Identity, Match, Mode, StoredClip, doc_text
-from askaudio.index.filters import DOC_NUMBERS, Compare, Filter, number_of, terms_of
+from askaudio.index.filters import DOC_NUMBERS, MEASURED, Compare, Filter, number_of, terms_of
 from askaudio.index.ranking import rank_fetched
 from askaudio.index.sql import Sql, postgres_sql
 from askaudio.index.store import VectorStore
@@ -68,6 +68,8 @@ class PostgresStore(VectorStore):
         self._checksum = "NULL::bigint"  # a table of an older version has no such column until something is written
         if self._all(_HAS_COLUMN, [self._table, "checksum"]):
             self._checksum = "checksum"
+        # the columns of measured facts, which a table of an older version does not have
+        self._absent = tuple(name for name in MEASURED if not self._all(_HAS_COLUMN, [self._table, name]))
         self._indexed = self._all(_READ_RULES, [self._table])[0][0] == _RULES
         if mode == "w" and not self._indexed:
             self._index_again()
@@ -99,7 +101,7 @@ class PostgresStore(VectorStore):
 
     def _nearest(self, query: FloatArray, count: int, where: Filter | None) -> list[Entry]:
         """The ``count`` entries nearest to a query (D,)."""
-        condition, values = _where(where)
+        condition, values = self._where(where)
         with self._transaction() as cursor:
             # both settings only matter with the graph index: how many candidates it keeps, and that it continues
             # until enough of them match the filter
@@ -112,7 +114,7 @@ class PostgresStore(VectorStore):
             return [self._entry(row) for row in cursor.fetchall()]
 
     def _delete(self, where: Filter) -> int:
-        condition, values = _where(where)
+        condition, values = self._where(where)
         with self._transaction() as cursor:
             cursor.execute(f"DELETE FROM {self._table} {condition}", values)
             gone = int(cursor.rowcount)
@@ -120,13 +122,13 @@ class PostgresStore(VectorStore):
         return gone
 
     def _get(self, entry_ids: Sequence[str]) -> list[Entry]:
-        condition, values = _where(Compare("entry_id", "in", tuple(entry_ids)))
+        condition, values = self._where(Compare("entry_id", "in", tuple(entry_ids)))
         rows = self._all(f"SELECT {self._selected()} FROM {self._table} {condition}", values)
         found = {row[0]: self._entry(row) for row in rows}
         return [found[key] for key in entry_ids if key in found]
 
     def _count(self, where: Filter | None) -> int:
-        condition, values = _where(where)
+        condition, values = self._where(where)
         return int(self._all(f"SELECT count(*) FROM {self._table} {condition}", values)[0][0])
 
     def _iterate(self, where: Filter | None, vectors: bool) -> Iterator[Entry]:
@@ -142,7 +144,7 @@ class PostgresStore(VectorStore):
             fields: Columns in SQL, the id first.
             where: A filter; None for all rows.
         """
-        condition, values = _where(where)
+        condition, values = self._where(where)
         after = f"{condition} AND" if condition else "WHERE"
         last = ""
         while True:
@@ -156,7 +158,8 @@ class PostgresStore(VectorStore):
             last = rows[-1][0]
 
     def _audit(self) -> Iterator[AuditedRow]:
-        repeated = "clip_id", *DOC_NUMBERS, "terms", "words"  # columns that repeat the facts, for filters in SQL
+        numbers = [name for name in DOC_NUMBERS if name not in self._absent]
+        repeated = "clip_id", *numbers, "terms", "words"  # columns that repeat the facts, for filters in SQL
         for row in self._pages(f"{self._selected()}, {', '.join(repeated)}", None):
             checksum = row[5]
             try:
@@ -172,7 +175,7 @@ class PostgresStore(VectorStore):
             yield AuditedRow(entry, fault, checksum is not None)
 
     def _clips(self, where: Filter | None, offset: int, limit: int | None) -> list[StoredClip]:
-        condition, values = _where(where)
+        condition, values = self._where(where)
         rows = self._all(
             f"SELECT doc, count(*) FROM {self._table} {condition} GROUP BY clip_id, doc "
             'ORDER BY clip_id, doc COLLATE "C" LIMIT %s OFFSET %s',
@@ -190,7 +193,7 @@ class PostgresStore(VectorStore):
         count = f"SELECT count(DISTINCT clip_id) FROM {self._table} WHERE "
         tests = {word: _carries(word) for word in words}
         having = {word: int(self._all(count + sql, values)[0][0]) for word, (sql, values) in tests.items()}
-        condition, values = _where(where)
+        condition, values = self._where(where)
         carrying = " OR ".join(sql for sql, _ in tests.values())
         rows = self._all(
             f"SELECT DISTINCT clip_id, words, doc FROM {self._table} "
@@ -234,17 +237,27 @@ class PostgresStore(VectorStore):
                 f"{self.url} is damaged: {row[0]}: {error}. Fix: askaudio collection repair --collection {self.url}"
             ) from error
 
+    def _where(self, where: Filter | None) -> Sql:
+        if where is None:
+            return "", []
+        sql, values = postgres_sql(where, self._absent)
+        return f"WHERE {sql}", values
+
     def _index_again(self) -> None:
-        """Make terms and words again by the present rules; vectors stay."""
+        """Make numbers, terms and words again by the present rules; vectors stay."""
         docs = self._all(f"SELECT DISTINCT clip_id, doc FROM {self._table}")
-        update = f"UPDATE {self._table} SET terms = %s, words = %s WHERE clip_id = %s AND doc = %s"
+        changes = ", ".join(f"{column} = %s" for column in (*DOC_NUMBERS, "terms", "words"))
+        update = f"UPDATE {self._table} SET {changes} WHERE clip_id = %s AND doc = %s"
         with self._transaction() as cursor:
+            for column in MEASURED:
+                cursor.execute(f"ALTER TABLE {self._table} ADD COLUMN IF NOT EXISTS {column} double precision")
             for clip_id, doc in docs:
                 _, path, metadata = json.loads(doc)
-                cursor.execute(update, [*_indexes(path, metadata), clip_id, doc])
+                numbers = [number_of(metadata, name) for name in DOC_NUMBERS]
+                cursor.execute(update, [*numbers, *_indexes(path, metadata), clip_id, doc])
             cursor.execute(f"COMMENT ON TABLE {self._table} IS '{_RULES}'")
             self._changed(cursor)
-        self._indexed = True
+        self._indexed, self._absent = True, ()
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -271,13 +284,6 @@ def _guarded(url: str) -> Iterator[None]:
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise IndexStoreError(f"{url}: {reason}. Nothing was changed by this step") from error
-
-
-def _where(where: Filter | None) -> Sql:
-    if where is None:
-        return "", []
-    sql, values = postgres_sql(where)
-    return f"WHERE {sql}", values
 
 
 def _carries(word: str) -> Sql:

@@ -1,7 +1,8 @@
 """What indexing notes in the metadata of every entry for its own use, apart from the facts that users search and see.
 
-Three keys of the stored metadata are bookkeeping: ``windows``, ``stamp`` and ``content_hash``. They are stored beside
-the facts, so that every engine keeps them without columns of their own; ``public_metadata`` removes them for readers.
+Four keys of the stored metadata are bookkeeping: ``windows``, ``stamp``, ``content_hash`` and ``measured``. They are
+stored beside the facts, so that every engine keeps them without columns of their own; ``public_metadata`` removes them
+for readers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from askaudio.core.types import Json
 
-_KEYS = ("windows", "stamp", "content_hash")
+_KEYS = ("windows", "stamp", "content_hash", "measured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +63,31 @@ class Bookkeeping:
         windows: Entries that the recording has when it is complete; None when unknown (not made by ``askaudio index``).
         stamp: State of its file; None when unknown.
         content_hash: Hex SHA-256 of the file's bytes; empty when unknown.
+        measured: Rules by which its samples were measured (``measurements.meter.RULES``); 0 if they were not.
     """
 
     windows: int | None = None
     stamp: Stamp | None = None
     content_hash: str = ""
+    measured: int = 0
 
     def to_metadata(self) -> Json:
-        """The three keys as they are stored."""
-        return {"windows": self.windows, "stamp": str(self.stamp or ""), "content_hash": self.content_hash}
+        """The keys as they are stored; ``measured`` is missing in collections of older versions."""
+        kept = {"windows": self.windows, "stamp": str(self.stamp or ""), "content_hash": self.content_hash}
+        return {**kept, "measured": self.measured} if self.measured else kept
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Bookkeeping:
         """The bookkeeping in the stored metadata of an entry."""
         windows = metadata.get("windows")
         stamp = Stamp.parse(metadata.get("stamp", ""))
-        return cls(windows if isinstance(windows, int) else None, stamp, str(metadata.get("content_hash", "")))
+        measured = metadata.get("measured")
+        return cls(
+            windows if isinstance(windows, int) else None,
+            stamp,
+            str(metadata.get("content_hash", "")),
+            measured if isinstance(measured, int) else 0,
+        )
 
 
 def public_metadata(metadata: Mapping[str, Any]) -> Json:

@@ -24,7 +24,8 @@ from askaudio.index.values import EXAMPLES, is_date, read_number, read_period
 
 IDS = ("entry_id", "clip_id")
 ENTRY_NUMBERS = ("start_s", "end_s")
-DOC_NUMBERS = ("duration_s", "sample_rate_hz", "channels", "bits", "size_bytes", "modified_s")
+MEASURED = ("loudness_lufs", "peak_dbfs", "silence_share", "brightness_hz", "pitch_hz", "onsets", "tempo_bpm")
+DOC_NUMBERS = ("duration_s", "sample_rate_hz", "channels", "bits", "size_bytes", "modified_s", *MEASURED)
 NUMBERS = (*ENTRY_NUMBERS, *DOC_NUMBERS)
 ALIASES = {
     "duration": "duration_s",
@@ -34,6 +35,16 @@ ALIASES = {
     "end": "end_s",
     "size": "size_bytes",
     "modified": "modified_s",
+    "loudness": "loudness_lufs",
+    "lufs": "loudness_lufs",
+    "peak": "peak_dbfs",
+    "silence": "silence_share",
+    "brightness": "brightness_hz",
+    "centroid": "brightness_hz",
+    "pitch": "pitch_hz",
+    "onset": "onsets",
+    "tempo": "tempo_bpm",
+    "bpm": "tempo_bpm",
     "tag": "tags",
     "keyword": "tags",
     "clip": "clip_id",
@@ -77,6 +88,7 @@ FACTS = frozenset(
         "stamp",
         "windows",
         "content_hash",
+        "measured",
     ]
 )
 _DATES = ("year", "recorded")
@@ -481,9 +493,8 @@ def unknown_field(name: str, known: Collection[str]) -> ConfigError:
     """
     short = {field: alias for alias, field in reversed(ALIASES.items())}  # the first alias of each
     numbers = [short.get(field, field) for field in NUMBERS]
-    texts = sorted(
-        short.get(field, field) for field in {"path", *known} - {*NUMBERS, *IDS, "stamp", "content_hash", "windows"}
-    )
+    hidden = {*NUMBERS, *IDS, "stamp", "content_hash", "windows", "measured"}
+    texts = sorted(short.get(field, field) for field in {"path", *known} - hidden)
     near = get_close_matches(name, {*numbers, *texts, *ALIASES}, 1, 0.6)
     meant = _SYNONYMS.get(name) or (near[0] if near else "")
     hint = f"; did you mean {meant}?" if meant else "."

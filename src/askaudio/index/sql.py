@@ -6,6 +6,7 @@ SQL has three truth values, filters have two: ``coalesce(..., false)`` turns NUL
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -15,22 +16,27 @@ from askaudio.index.filters import IDS, NUMBERS, All, Compare, Filter, Not, fold
 Sql: TypeAlias = tuple[str, list[Any]]
 
 
-def lance_sql(tree: Filter) -> str:
+def lance_sql(tree: Filter, absent: Collection[str] = ()) -> str:
     """A filter as a LanceDB condition that is never NULL; LanceDB has no parameters, so every value is quoted.
 
     Its parser needs exponential time for nested ``NOT (``. So every ``NOT`` is moved to the comparisons (De Morgan),
     and only an ``OR`` inside of an ``AND`` gets brackets.
+
+    Args:
+        tree: The filter.
+        absent: Columns that the table does not have: their numbers are missing in every row.
     """
-    return _lance(tree, negated=False, inside_and=False)
+    return _lance(tree, absent, negated=False, inside_and=False)
 
 
-def _lance(tree: Filter, *, negated: bool, inside_and: bool) -> str:
+def _lance(tree: Filter, absent: Collection[str], *, negated: bool, inside_and: bool) -> str:
     if isinstance(tree, Not):
-        return _lance(tree.part, negated=not negated, inside_and=inside_and)
+        return _lance(tree.part, absent, negated=not negated, inside_and=inside_and)
     if isinstance(tree, Compare):
-        return f"NOT {_lance_leaf(tree)}" if negated != (tree.op == "!=") else _lance_leaf(tree)
+        leaf = "(false)" if tree.field in absent else _lance_leaf(tree)
+        return f"NOT {leaf}" if negated != (tree.op == "!=") else leaf
     is_and = isinstance(tree, All) != negated
-    parts = [_lance(part, negated=negated, inside_and=is_and) for part in tree.parts]
+    parts = [_lance(part, absent, negated=negated, inside_and=is_and) for part in tree.parts]
     text = (" AND " if is_and else " OR ").join(parts)
     return f"({text})" if inside_and and not is_and else text
 
@@ -71,12 +77,17 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isalnum() or c in " =/_" else f"\\{c}" if c in "\\^[]-&~" else f"[{c}]" for c in text)
 
 
-def postgres_sql(tree: Filter) -> Sql:
-    """A filter as a PostgreSQL condition that is never NULL, and its parameters; the condition contains no values."""
+def postgres_sql(tree: Filter, absent: Collection[str] = ()) -> Sql:
+    """A filter as a PostgreSQL condition that is never NULL, and its parameters; the condition contains no values.
+
+    Args:
+        tree: The filter.
+        absent: Columns that the table does not have: their numbers are missing in every row.
+    """
 
     def leaf(compare: Compare) -> Sql:
         name, values = compare.field, list(compare.values)
-        if name not in NUMBERS and not (values := list(_storable(compare))):
+        if name in absent or (name not in NUMBERS and not (values := list(_storable(compare)))):
             return "false", []
         if name in IDS:
             return f"{name} = ANY(%s)", [values]

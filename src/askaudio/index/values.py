@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from math import isnan
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_HERTZ = {"hz": 1.0, "k": 1000.0, "khz": 1000.0}
 _BYTES = {
     f"{prefix}{unit}": float(factor**power)
     for power, prefix in enumerate("kmg", start=1)
@@ -16,9 +17,15 @@ UNITS: dict[str, dict[str, float]] = {
     "duration_s": _SECONDS,
     "start_s": _SECONDS,
     "end_s": _SECONDS,
-    "sample_rate_hz": {"hz": 1.0, "k": 1000.0, "khz": 1000.0},
+    "sample_rate_hz": _HERTZ,
     "bits": {"bit": 1.0, "-bit": 1.0},
     "size_bytes": _BYTES,
+    "loudness_lufs": {"lufs": 1.0, "db": 1.0},
+    "peak_dbfs": {"dbfs": 1.0, "db": 1.0},
+    "silence_share": {"%": 0.01},
+    "brightness_hz": _HERTZ,
+    "pitch_hz": _HERTZ,
+    "tempo_bpm": {"bpm": 1.0},
 }
 _CHANNELS = {"mono": 1.0, "stereo": 2.0}
 EXAMPLES = {
@@ -30,8 +37,15 @@ EXAMPLES = {
     "bits": "24",
     "size_bytes": "2000, 500kB or 10MB",
     "modified_s": "2024, 2024-05 or 2024-05-31",
+    "loudness_lufs": "-23 or -23LUFS",
+    "peak_dbfs": "-1 or -1dB",
+    "silence_share": "0.5 or 50%",
+    "brightness_hz": "2000 or 2k",
+    "pitch_hz": "440",
+    "onsets": "3",
+    "tempo_bpm": "120",
 }
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([a-z-]*)", re.IGNORECASE)
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([a-z%-]*)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]\d(?:\.\d*)?)")
 _DATE = re.compile(r"([12]\d\d\d)(?:-(\d\d?))?(?:-(\d\d?))?")
 

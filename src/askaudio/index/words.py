@@ -24,11 +24,12 @@ from typing import Any
 from askaudio.index.filters import NUMBERS, unicode_text
 from askaudio.index.stems import stem
 
-# Engines keep words and terms of filters (``filters.terms_of``) in indexes. They make them again where this number is
-# not the one that they were made with. Increase it with every change of what ``words_of`` or ``terms_of`` return.
-RULES = 2
+# Engines keep words and terms of filters (``filters.terms_of``) in indexes, and numbers (``filters.DOC_NUMBERS``) in
+# columns. They make them again where this number is not the one that they were made with. Increase it with every change
+# of what ``words_of`` or ``terms_of`` return, and of ``DOC_NUMBERS``.
+RULES = 3
 # metadata keys that describe the file or serve indexing; every other text is searched
-_NOT_WORDS = frozenset((*NUMBERS, "format", "stamp", "windows", "content_hash"))
+_NOT_WORDS = frozenset((*NUMBERS, "format", "stamp", "windows", "content_hash", "measured"))
 _STOP = frozenset(
     "a an and are as at by for from in into is it of off on or out over some the to up with".split()  # noqa: SIM905
 )

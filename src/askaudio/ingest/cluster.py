@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from askaudio.core.errors import ConfigError
 from askaudio.core.extras import require
 from askaudio.encoders.load import load_encoder
 from askaudio.encoders.workers import map_in_workers
-from askaudio.ingest.encode_file import Sound, Task, crashed, encode_file, encode_task
+from askaudio.ingest.encode_file import Sound, Task, crashed, encode_task
 
 _FILES_A_TASK = 16  # files to encode again after a worker has died
 _RETRIES = 1  # per task whose worker died
@@ -79,7 +79,7 @@ def _encode(ray: Any, spec: str, waiting: dict[str, Task]) -> Iterator[Sound]:
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # a task that fails again is left to this process
     # as JSON, since names of files that are not UTF-8 are no strings for Arrow
-    rows = [{"task": json.dumps([task.path, list(task.captions), list(task.roots)])} for task in waiting.values()]
+    rows = [{"task": json.dumps(asdict(task))} for task in waiting.values()]
     results = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / _FILES_A_TASK)).map_batches(
         _Worker,
         fn_constructor_args=(spec,),
@@ -101,7 +101,7 @@ class _Worker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Encode the files of a batch; a fault of a file becomes the reason in its result."""
-        found = [_pack(encode_file(self.encoder, *json.loads(task))) for task in batch["task"]]
+        found = [_pack(encode_task(self.encoder, Task(**json.loads(task)))) for task in batch["task"]]
         return {key: [row[key] for row in found] for key in found[0]}
 
 

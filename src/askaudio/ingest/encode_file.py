@@ -5,6 +5,7 @@ Every fault of a file becomes a reason in its result, not an exception.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from askaudio.audio.decode import probe
+from askaudio.audio.decode import probe, read_through
 from askaudio.core.files import sha256_file
 from askaudio.core.types import FloatArray, Json
 from askaudio.encoders.encoder import Encoder
@@ -21,6 +22,7 @@ from askaudio.index.bookkeeping import Bookkeeping, Stamp
 from askaudio.index.entries import Entry
 from askaudio.ingest.metadata import read_metadata
 from askaudio.ingest.walk import clip_id_of, stamp_of
+from askaudio.measurements.meter import RULES, Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,13 @@ class Task:
         path: The file.
         captions: Captions that a manifest has for it.
         roots: Indexed folders, in which a sidecar that is a link must end.
+        measure: Its vectors are known: only measure its samples.
     """
 
     path: str
     captions: Sequence[str] = ()
     roots: tuple[str, ...] = ()
+    measure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Sound:
         reason: Why it could not be read.
         notes: What was noticed when it was read.
         damaged: Only the part before the fault that the first note names is encoded.
+        measured: Only ``metadata`` is new: the measured facts, for the vectors that are stored.
     """
 
     path: str
@@ -63,6 +68,7 @@ class Sound:
     reason: str = ""
     notes: tuple[str, ...] = ()
     damaged: bool = False
+    measured: bool = False
 
     @property
     def seconds(self) -> float:
@@ -103,9 +109,10 @@ def _encode_once(encoder: Encoder, task: Task, stamp: Stamp | None) -> Sound:
         content_hash = sha256_file(task.path)
     except OSError as error:  # rights or the disk: says nothing about the content
         return Sound(task.path, reason=f"cannot be opened ({error.strerror})")
+    meter = Meter()
     try:
         info = probe(task.path)
-        recording = encode_recording(encoder, task.path, partial=True)
+        recording = encode_recording(encoder, task.path, partial=True, tap=meter)
         facts = read_metadata(Path(task.path), info, task.captions, task.roots)
         stat = os.stat(task.path)
     except READ_ERRORS as error:  # one bad file must not stop a hundred thousand good ones
@@ -113,7 +120,8 @@ def _encode_once(encoder: Encoder, task: Task, stamp: Stamp | None) -> Sound:
     times = [(round(float(start), 6), round(float(end), 6)) for start, end in recording.times]
     facts |= {
         "duration_s": round(times[-1][1], 3),  # decoded; what headers say may be wrong
-        **Bookkeeping(len(times), stamp, content_hash).to_metadata(),
+        **meter.facts(),
+        **Bookkeeping(len(times), stamp, content_hash, RULES).to_metadata(),
         "size_bytes": stat.st_size,
         "modified_s": round(stat.st_mtime, 3),
     }
@@ -125,11 +133,23 @@ def _encode_once(encoder: Encoder, task: Task, stamp: Stamp | None) -> Sound:
     )  # fmt: skip
 
 
+def measure_file(path: str) -> Sound:
+    """Measure the samples of a file whose vectors are stored; a file that cannot be read has no measured facts."""
+    meter = Meter()
+    with contextlib.suppress(*READ_ERRORS):
+        read_through(path, meter)
+    return Sound(path, metadata={**meter.facts(), "measured": RULES}, measured=True)
+
+
 def encode_task(encoder: Encoder, task: Task) -> Sound:
-    """``encode_file`` of one task."""
+    """``encode_file`` or ``measure_file`` of one task."""
+    if task.measure:
+        return measure_file(task.path)
     return encode_file(encoder, task.path, task.captions, task.roots)
 
 
 def crashed(task: Task) -> Sound:
     """The result of a file that crashed its worker process twice."""
+    if task.measure:
+        return Sound(task.path, metadata={"measured": RULES}, measured=True)
     return Sound(task.path, reason="reading it crashed the decoder; convert or remove the file")

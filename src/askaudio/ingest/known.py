@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from askaudio.index.bookkeeping import Bookkeeping, Stamp
 from askaudio.index.store import VectorStore
+from askaudio.measurements.meter import RULES
 
 
 @dataclass(slots=True)
@@ -16,6 +17,7 @@ class Known:
     stamp: Stamp | None
     content_hash: str
     whole: bool  # all its windows are stored, and they come from one content
+    measured: bool  # its samples were measured by the present rules
 
 
 def read_known(store: VectorStore) -> dict[str, Known]:
@@ -24,5 +26,5 @@ def read_known(store: VectorStore) -> dict[str, Known]:
     for clip in store.clips():
         noted = Bookkeeping.of(clip.metadata)
         whole = clip.windows == noted.windows and clip.clip_id not in found
-        found[clip.clip_id] = Known(clip.path, noted.stamp, noted.content_hash, whole)
+        found[clip.clip_id] = Known(clip.path, noted.stamp, noted.content_hash, whole, noted.measured == RULES)
     return found

@@ -36,6 +36,7 @@ class Report:
         added: New files encoded.
         changed: Files whose content changed.
         unchanged: Files that were skipped.
+        measured: Those of them that were read again for facts which an older version did not measure; vectors are kept.
         renamed: Files found under a new path; their vectors were kept.
         removed: Files that are gone.
         kept: Missing files whose entries were kept, because their folder could not be looked at or has lost too many.
@@ -53,6 +54,7 @@ class Report:
     added: int = 0
     changed: int = 0
     unchanged: int = 0
+    measured: int = 0
     renamed: int = 0
     removed: int = 0
     kept: int = 0
@@ -69,7 +71,7 @@ class Report:
     @property
     def found_something(self) -> bool:
         """Whether the update changed the collection."""
-        return bool(self.added or self.changed or self.renamed or self.removed)
+        return bool(self.added or self.changed or self.renamed or self.removed or self.measured)
 
     @property
     def faults(self) -> set[tuple[str, str]]:

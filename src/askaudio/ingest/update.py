@@ -16,11 +16,12 @@ import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from askaudio.audio.decode import probe
-from askaudio.audio.readers import chain
+from askaudio.audio.readers import chain as readers
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.files import sha256_file
 from askaudio.core.types import Json, Progress, silent
@@ -51,6 +52,7 @@ from askaudio.ingest.walk import (
     is_below,
     stamp_of,
 )
+from askaudio.measurements.meter import FACTS
 
 _COMMIT_S = 2.0  # longest time between commits: the work that is lost when the process is killed
 _COMMIT_ENTRIES = 2_000
@@ -102,6 +104,7 @@ def ingest(
     progress(0, None, "looking for sounds")
     run = _Run(store, roots, captions or {}, known_broken or {}, rehash, progress)
     run.plan(find_sounds(roots, parse_address(store.url).folder), remove_missing)
+    run.commit()  # facts that are measured are added to entries as they are in the store
     with contextlib.closing(_encoded(run.tasks(), encoder, spec, workers, cluster)) as sounds:
         for sound in sounds:
             run.take(sound)
@@ -137,9 +140,10 @@ class _Run:
         self.rehash = rehash
         self.progress = progress
         self.report = Report()
-        self.readers = "+".join(chain.readers())
+        self.readers = "+".join(readers.readers())
         self.known = read_known(store)
         self.todo: list[str] = []
+        self.to_measure: list[str] = []  # unchanged, but without the facts that are measured now
         self.gone: dict[str, Known] = {}  # clips whose files were deleted
         self._spoiled: dict[str, Known] = {}  # clips whose files cannot be read any more
         self._vanished = Vanished()
@@ -217,6 +221,8 @@ class _Run:
             if was is not None and was.damaged and old is None:
                 return False  # other readers are installed now
             self.report.unchanged += 1
+            if not self.known[clip_id_of(path)].measured:
+                self.to_measure.append(path)
             if old is not None:
                 self.report.damaged[path] = old
             return True
@@ -269,14 +275,16 @@ class _Run:
         return Task(path, self.captions.get(path, ()), tuple(map(str, self.roots)))
 
     def tasks(self) -> Iterator[Task]:
-        """The files to encode, with their captions."""
-        return map(self._task, self.todo)
+        """The files to encode, with their captions, and those to measure only."""
+        return chain(map(self._task, self.todo), (Task(path, measure=True) for path in self.to_measure))
 
     def take(self, sound: Sound) -> None:
         """Add a finished file to the batch; commit the batch when it is large or old enough."""
         self._done += 1
         clip = clip_id_of(sound.path)
-        if sound.reason:
+        if sound.measured:
+            self._add_measured(clip, sound.metadata)
+        elif sound.reason:
             self.report.broken[sound.path] = Broken(sound.reason, sound.stamp, self.readers)
             if clip in self.known and sound.stamp:  # the stored vectors no longer describe the file
                 self._spoiled[clip] = self.known[clip]
@@ -297,7 +305,13 @@ class _Run:
             self._saved_at = time.monotonic()
         speed = self.report.audio_s / max(now - self._started, 1e-9)
         broken = f", {len(self.report.broken)} broken" if self.report.broken else ""
-        self.progress(self._done, len(self.todo), f"{speed:.0f} x real time{broken}")
+        self.progress(self._done, len(self.todo) + len(self.to_measure), f"{speed:.0f} x real time{broken}")
+
+    def _add_measured(self, clip: str, facts: Json) -> None:
+        entries = list(self.store.iterate(clips_are([clip])))
+        kept = [{key: value for key, value in e.metadata.items() if key not in FACTS} for e in entries]
+        self._gather([replace(e, metadata={**old, **facts}) for e, old in zip(entries, kept, strict=True)])
+        self.report.measured += 1
 
     def _note(self, sound: Sound) -> None:
         notes = list(sound.notes)
@@ -362,5 +376,5 @@ def _renamed_facts(old: Mapping[str, Any], task: Task, stamp: Stamp) -> Json:
         fresh = read_metadata(Path(task.path), probe(task.path), task.captions, task.roots)
     except (AudioDecodeError, OSError):
         fresh = dict(old)
-    content = {key: old[key] for key in ("size_bytes", "modified_s", "duration_s", "damaged") if key in old}
-    return {**fresh, **content, **noted.to_metadata()}
+    kept = ("size_bytes", "modified_s", "duration_s", "damaged", *FACTS)
+    return {**fresh, **{key: old[key] for key in kept if key in old}, **noted.to_metadata()}

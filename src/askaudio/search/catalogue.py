@@ -26,7 +26,7 @@ Sort = Literal["name", "duration", "date", "loudness"]
 # fields whose values are counted, as filters name them
 COUNTED = ("format", "rate", "channels", "category", "tag", "licence", "library")
 _STORED = {"rate": "sample_rate_hz", "tag": "tags"}
-_NUMBERS: dict[Sort, str] = {"duration": "duration_s", "date": "modified_s", "loudness": "loudness"}
+_NUMBERS: dict[Sort, str] = {"duration": "duration_s", "date": "modified_s", "loudness": "loudness_lufs"}
 _SAME_FORMAT = {"wavex": "wav", "aifc": "aiff", "aif": "aiff"}
 _READ_AT_ONCE = 20_000  # recordings
 _FILTERS_KEPT = 16

@@ -22,7 +22,7 @@ LEAST_MATCH = 20.0  # of these; below, a hit is what any sound of the collection
 _RANKINGS_KEPT = 8
 _HITS_KEPT = 50_000
 Order = Literal["match", "name", "duration", "date", "loudness"]
-_FACTS = {"duration": "duration_s", "date": "modified_s", "loudness": "loudness"}
+_FACTS = {"duration": "duration_s", "date": "modified_s", "loudness": "loudness_lufs"}
 
 
 @dataclass(frozen=True, slots=True)
