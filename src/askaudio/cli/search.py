@@ -10,9 +10,9 @@ Examples:
   askaudio search --batch queries.txt --json               one query a line, one JSON line each
   askaudio search --audio door.wav --captions              which stored captions describe it
 
-Filters compare duration, channels, rate, start, end, size, modified, loudness (LUFS), peak (dBFS), silence (share of the
-time), brightness and pitch (Hz), onsets and tempo by size; every other field (tag, path, format, title, artist, category,
-caption, ...) with = != ~ (contains) and in (...); joined by and, or, not and brackets.
+Filters compare duration, channels, rate, start, end, size, modified, loudness (LUFS), peak (dBFS), silence (share of
+time), brightness and pitch (Hz), onsets and tempo by size; every other field (tag, path, format, title, artist,
+category, caption, ...) with = != ~ (contains) and in (...); joined by and, or, not and brackets.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class Meter:
             return {}
         onsets = _attempt(lambda: onset_frames(energies))
         peak_dbfs = 20 * log10(self._peak) if self._peak > 0 else _LOWEST_PEAK_DBFS
-        brightness = self._brightness and _attempt(self._brightness.finish)
-        pitch = self._pitch and _attempt(self._pitch.finish)
+        brightness = None if self._brightness is None else _attempt(self._brightness.finish)
+        pitch = None if self._pitch is None else _attempt(self._pitch.finish)
         if brightness is None or brightness > _PITCHED_UP_TO * HIGHEST_HZ:
             pitch = None
         return {

@@ -49,7 +49,10 @@ class Pitch:
 
     def _add(self, frames: FloatArray) -> None:
         if len(frames):
-            self._waiting.append(sum(frames[:, n :: self._factor] for n in range(self._factor)) / self._factor)
+            mean = frames[:, :: self._factor].copy()
+            for n in range(1, self._factor):
+                mean += frames[:, n :: self._factor]
+            self._waiting.append(mean / np.float32(self._factor))
         if sum(map(len, self._waiting)) >= _BATCH:
             self._evaluate()
 
