@@ -13,6 +13,7 @@ from askaudio.core.errors import AudioDecodeError, ConfigError, IndexStoreError,
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.engines.open import open_store
 from askaudio.index.entries import Entry, Identity
+from askaudio.index.filters import MEASURED
 from askaudio.ingest.update import ingest
 from askaudio.search.engine import SearchEngine
 from askaudio.search.query import AVOID_WEIGHT, Part, make_parts, weighted
@@ -232,7 +233,9 @@ def test_metadata_has_the_facts_and_no_bookkeeping(engine: SearchEngine) -> None
     hit = engine.search("bell", top_k=1)[0]
     clip = engine.clip(hit.clip_id)
     assert hit.metadata == clip.metadata
-    assert set(hit.metadata) == {"duration_s", "sample_rate_hz", "channels", "format", "size_bytes", "modified_s"}
+    stored = {"duration_s", "sample_rate_hz", "channels", "format", "size_bytes", "modified_s"}
+    assert set(hit.metadata) - {*MEASURED} == stored
+    assert {"loudness_lufs", "peak_dbfs", "silence_share", "brightness_hz", "onsets"} <= set(hit.metadata)
     assert clip.windows == 1
     assert (
         clip.stamp is not None and clip.stamp.size_bytes == Path(hit.path).stat().st_size == hit.metadata["size_bytes"]
