@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from askaudio.search.hits import Hit
+from askaudio.search.hits import Hit, Hits
 from askaudio.search.pages import FIRST_DEPTH, ResultPages, sort_hits
 
 HITS = [
@@ -14,9 +14,9 @@ HITS = [
 def test_deeper_pages_rank_again_and_the_others_are_kept():
     depths, pages = [], ResultPages()
 
-    def rank(depth: int) -> list[Hit]:
+    def rank(depth: int) -> Hits:
         depths.append(depth)
-        return HITS[:depth]
+        return Hits(HITS[:depth])
 
     assert [hit.clip_id for hit in pages.page("q", rank, 0, 3).hits] == ["c0", "c1", "c2"]
     assert pages.page("q", rank, 150, 50).total is None
@@ -30,7 +30,7 @@ def test_deeper_pages_rank_again_and_the_others_are_kept():
 
 def test_a_sorted_page_has_what_matches():
     pages = ResultPages()
-    page = pages.sorted_page("q", lambda depth: HITS[:depth], "duration", True, 0, 5)
+    page = pages.sorted_page("q", lambda depth: Hits(HITS[:depth]), "duration", True, 0, 5)
     assert page.total == 801  # a match of 20 and more
     assert [hit.clip_id for hit in page.hits] == ["c6", "c13", "c20", "c27", "c34"]
 

@@ -9,6 +9,7 @@ Examples:
   askaudio search "glass breaks" --picture hits.png        spectrograms of the hits
   askaudio search --batch queries.txt --json               one query a line, one JSON line each
   askaudio search --audio door.wav --captions              which stored captions describe it
+  askaudio search "Hund bellt"                             other languages (extra languages)
 
 Filters compare duration, channels, rate, start, end, size, modified, loudness (LUFS), peak (dBFS), silence (share of
 time), brightness and pitch (Hz), onsets and tempo by size; every other field (tag, path, format, title, artist,
@@ -29,7 +30,7 @@ from askaudio.core.text import decode_text, non_blank_lines, read_text
 
 if TYPE_CHECKING:
     from askaudio.search.engine import SearchEngine
-    from askaudio.search.hits import Hit
+    from askaudio.search.hits import Hit, Hits
     from askaudio.search.query import Part
 
 HELP = "find sounds by words or by a sound"
@@ -57,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", metavar="OUT.png", help="draw spectrograms of the hits")
     parser.add_argument("--vectors-only", action="store_true", help="do not match words with names, tags and captions")
     parser.add_argument("--all-takes", action="store_true", help="do not fold near-identical takes into one hit")
+    parser.add_argument("--language", default="", metavar="CODE", help="of the words: en, de, fr ...; default: found")
+    parser.add_argument(
+        "--correct-hubs",
+        action=argparse.BooleanOptionalAction,
+        help="lower sounds that are near to every query (default: for descriptions, where it was measured to help)",
+    )
     parser.add_argument("--collection", help="folder or address; default: $ASKAUDIO_COLLECTION or ~/.askaudio/...")
     parser.add_argument("--model", help="encoder to use; default: the one that made the collection")
 
@@ -83,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
             where=args.where,
             words=not args.vectors_only,
             fold_twins=not args.all_takes,
+            correct_hubs=args.correct_hubs,
         )
+    _tell(hits)
     if args.json:
         emit_json([hit.to_json() for hit in hits])
     else:
@@ -97,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
-    from askaudio.search.query import AVOID_WEIGHT, make_parts, split_minus, weighted
+    from askaudio.search.query import AVOID_WEIGHT, in_language, make_parts, split_minus, weighted
 
     split = [split_minus(text) for text in args.text]
     texts = [words for words, _ in split if words]
@@ -116,7 +125,7 @@ def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
         avoid=[*minus, *(Path(a) if Path(a).is_file() else a for a in args.avoid)],
         avoid_weight=AVOID_WEIGHT if args.not_weight is None else args.not_weight,
     )
-    return weighted(parts, weights)
+    return in_language(weighted(parts, weights), args.language)
 
 
 def _batch(source: str) -> list[str]:
@@ -128,17 +137,21 @@ def _batch(source: str) -> list[str]:
 
 
 def _search_batch(args: argparse.Namespace, engine: SearchEngine, queries: list[str]) -> int:
-    from askaudio.search.query import make_parts, split_minus
+    from askaudio.search.query import in_language, make_parts, split_minus
 
     split = [split_minus(query) for query in queries]
-    parts = [make_parts(words or None, avoid=avoid) for words, avoid in split]
-    found = engine.search_many(parts, args.top, args.where, words=not args.vectors_only, fold_twins=not args.all_takes)
+    parts = [in_language(make_parts(words or None, avoid=avoid), args.language) for words, avoid in split]
+    found = engine.search_many(
+        parts, args.top, args.where, words=not args.vectors_only, fold_twins=not args.all_takes,
+        correct_hubs=args.correct_hubs,
+    )  # fmt: skip
     for query, hits in zip(queries, found, strict=True):
         if args.json:
-            line = {"query": query, "hits": [hit.to_json() for hit in hits]}
-            emit_json(line)
+            line = {"query": query, "hits": [hit.to_json() for hit in hits], "fits": hits.fits}
+            emit_json(line | ({"notes": hits.notes} if hits.notes else {}))
         else:
             say(query)
+            _tell(hits)
             _show(hits)
             say()
     return 0
@@ -153,6 +166,14 @@ def _captions(args: argparse.Namespace, engine: SearchEngine) -> int:
     for c in [] if args.json else found:
         say(f"{c.rank:3d}  {c.score:+.3f}  {c.caption}")
     return 0 if found else 1
+
+
+def _tell(hits: Hits) -> None:
+    """What the user should know about the whole answer, on standard error."""
+    from askaudio.search.hits import NOTHING_FITS
+
+    for note in [*hits.notes, *([NOTHING_FITS] if hits and not hits.fits else [])]:
+        warn(note)
 
 
 def _show(hits: list[Hit]) -> None:

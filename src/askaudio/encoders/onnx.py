@@ -28,8 +28,10 @@ from askaudio.core.errors import DataError, ModelError
 from askaudio.core.files import fingerprint, read_json
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.languages import MAP_FILE, LanguageMap
 from askaudio.encoders.recording import FileEncoder
 from askaudio.encoders.session import open_session, run_one
+from askaudio.encoders.tuning import Tuning, read_tuning
 
 FORMAT = 1
 SETTINGS_FILE = "encoder.json"
@@ -118,6 +120,39 @@ class OnnxEncoder(FileEncoder):
             with ThreadPoolExecutor(workers) as pool:
                 rows = list(pool.map(one, inputs))
         return np.stack(rows)
+
+    def unknown_words(self, text: str) -> tuple[list[str], int]:
+        """Words of a text that the vocabulary has only as many small pieces or not at all, and the number of words.
+
+        Encoders whose tokenizer is no WordPiece report none.
+        """
+        if type(self._tokenizer.model).__name__ != "WordPiece":
+            return [], 0
+        encoding: Any = self._tokenizer.encode(text)
+        pieces: dict[int, list[int]] = {}
+        for place, word in enumerate(encoding.word_ids):
+            if word is not None:
+                pieces.setdefault(word, []).append(place)
+        unknown, count = [], 0
+        for places in pieces.values():
+            word = text[encoding.offsets[places[0]][0] : encoding.offsets[places[-1]][1]]
+            tokens = [encoding.tokens[place] for place in places]
+            is_word = any(c.isalnum() for c in word)
+            lost = tokens == ["[UNK]"] or (is_word and (len(tokens) > 2 or len(tokens[0]) < 3 <= len(word)))
+            count += is_word or lost
+            unknown += [word] * lost
+        return unknown, count
+
+    @functools.cached_property
+    def language_map(self) -> LanguageMap | None:
+        """Encodes texts that are not English; None for a model that has no such map."""
+        path = self.path(MAP_FILE)
+        return LanguageMap(path, self._sha256[TEXT_FILE]) if path.is_file() else None
+
+    @functools.cached_property
+    def tuning(self) -> Tuning | None:
+        """How search ranks and judges hits of this model; None for a model that was not measured."""
+        return read_tuning(self.folder, self.fingerprint, self.embed_dim)
 
     @functools.cached_property
     def _audio(self) -> Any:

@@ -12,7 +12,7 @@ by several threads. It sees what another process adds to the collection within a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +24,7 @@ from askaudio.core.types import FloatArray, Json, Progress, silent
 from askaudio.encoders.encoder import Encoder, pool_windows
 from askaudio.encoders.load import load_encoder
 from askaudio.encoders.recording import encode_recording
+from askaudio.encoders.tuning import MatchCurve, QueryKind, Tuning
 from askaudio.engines.address import default_collection, parse_address
 from askaudio.engines.open import check_identity, open_store
 from askaudio.index.bookkeeping import Bookkeeping, public_metadata
@@ -35,23 +36,26 @@ from askaudio.index.words import WordMatch, split_words
 from askaudio.ingest.indexer import Captions, Indexer
 from askaudio.ingest.report import Report
 from askaudio.search.catalogue import Catalogue, Sort
-from askaudio.search.hits import CaptionHit, ClipInfo, Hit
+from askaudio.search.hits import CaptionHit, ClipInfo, Hit, Hits
 from askaudio.search.query import AudioSource, Part, make_parts
 from askaudio.search.ranking import (
+    BY_Z,
     LEAST_WORDS,
+    NOTHING_KNOWN,
     SAMPLE,
     Avoided,
     Candidate,
     Lead,
     Ranked,
     Sample,
+    background_of,
     by_clip,
     candidates_needed,
     rank_candidates,
     segments,
 )
+from askaudio.search.reading import TextReader
 
-_TEXTS_KEPT = 1024
 _WINDOWS = 16  # windows of a hit that may become its segments, the nearest ones
 _NEIGHBOURS = 200  # recordings whose captions are compared with a sound
 
@@ -81,8 +85,8 @@ class SearchEngine:
         self.report: Report | None = None
         self._sample: tuple[str, Sample] | None = None  # of a version of the store
         self._clips: tuple[str, int] | None = None  # number of clips of a version
-        # people repeat their queries: the vectors of the last texts are kept (2 MB at D = 512)
-        self._text = lru_cache(_TEXTS_KEPT)(lambda text: encoder.encode_text([text])[0])
+        self._reader = TextReader(encoder)
+        self._tuning: Tuning = getattr(encoder, "tuning", None) or Tuning()
 
     @classmethod
     def build(
@@ -187,7 +191,8 @@ class SearchEngine:
         words: bool = True,
         fold_twins: bool = True,
         lead: Lead = "match",
-    ) -> list[Hit]:
+        correct_hubs: bool | None = None,
+    ) -> Hits:
         """Find the recordings that answer a query.
 
         The query is the sum of what is looked for: words, sounds and stored clips, with equal weights unless ``more``
@@ -206,6 +211,8 @@ class SearchEngine:
             fold_twins: Fold near-identical takes into one hit.
             lead: Which of these takes is the hit: the best "match", the one with the best "name", or that of the best
                 "quality" (lossless, sample rate, bits, channels).
+            correct_hubs: Lower sounds that are near to every query (``encoders/tuning.py``); None does it for
+                descriptions, where it was measured to help.
 
         Returns:
             At most top_k hits, best first. The same query gives the same hits.
@@ -214,6 +221,7 @@ class SearchEngine:
             ConfigError: The query is empty, or the filter cannot be read or names an unknown field.
             AudioDecodeError: A query sound cannot be decoded.
             UnknownClipError: No clip has this id.
+            MissingExtraError: A part has another language than English, and the extra ``languages`` is not installed.
 
         Example:
             >>> engine.search("rain", avoid="thunder", where="duration<30")  # doctest: +SKIP
@@ -222,12 +230,12 @@ class SearchEngine:
             >>> engine.search(audio="door.wav", avoid=Path("slam.wav"))  # doctest: +SKIP
         """
         parts = make_parts(text, audio, like=like, avoid=avoid, unlike=unlike, more=more)
-        return self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins, lead)
+        return self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins, lead, correct_hubs)
 
     def search_many(
         self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None, *,
-        words: bool = True, fold_twins: bool = True,
-    ) -> Iterator[list[Hit]]:  # fmt: skip
+        words: bool = True, fold_twins: bool = True, correct_hubs: bool | None = None,
+    ) -> Iterator[Hits]:  # fmt: skip
         """Answer many queries, lazily and in order; each result is what ``search(more=query)`` returns.
 
         Args:
@@ -236,12 +244,13 @@ class SearchEngine:
             where: A filter for all of them.
             words: Also match the words of names, tags and captions.
             fold_twins: Fold near-identical takes into one hit.
+            correct_hubs: As for ``search``.
         """
         tree = self.store.check_filter(where)
         for parts in queries:
-            yield self._answer(make_parts(more=parts), top_k, tree, words, fold_twins)
+            yield self._answer(make_parts(more=parts), top_k, tree, words, fold_twins, correct_hubs=correct_hubs)
 
-    def similar(self, clip_id: str, top_k: int = 10, where: str | None = None) -> list[Hit]:
+    def similar(self, clip_id: str, top_k: int = 10, where: str | None = None) -> Hits:
         """Recordings that sound like a stored one, without that one.
 
         Args:
@@ -349,14 +358,22 @@ class SearchEngine:
 
     # --- inside -----------------------------------------------------------------------------------------------
     def _answer(
-        self, parts: Sequence[Part], top_k: int, where: Filter | None, words: bool, fold_twins: bool,
+        self,
+        parts: Sequence[Part],
+        top_k: int,
+        where: Filter | None,
+        words: bool,
+        fold_twins: bool,
         lead: Lead = "match",
-    ) -> list[Hit]:  # fmt: skip
+        correct_hubs: bool | None = None,
+    ) -> Hits:
         if top_k < 1:
             raise ConfigError(f"top_k is {top_k}; expected 1 or more")
         sought = [part for part in parts if part.weight > 0]
         avoided = [part for part in parts if part.weight < 0]
-        query = normalise_rows(np.sum([part.weight * self._embed(part) for part in sought], axis=0))
+        plain = normalise_rows(np.sum([part.weight * self._embed(part) for part in sought], axis=0))
+        query = self._corrected(sought, plain, correct_hubs)
+        notes, curve = self._judged(sought)
         count = candidates_needed(top_k, bool(avoided))
         candidates = self._candidates(query, count, where)
         named = self._named(sought, count, where) if words else []
@@ -369,9 +386,47 @@ class SearchEngine:
             named=named,
             fold_twins=fold_twins,
             lead=lead,
+            curve=curve,
+            uncorrected=None if query is plain else plain,
         )
         windows = self._all_windows(query, [r.candidate for r in ranked], where)
-        return [_hit(rank, r, windows.get(r.candidate.clip_id)) for rank, r in enumerate(ranked, start=1)]
+        if query is not plain:
+            ranked = self._with_cosines(ranked, windows, plain)
+        return Hits((_hit(rank, r, windows.get(r.candidate.clip_id)) for rank, r in enumerate(ranked, start=1)), notes)
+
+    def _corrected(self, sought: Sequence[Part], plain: FloatArray, correct_hubs: bool | None) -> FloatArray:
+        """The query (D,) with the correction of hubs, or ``plain`` itself where there is none."""
+        taken = []
+        for part in sought if correct_hubs is not False else ():
+            hub = self._tuning.hubs.get(_kind(part))
+            short = part.kind == "text" and hub is not None and len(str(part.value).split()) < hub.least_words
+            if hub is not None and (correct_hubs or not short):
+                taken.append(part.weight * hub.taken)
+        if not taken:
+            return plain
+        whole = np.sum([part.weight * self._embed(part) for part in sought], axis=0)
+        return normalise_rows(whole - np.sum(taken, axis=0))
+
+    def _judged(self, sought: Sequence[Part]) -> tuple[tuple[str, ...], MatchCurve]:
+        """What the user should know about a query, and the curve that gives ``match``."""
+        readings = [self._reader.read(str(p.value), p.language) for p in sought if p.kind == "text"]
+        notes = tuple(reading.note for reading in readings if reading.note)
+        kinds = {_kind(part) for part in sought}
+        if kinds == {"text"} and not any(reading.known for reading in readings):
+            return notes, NOTHING_KNOWN
+        return notes, self._tuning.match.get(kinds.pop(), BY_Z) if len(kinds) == 1 else BY_Z
+
+    def _with_cosines(
+        self, ranked: Sequence[Ranked], windows: dict[str, list[Match]], query: FloatArray
+    ) -> list[Ranked]:
+        """Give all windows of hits their cosine with the query (D,) in place of the corrected score."""
+        found = [windows.get(r.candidate.clip_id, r.candidate.windows) for r in ranked]
+        for match in {id(match): match for matches in found for match in matches}.values():
+            match.score = float(exact_scores(query, match.vector[None])[0])
+        for r in ranked:
+            r.candidate.best.score = float(exact_scores(query, r.candidate.best.vector[None])[0])
+        median = background_of(query, self._sampled().vectors).median
+        return [replace(r, median=median) for r in ranked]
 
     def _avoided(self, sought: Sequence[Part], parts: Sequence[Part]) -> list[Avoided]:
         """Parts to avoid; a word that the query also looks for contradicts nothing."""
@@ -385,7 +440,7 @@ class SearchEngine:
     def _embed(self, part: Part) -> FloatArray:
         """Vector (D,) of a part."""
         if part.kind == "text":
-            return self._text(str(part.value))
+            return self._reader.read(str(part.value), part.language).vector
         if part.kind == "audio":
             return encode_recording(self.encoder, part.value).pooled
         found = [entry.vector for entry in self.store.iterate(clips_are([str(part.value)]))]
@@ -447,6 +502,10 @@ class SearchEngine:
         if self._sample is None or self._sample[0] != version:
             self._sample = version, Sample(self.store.sample(SAMPLE))
         return self._sample[1]
+
+
+def _kind(part: Part) -> QueryKind:
+    return "text" if part.kind == "text" else "sound"
 
 
 def _hit(rank: int, ranked: Ranked, windows: Sequence[Match] | None) -> Hit:

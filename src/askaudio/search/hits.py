@@ -1,13 +1,17 @@
-"""What a search returns. ``to_json`` is its only JSON form: the command line, the API and MCP all use it."""
+"""What a search returns. ``Hit.to_json`` is its only JSON form: the command line, the API and MCP all use it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from askaudio.core.types import Json
 from askaudio.index.bookkeeping import Stamp
+
+# matches from which a hit is called a strong, good or possible match; the page has the same numbers in results.js
+STRONG, GOOD, POSSIBLE = 60.0, 40.0, 20.0
+NOTHING_FITS = "Nothing here fits well; these are the nearest sounds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Hit:
         clip_id: Id in the collection; it stays the same while the file keeps its path.
         path: The file, absolute.
         score: Cosine between the query and the clip's best window, in [-1, 1].
-        match: 0-100: 50 stands out clearly from the rest of this collection, 90 is strong, under 20 is noise.
+        match: 0-100. For a model that was measured (``small``, ``efficientat``) the probability in percent that the
+            hit is right; for others, how clearly it stands out from the collection (50 is clear, under 20 is noise).
         start_s: Start of the best segment, in seconds.
         end_s: End of the best segment, in seconds.
         segments: All segments that answer the query, best first.
@@ -72,6 +77,24 @@ class Hit:
     def to_json(self) -> Json:
         """All fields, as JSON has them."""
         return _to_json(self)
+
+
+class Hits(list[Hit]):
+    """Hits, best first, and what a user should know about the whole answer.
+
+    Args:
+        hits: Best first.
+        notes: Sentences about the query, for example that the model does not know its words.
+
+    Attributes:
+        notes: The same.
+        fits: False if no hit is a possible match and none carries the words of the query.
+    """
+
+    def __init__(self, hits: Iterable[Hit] = (), notes: tuple[str, ...] = ()) -> None:
+        super().__init__(hits)
+        self.notes = notes
+        self.fits = any(hit.match >= POSSIBLE or hit.words for hit in self)
 
 
 @dataclass(frozen=True, slots=True)

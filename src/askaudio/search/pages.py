@@ -14,11 +14,10 @@ from typing import Literal
 
 from askaudio.index.filters import number_of
 from askaudio.search.catalogue import name_key, split_path
-from askaudio.search.hits import Hit
+from askaudio.search.hits import POSSIBLE, Hit, Hits
 
 FIRST_DEPTH = 200
 SORTED_DEPTH = 1000  # hits that are put into another order than that of the ranking
-LEAST_MATCH = 20.0  # of these; below, a hit is what any sound of the collection gets
 _RANKINGS_KEPT = 8
 _HITS_KEPT = 50_000
 Order = Literal["match", "name", "duration", "date", "loudness"]
@@ -32,20 +31,24 @@ class Page:
     Attributes:
         hits: The hits from the offset on.
         total: Number of hits of the whole list, where it is known; the ranking is complete then.
+        notes: What the user should know about the query.
+        fits: Whether any hit of the ranking is a possible match.
     """
 
     hits: Sequence[Hit]
     total: int | None
+    notes: tuple[str, ...] = ()
+    fits: bool = True
 
 
 class ResultPages:
     """The rankings of the last queries; safe to use by several threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[int, list[Hit]]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[int, Hits]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def page(self, key: Hashable, rank: Callable[[int], list[Hit]], offset: int, limit: int) -> Page:
+    def page(self, key: Hashable, rank: Callable[[int], Hits], offset: int, limit: int) -> Page:
         """Hits ``offset`` to ``offset + limit`` of a ranking.
 
         Args:
@@ -55,10 +58,11 @@ class ResultPages:
             limit: Most hits.
         """
         depth, hits = self._ranked(key, rank, offset + limit)
-        return Page(hits[offset : offset + limit], len(hits) if len(hits) < depth else None)
+        total = len(hits) if len(hits) < depth else None
+        return Page(hits[offset : offset + limit], total, hits.notes, hits.fits)
 
     def sorted_page(
-        self, key: Hashable, rank: Callable[[int], list[Hit]], order: Order, descending: bool, offset: int, limit: int
+        self, key: Hashable, rank: Callable[[int], Hits], order: Order, descending: bool, offset: int, limit: int
     ) -> Page:
         """As ``page``, in another order: of the first ``SORTED_DEPTH`` hits, those that match.
 
@@ -71,13 +75,13 @@ class ResultPages:
             limit: Most hits.
         """
         _, hits = self._ranked(key, rank, SORTED_DEPTH)
-        matching = [hit for hit in hits[:SORTED_DEPTH] if hit.match >= LEAST_MATCH or hit.words]
+        matching = [hit for hit in hits[:SORTED_DEPTH] if hit.match >= POSSIBLE or hit.words]
         found = sort_hits(matching, order, descending)
-        return Page(found[offset : offset + limit], len(found))
+        return Page(found[offset : offset + limit], len(found), hits.notes, hits.fits)
 
-    def _ranked(self, key: Hashable, rank: Callable[[int], list[Hit]], least: int) -> tuple[int, list[Hit]]:
+    def _ranked(self, key: Hashable, rank: Callable[[int], Hits], least: int) -> tuple[int, Hits]:
         with self._lock:
-            depth, hits = self._kept.get(key, (0, []))
+            depth, hits = self._kept.get(key, (0, Hits()))
         if depth >= least or len(hits) < depth:
             return depth, hits
         depth = FIRST_DEPTH

@@ -25,15 +25,17 @@ class Part:
         kind: "text" (words), "audio" (path of a file, or its bytes) or "clip" (id of a stored clip).
         value: The words, the file or the clip_id.
         weight: Share in the query; below zero, clips that are like this part move down.
+        language: Of a text: a code such as "de", "en" for English; "" finds it by the script and the words.
 
     Example:
-        >>> Part("text", "rain"), Part("text", "thunder", weight=-0.75)
-        (Part(kind='text', value='rain', weight=1.0), Part(kind='text', value='thunder', weight=-0.75))
+        >>> Part("text", "thunder", weight=-0.75)
+        Part(kind='text', value='thunder', weight=-0.75, language='')
     """
 
     kind: PartKind
     value: AudioSource
     weight: float = 1.0
+    language: str = ""
 
 
 def split_minus(text: str) -> tuple[str, list[str]]:
@@ -98,6 +100,13 @@ def weighted(parts: Sequence[Part], weights: Sequence[float]) -> tuple[Part, ...
     """Set the weights of the first parts, in order."""
     changed = (replace(part, weight=weight) for part, weight in zip(parts, weights, strict=False))
     return (*changed, *parts[len(weights) :])
+
+
+def in_language(parts: Sequence[Part], language: str) -> tuple[Part, ...]:
+    """Set the language of the texts that have none; "" leaves all as they are."""
+    return tuple(
+        replace(part, language=language) if part.kind == "text" and not part.language else part for part in parts
+    )
 
 
 def _listed(value: AudioSource | Sequence[Any] | None) -> list[Any]:

@@ -4,7 +4,8 @@
 2. Each cosine is compared with the query's background, the cosines between the query and a fixed sample of the
    collection: ``z`` is the distance from their median, in units of their spread. A raw cosine depends on the model and
    on the kind of query (words against sounds lie near 0.1, sounds against sounds near 0.7); z does not. ``match`` maps
-   z to 0-100 for people.
+   both to 0-100 for people: the probability that the hit is right, for a model that was measured
+   (``encoders/tuning.py``); a function of z alone for other models.
 3. A part to avoid lowers z by how clearly the candidate stands out for that part (``_lower``).
 4. Candidates whose name, tags or caption carry the query's words move up (``fuse``).
 5. Candidates that contradict a part to avoid come after all others (``_contradicting``).
@@ -15,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp
 from typing import Any, Literal
 
 import numpy as np
 
 from askaudio.core.types import FloatArray
+from askaudio.encoders.tuning import MatchCurve
 from askaudio.index.entries import Match
 from askaudio.index.filters import number_of
 from askaudio.index.ranking import exact_scores
@@ -32,8 +33,8 @@ Lead = Literal["match", "name", "quality"]
 SAMPLE = 1024  # vectors of the collection that make the background
 LEAST_WORDS = 0.5  # clips that carry a smaller share of the query's words (by weight) do not count as named
 NEAR_DUPLICATE = 0.995  # cosine from which two takes count as the same, in a collection whose sounds differ
-_HALF_Z = 3.0  # z at which match is 50
-_SLOPE_Z = 0.8
+BY_Z = MatchCurve(bias=-3.75, z=1.25)  # of models that were not measured: 50 at z = 3
+NOTHING_KNOWN = MatchCurve(bias=-30.0, z=0.0)  # 0 for every hit
 _CLEAR_Z = 1.0  # z from which a sound can contradict a part to avoid; most sounds of a collection are below
 _LEAST_SPREAD = 0.02  # for collections whose sounds are all alike
 _NEAR_SHARE = 0.02  # near-duplicates are closer than this share of the usual distance in the collection
@@ -110,35 +111,37 @@ class Background:
 
     median: float
     spread: float
+    curve: MatchCurve = BY_Z
 
     def z(self, score: float) -> float:
         """Distance of a cosine from the median, in spreads."""
         return (score - self.median) / self.spread
 
-    def match(self, score: float) -> float:
-        """0-100: 50 stands out clearly, 90 is strong, under 20 is what any sound of the collection gets."""
-        return as_match(self.z(score)) if score < _SAME else 100.0
+    def match(self, z: float, cosine: float) -> float:
+        """0-100, see ``Hit``.
+
+        Args:
+            z: Of the score, lowered by parts to avoid.
+            cosine: With the query itself, without the correction of hubs.
+        """
+        return self.curve(z, cosine, self.spread) if cosine < _SAME else 100.0
 
 
-def as_match(z: float) -> float:
-    """Map z to 0-100 by a logistic curve."""
-    return round(100.0 / (1.0 + exp(-max(-30.0, min(30.0, (z - _HALF_Z) / _SLOPE_Z)))), 1)
-
-
-def background_of(query: FloatArray, sample: FloatArray) -> Background:
+def background_of(query: FloatArray, sample: FloatArray, curve: MatchCurve = BY_Z) -> Background:
     """Background of a query.
 
     Args:
         query: (D,), length 1.
         sample: (M, D), rows of length 1.
+        curve: Maps scores to ``match``.
     """
     if len(sample) < 2:
-        return Background(0.0, 0.1)
+        return Background(0.0, 0.1, curve)
     scores = np.sort(sample @ query)
     # the result of np.quantile, in a tenth of its time
     low, median, high = np.interp(np.array([0.159, 0.5, 0.841]) * (len(scores) - 1), np.arange(len(scores)), scores)
     # the spread is measured below the median: the upper half may contain the sounds that the query describes
-    return Background(float(median), max(float(median - low), float(high - low) / 4, _LEAST_SPREAD))
+    return Background(float(median), max(float(median - low), float(high - low) / 4, _LEAST_SPREAD), curve)
 
 
 def near_duplicate_cosine(sample: FloatArray) -> float:
@@ -179,6 +182,8 @@ def rank_candidates(
     named: Sequence[WordMatch] = (),
     fold_twins: bool = True,
     lead: Lead = "match",
+    curve: MatchCurve = BY_Z,
+    uncorrected: FloatArray | None = None,
 ) -> list[Ranked]:
     """Order candidates; steps 2 to 6 of the head of this file.
 
@@ -191,16 +196,19 @@ def rank_candidates(
         named: Recordings that carry the query's words, best first.
         fold_twins: Fold near-identical takes into one result.
         lead: Which of these takes is the result: the best match, the best named, or the one of best quality.
+        curve: Maps scores to ``match``.
+        uncorrected: (D,) the query without the correction of hubs; None if ``query`` has none.
     """
-    background = background_of(query, sample.vectors)
+    background = background_of(query, sample.vectors, curve)
+    cosine = _cosines(candidates, uncorrected)
     contradicting: set[str] = set()
     if avoided:
         z = {c.clip_id: background.z(c.best.score) for c in candidates}
         contradicting = _lower(z, candidates, avoided, sample.vectors)
         candidates = sorted(candidates, key=lambda c: (-z[c.clip_id], c.clip_id))
-        match = {clip_id: as_match(value) for clip_id, value in z.items()}
+        match = {clip_id: curve(value, cosine[clip_id], background.spread) for clip_id, value in z.items()}
     else:
-        match = {c.clip_id: background.match(c.best.score) for c in candidates}
+        match = {c.clip_id: background.match(background.z(c.best.score), cosine[c.clip_id]) for c in candidates}
     if named:
         carried = {m.clip_id: m.words for m in named}
         for candidate in candidates:
@@ -210,6 +218,14 @@ def rank_candidates(
     kept = _fold(candidates, top_k, sample.near_duplicate) if fold_twins else [(c, []) for c in candidates[:top_k]]
     led = [_led(c, takes, lead) for c, takes in kept]
     return [Ranked(c, match[c.clip_id], _twins(c, takes), background.median) for c, takes in led]
+
+
+def _cosines(candidates: Sequence[Candidate], query: FloatArray | None) -> dict[str, float]:
+    """Cosine of each recording's best window with a query (D,); None takes the scores as they are."""
+    if query is None or not candidates:
+        return {c.clip_id: c.best.score for c in candidates}
+    scores = exact_scores(query, np.stack([c.best.vector for c in candidates]))
+    return {c.clip_id: float(score) for c, score in zip(candidates, scores, strict=True)}
 
 
 def _lower(

@@ -18,6 +18,7 @@ from askaudio.core.extras import require
 from askaudio.core.types import Json
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo, Hit
+from askaudio.search.query import in_language, make_parts
 from askaudio.server.problems import Problem, from_error
 from askaudio.server.schemas import MAX_TEXT, MAX_TOP_K, MAX_WHERE, json_safe
 
@@ -25,7 +26,7 @@ PATH = "/v1/mcp"
 _FACTS = ("duration_s", "sample_rate_hz", "channels", "format", "tags", "caption", "title", "description")
 _INSTRUCTIONS = (
     "Search a collection of sounds by describing them. Filters look like: duration<3 and channels=2 and tag=rain. "
-    "match is 0 to 100: 50 stands out clearly, 90 is strong, under 20 is noise."
+    "match is the probability in percent that a hit is right: 60 is strong; if all are under 20, nothing fits well."
 )
 Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -55,15 +56,18 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
             raise tool_error(from_error(error).detail) from error
 
     @server.tool()
-    async def search(text: str, avoid: str = "", where: str = "", top_k: int = 10) -> list[Json]:
-        """Find sounds by words. ``avoid`` names what hits should not sound like; ``where`` is a filter."""
-        work = functools.partial(
-            engine.search,
-            _short(text, MAX_TEXT),
-            avoid=_short(avoid, MAX_TEXT) if avoid.strip() else None,
-            top_k=_bounded(top_k),
-            where=_short(where, MAX_WHERE),
-        )
+    async def search(text: str, avoid: str = "", where: str = "", top_k: int = 10, language: str = "") -> list[Json]:
+        """Find sounds by words. ``avoid`` names what hits should not sound like; ``where`` is a filter.
+
+        ``language`` is a code such as "de"; without it, the language is found by the script and the words.
+        """
+        given = _short(text, MAX_TEXT), _short(avoid, MAX_TEXT) if avoid.strip() else None
+        top_k, where = _bounded(top_k), _short(where, MAX_WHERE)
+
+        def work() -> list[Hit]:
+            parts = in_language(make_parts(given[0], avoid=given[1]), language)
+            return engine.search(more=parts, top_k=top_k, where=where)
+
         return [hit_facts(hit) for hit in await answer(work)]
 
     @server.tool()

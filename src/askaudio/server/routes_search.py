@@ -15,9 +15,9 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from askaudio.search.hits import Hit
-from askaudio.search.pages import Order
-from askaudio.search.query import Part, make_parts
+from askaudio.search.hits import Hits
+from askaudio.search.pages import Order, Page
+from askaudio.search.query import Part, in_language, make_parts
 from askaudio.search.ranking import Lead
 from askaudio.server.problems import Problem
 from askaudio.server.schemas import (
@@ -26,6 +26,7 @@ from askaudio.server.schemas import (
     MAX_TEXT,
     MAX_WHERE,
     ClipId,
+    Language,
     SearchAnswer,
     SearchRequest,
     Text,
@@ -74,6 +75,7 @@ class _Listing:
     lead: Lead = "match"
     words: bool = True
     fold_twins: bool = True
+    correct_hubs: bool | None = None
 
 
 @router.get("/search", response_model=SearchAnswer, summary="Search by words")
@@ -89,9 +91,10 @@ async def search(
     sort: Annotated[Order, Query(description=_SORT)] = "match",
     descending: bool = False,
     lead: Annotated[Lead, Query(description="which of near-identical takes is the hit")] = "match",
+    language: Annotated[Language, Query(description="of the words; default: found by script and words")] = "",
 ) -> Response:
     """Find clips. All ``q`` and ``like`` make one query; ``avoid`` and ``unlike`` move hits down."""
-    parts = make_parts(q, like=like, avoid=avoid, unlike=unlike)
+    parts = in_language(make_parts(q, like=like, avoid=avoid, unlike=unlike), language)
     return await _answer(service, "text", parts, _Listing(where, top_k, offset, sort, descending, lead))
 
 
@@ -100,7 +103,7 @@ async def search_parts(service: ServiceDep, request: SearchRequest) -> Response:
     """Find clips by several words and stored clips, each with a weight; a negative weight avoids."""
     listing = _Listing(
         request.where, request.top_k, request.offset, request.sort, request.descending, request.lead,
-        request.words, request.fold_twins,
+        request.words, request.fold_twins, request.correct_hubs,
     )  # fmt: skip
     return await _answer(service, "parts", make_parts(more=request.to_parts()), listing)
 
@@ -117,7 +120,8 @@ async def similar(
     def find() -> bytes:
         started = time.perf_counter()
         hits = service.engine.similar(clip_id, top_k=top_k, where=where or None)
-        return _encoded(hits, max(0, service.engine.count(where or None) - 1), started)
+        total = max(0, service.engine.count(where or None) - 1)
+        return _encoded(Page(hits, total, hits.notes, hits.fits), total, started)
 
     return await _found(service, "similar", find)
 
@@ -181,27 +185,27 @@ def _page(service: Service, parts: Sequence[Part], listing: _Listing, sound: str
     started = time.perf_counter()
     where = listing.where or None
 
-    def rank(depth: int) -> list[Hit]:
+    def rank(depth: int) -> Hits:
         return service.engine.search(
             more=parts, top_k=depth, where=where, words=listing.words, fold_twins=listing.fold_twins,
-            lead=listing.lead,
+            lead=listing.lead, correct_hubs=listing.correct_hubs,
         )  # fmt: skip
 
-    texts = tuple((p.kind, sound if p.kind == "audio" else p.value, p.weight) for p in parts)
-    how = where, listing.words, listing.fold_twins, listing.lead
+    texts = tuple((p.kind, sound if p.kind == "audio" else p.value, p.weight, p.language) for p in parts)
+    how = where, listing.words, listing.fold_twins, listing.lead, listing.correct_hubs
     key: Hashable = (service.engine.store.version(), texts, how)
     if listing.sort == "match":
         page = service.pages.page(key, rank, listing.offset, listing.top_k)
     else:
         page = service.pages.sorted_page(key, rank, listing.sort, listing.descending, listing.offset, listing.top_k)
     total = service.engine.count(where) if page.total is None else page.total
-    return _encoded(page.hits, total, started)
+    return _encoded(page, total, started)
 
 
-def _encoded(hits: Sequence[Hit], total: int, started: float) -> bytes:
-    found = [hit.to_json() for hit in hits]
+def _encoded(page: Page, total: int, started: float) -> bytes:
+    found = [hit.to_json() for hit in page.hits]
     took_ms = round((time.perf_counter() - started) * 1000, 2)
-    return json_bytes({"hits": found, "total": total, "took_ms": took_ms})
+    return json_bytes({"hits": found, "total": total, "took_ms": took_ms, "fits": page.fits, "notes": page.notes})
 
 
 async def _found(service: Service, kind: str, find: Callable[[], bytes]) -> Response:

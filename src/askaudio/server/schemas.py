@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from askaudio.encoders.languages import LANGUAGES
 from askaudio.search.hits import ClipInfo, Hit
 from askaudio.search.pages import Order
 from askaudio.search.query import Part
@@ -22,6 +23,7 @@ MAX_OFFSET = 10**7
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 ClipId = Annotated[str, Field(min_length=1, max_length=1024)]
+Language = Literal["", *LANGUAGES]  # type: ignore[valid-type]  # "" finds it by the script and the words
 Where = Annotated[str, Field(max_length=MAX_WHERE)]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
 
@@ -36,6 +38,7 @@ class TextPart(_Strict):
     kind: Literal["text"] = "text"
     value: Text
     weight: float = Field(1.0, ge=-4, le=4, allow_inf_nan=False)
+    language: Language = ""
 
 
 class ClipPart(_Strict):
@@ -54,6 +57,7 @@ class SearchRequest(_Strict):
     top_k: TopK = 20
     words: bool = Field(True, description="also match the words of file names and tags")
     fold_twins: bool = Field(True, description="fold near-identical takes into one hit")
+    correct_hubs: bool | None = Field(None, description="lower sounds that are near to every query; default: by model")
     lead: Lead = Field("match", description="which of these takes is the hit")
     offset: int = Field(0, ge=0, le=MAX_OFFSET)
     sort: Order = "match"
@@ -61,7 +65,7 @@ class SearchRequest(_Strict):
 
     def to_parts(self) -> list[Part]:
         """The parts as the engine takes them."""
-        return [Part(part.kind, part.value, part.weight) for part in self.parts]
+        return [Part(p.kind, p.value, p.weight, getattr(p, "language", "")) for p in self.parts]
 
 
 class SearchAnswer(BaseModel):
@@ -70,6 +74,8 @@ class SearchAnswer(BaseModel):
     hits: list[Hit]
     total: int
     took_ms: float
+    fits: bool = Field(description="false if no hit is a possible match: nothing here fits well")
+    notes: list[str] = Field(description="what the user should know about the query, such as words that are not known")
 
 
 class ClipModel(BaseModel):

@@ -12,7 +12,7 @@ import { asksSomething, change, state, view } from "./state.js";
 import { clock, factsOf, factCells, folderOf, nameOf } from "./text.js";
 import { draw, drawAll, seekByPointer, watchWave } from "./waves.js";
 
-const LEVELS = [[80, 4, "Strong match"], [50, 3, "Good match"], [20, 2, "Possible match"], [-Infinity, 1, "Weak match"]];
+const LEVELS = [[60, 4, "Strong match"], [40, 3, "Good match"], [20, 2, "Possible match"], [-Infinity, 1, "Weak match"]];
 const ALL = 40; // a list up to this length is on the screen as a whole
 const MOST_PX = 15e6; // browsers do not lay out higher boxes
 const SETTLED_MS = 60; // rows that stay in sight this long are fetched
@@ -129,7 +129,7 @@ function marked(heading, name, words) {
 /** How well a hit matches, for people: [level 1 to 4, words]. */
 export function matchText(hit) {
   const [, level, word] = LEVELS.find(([from]) => hit.match >= from);
-  return [level, hit.match < 50 && hit.words.length > 0 ? "By its name" : word]; // found by its words, not by its sound
+  return [level, hit.match < 40 && hit.words.length > 0 ? "By its name" : word]; // found by its words, not by its sound
 }
 
 function showMatch(place, hit) {

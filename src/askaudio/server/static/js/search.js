@@ -73,7 +73,8 @@ async function showFound(signal) {
   const total = answer.total - (answer.hits.length - found.length);
   if (state.sort) return say(`${soundsText(total)} that match, ${ORDERS[state.sort]}`);
   say(`${soundsText(total)}, the nearest first`);
-  if (found[0].match < 20 && !found[0].words.length) showNotice("No clear match. These are the closest sounds in the collection.", "", null, true);
+  const notes = [...answer.notes, ...(answer.fits ? [] : ["Nothing here fits well. These are the nearest sounds."])];
+  if (notes.length) showNotice(notes.join("\n"), "", null, true);
 }
 
 const asHit = (clip) => ({ ...clip, start_s: 0, end_s: clip.metadata.duration_s ?? 0, segments: [], words: [], twins: [] });
