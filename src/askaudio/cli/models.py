@@ -4,6 +4,7 @@ Examples:
   askaudio models                                    all named models
   askaudio models --measure                          measure the installed ones on this machine, too
   askaudio models show efficientat                   its model card: data, licences, figures, weaknesses
+  askaudio models compare small efficientat --data ~/sounds/manifest.jsonl     which is better on your own sounds
   askaudio models pull efficientat                   fetch its files once (4 MB), checked against their checksums
   askaudio models pull clap --from /media/usb        the same on a machine without a network
   askaudio models pull hf:laion/clap-htsat-fused     any ClapModel or sentence-transformers model (extra hf)
@@ -28,27 +29,58 @@ if TYPE_CHECKING:
     from askaudio.encoders.registry import Model
 
 HELP = "list models, show their cards, fetch the ones that are not shipped"
+VERBS = ("list", "show", "pull", "compare")
 SPEEDS_FILE = "speeds.json"
 REPEAT = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio models``."""
-    parser.add_argument("verb", nargs="?", default="list", choices=["list", "show", "pull"], help="default: list")
-    parser.add_argument("name", nargs="?", help="show, pull: which model")
+    parser.add_argument("verb", nargs="?", default="list", choices=list(VERBS), help="default: list")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="show, pull: one model; compare: two or more, any spec"
+    )
     parser.add_argument("--from", dest="source", metavar="FOLDER", help="pull: take the files from here instead")
     parser.add_argument("--measure", action="store_true", help="list: measure the speed of the installed models")
+    parser.add_argument("--data", metavar="SPEC", help="compare: sounds with texts or labels, see askaudio data")
+    parser.add_argument("--split", default="all", choices=("train", "val", "test", "all"), help="compare: default all")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one of the verbs."""
     if args.verb == "list":
-        if args.name or args.source:
+        if args.names or args.source:
             raise ConfigError("list takes no name and no --from; did you mean: askaudio models pull NAME?")
         return _list(args)
-    if not args.name:
+    if args.verb == "compare":
+        return _compare(args)
+    if len(args.names) != 1:
         raise ConfigError(f"which model? For example: askaudio models {args.verb} efficientat")
+    args.name = args.names[0]
     return _show(args) if args.verb == "show" else _pull(args)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from askaudio.data.readers.open import open_dataset
+    from askaudio.encoders.load import load
+    from askaudio.search.model_table import answer_all, difference, table
+
+    if len(args.names) < 2 or not args.data:
+        raise ConfigError(
+            "compare needs two models or more, and sounds: askaudio models compare small efficientat --data SPEC"
+        )
+    clips = open_dataset(args.data)
+    chosen = list(clips if args.split == "all" else clips.split(args.split))
+    rows = []
+    for name in args.names:
+        with progress_bar(f"answering with {name}", "sounds") as bar:
+            rows.append(answer_all(load(name), chosen, bar))
+    gains = {row.name: difference(rows[0], row) for row in rows[1:] if row.queries == rows[0].queries}
+    if args.json:
+        emit_json({"sounds": len(chosen), "models": [r.figures() for r in rows], "R@10_gain": gains})
+    else:
+        say(table(rows, gains))
+    return 0
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -147,7 +147,12 @@ class OnnxEncoder(FileEncoder):
     def language_map(self) -> LanguageMap | None:
         """Encodes texts that are not English; None for a model that has no such map."""
         path = self.path(MAP_FILE)
-        return LanguageMap(path, self._sha256[TEXT_FILE]) if path.is_file() else None
+        return LanguageMap(path, self.text_tower) if path.is_file() else None
+
+    @property
+    def text_tower(self) -> str:
+        """Checksum of the text tower, to which a language map belongs."""
+        return self._sha256[TEXT_FILE]
 
     @functools.cached_property
     def tuning(self) -> Tuning | None:
