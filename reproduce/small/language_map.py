@@ -29,7 +29,7 @@ from .text_corpus import collect
 
 TEXTS, HIDDEN, RIDGE = 60_000, 1024, 1.0
 SHORT, SHORT_WEIGHT = 4, 4.0  # words
-SCALE, SHIFT, NOISE = 2.0, 0.5, 0.5  # of the random features; noise that is added to sentence vectors
+SCALE, SHIFT = 2.0, 0.5  # of the random features
 BATCH = 256
 
 
@@ -51,15 +51,14 @@ def fit(sentences: np.ndarray, targets: np.ndarray, weights: np.ndarray, rng: np
         sentences: (n, 512) of the multilingual encoder.
         targets: (n, D) of the text tower, rows of length 1.
         weights: (n,) weight of each text.
-        rng: Draws the features and the noise.
+        rng: Draws the features.
     """
     dim = sentences.shape[1]
-    noisy = sentences + NOISE * rng.standard_normal(sentences.shape).astype(np.float32) / np.sqrt(dim)
-    noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
+    rows = sentences / np.linalg.norm(sentences, axis=1, keepdims=True)
     first = np.concatenate([SCALE * rng.standard_normal((dim, HIDDEN)), SHIFT * rng.standard_normal((1, HIDDEN))])
-    one = np.ones((len(noisy), 1), np.float32)
-    hidden = np.maximum(np.concatenate([noisy, one], 1) @ first.astype(np.float32), 0)
-    inputs = np.concatenate([hidden, noisy, one], 1)
+    one = np.ones((len(rows), 1), np.float32)
+    hidden = np.maximum(np.concatenate([rows, one], 1) @ first.astype(np.float32), 0)
+    inputs = np.concatenate([hidden, rows, one], 1)
     weighted = inputs * weights[:, None].astype(np.float32)
     gram = (weighted.T @ inputs).astype(np.float64) + RIDGE * np.eye(inputs.shape[1])
     solved = np.linalg.solve(gram, (weighted.T @ targets).astype(np.float64))
