@@ -17,7 +17,7 @@ from askaudio.core.types import FloatArray, Json, Progress, silent
 from askaudio.data.manifest import Clip
 from askaudio.encoders.recording import READ_ERRORS, FileEncoder, encode_recording, reason_of
 from askaudio.engines.exact import ExactStore
-from askaudio.evaluation.significance import bootstrap, interval, unit_rows
+from askaudio.evaluation.significance import Floats, bootstrap, interval, unit_rows
 from askaudio.index.entries import Entry, Identity
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import STRONG
@@ -45,21 +45,21 @@ class ModelRow:
 
     name: str
     queries: Sequence[str]
-    found: FloatArray
-    right: FloatArray
-    match: FloatArray
-    labels: FloatArray
-    count: FloatArray
-    often: FloatArray
+    found: Floats
+    right: Floats
+    match: Floats
+    labels: Floats
+    count: Floats
+    often: Floats
     seconds: float
     broken: dict[str, str]
 
-    def precision(self) -> FloatArray:
+    def precision(self) -> Floats:
         """Precision@5 of each query that has two right sounds or more; of as many hits as there are right sounds."""
         asked = self.count >= 2
         depth = np.minimum(5, self.count[asked])
         shown = np.arange(5)[None] < depth[:, None]
-        return np.asarray((self.right[asked] * shown).sum(1) / depth)
+        return np.asarray((self.right[asked] * shown).sum(1) / depth, np.float64)
 
     def figures(self) -> Json:
         """The figures as JSON; None where the sounds do not give them."""
@@ -138,12 +138,12 @@ def _asked(
                     found[q] = min(found[q], hit.rank)
                 if hit.rank <= 5:
                     right[q, hit.rank - 1], match[q, hit.rank - 1] = is_right, hit.match / 100
-    count = np.array([sum(query in own for own in texts) for query in queries])
+    count = np.array([float(sum(query in own for own in texts)) for query in queries])
     labels = _nearest_labels(encoder, clips, windows)
     return ModelRow(encoder.name, queries, found, right, match, labels, count, often, seconds, broken)
 
 
-def _nearest_labels(encoder: FileEncoder, clips: Sequence[Clip], windows: Sequence[FloatArray]) -> FloatArray:
+def _nearest_labels(encoder: FileEncoder, clips: Sequence[Clip], windows: Sequence[FloatArray]) -> Floats:
     """(N',) whether the nearest label text is a sound's own, of the sounds that have a label."""
     names = sorted({clip.label for clip in clips if clip.label})
     if len(names) < 2:
