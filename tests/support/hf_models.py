@@ -105,3 +105,38 @@ def write_tokenizer(folder: Path) -> None:
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
         model_max_length=38,
     ).save_pretrained(folder)  # fmt: skip
+
+
+def write_glap(folder: Path, fairseq: bool = True) -> Path:
+    """A dual encoder of the names under which GLAP is published: Dasheng, SONAR, two projections."""
+    from safetensors.torch import save_file
+    from transformers import M2M100Config, M2M100Model
+
+    from askaudio.models.ced import CedTower
+
+    torch.manual_seed(0)
+    audio = CedTower(64, 2, 1, patch=(64, 4), places=252, mlp=32)
+    audio.train()(torch.randn(4, 64, 96))
+    text = M2M100Model(M2M100Config(
+        d_model=64, encoder_layers=2, decoder_layers=1, encoder_attention_heads=1, encoder_ffn_dim=24, vocab_size=40,
+        decoder_attention_heads=1, decoder_ffn_dim=24, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    )).encoder  # fmt: skip
+    tensors = {f"audio_encoder.model.{name}": value for name, value in audio.state_dict().items()}
+    tensors = {name.replace("patch_embed.", "patch_embed.proj."): value for name, value in tensors.items()}
+    for name, value in text.state_dict().items():
+        if fairseq:
+            for new, old in (("embed_tokens.", "encoder_frontend.embed."), ("out_proj", "output_proj"),
+                             ("fc1", "ffn.inner_proj"), ("fc2", "ffn.output_proj"),
+                             ("final_layer_norm", "ffn_layer_norm")):  # fmt: skip
+                name = name.replace(new, old)
+            name = f"encoder.{name}" if name.startswith("layers.") else name
+        tensors[f"text_encoder.model.{name}"] = value
+    for side, width in (("audio", 64), ("text", 64)):
+        for layer, (rows, columns) in ((0, (12, width)), (2, (12, 12))):
+            tensors[f"{side}_proj.{layer}.weight"] = 0.1 * torch.randn(rows, columns)
+            tensors[f"{side}_proj.{layer}.bias"] = 0.1 * torch.randn(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous().clone() for name, value in tensors.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text('{"model_type": "glap"}')
+    write_tokenizer(folder)
+    return folder

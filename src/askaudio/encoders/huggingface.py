@@ -1,6 +1,7 @@
 """Models that the transformers and sentence-transformers libraries saved, as encoders: ``hf:NAME_OR_FOLDER``.
 
-Opens any ClapModel, any sentence-transformers model that takes audio, and encoder folders that were pushed to the hub.
+Opens any ClapModel, PE-AV (``pe_audio``, ``pe_audio_video``), GLAP-class models, any sentence-transformers model that
+takes audio, and encoder folders that were pushed to the hub.
 The models' own processors compute the features, but get at most one window, so that they never crop at random. Sounds
 and texts are encoded one at a time, so that a vector does not depend on the other inputs. Weights are read from
 safetensors only, no code of a model's repository is run, and only ``fetch`` downloads anything.
@@ -21,6 +22,8 @@ from askaudio.core.extras import require
 from askaudio.core.files import fingerprint, read_json, sha256_file
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.glap import MEL, Glap
+from askaudio.encoders.glap import WINDOW_S as GLAP_WINDOW_S
 from askaudio.encoders.onnx import SETTINGS_FILE, OnnxEncoder
 from askaudio.encoders.recording import FileEncoder
 
@@ -96,11 +99,13 @@ def open_huggingface(name: str) -> FileEncoder:
         return OnnxEncoder(folder)
     if (folder / "modules.json").is_file():
         return _open_sentence_transformer(name, folder)
-    if _config(folder).get("model_type") == "clap":
-        return _open_clap(name, folder)
+    kind = _config(folder).get("model_type")
+    if kind in OPENERS:
+        return OPENERS[kind](name, folder)
     raise ModelError(
-        f"{folder} is no ClapModel (model_type clap in config.json), no sentence-transformers model (modules.json) and "
-        "no encoder folder (encoder.json); other architectures can be wrapped by sentence-transformers first"
+        f"{folder} is no ClapModel, PE-AV or GLAP (model_type {', '.join(OPENERS)} in config.json), no "
+        "sentence-transformers model (modules.json) and no encoder folder (encoder.json); other architectures can be "
+        "wrapped by sentence-transformers first"
     )
 
 
@@ -171,6 +176,38 @@ def _open_clap(name: str, folder: Path) -> FileEncoder:
     return HuggingFaceEncoder(name, folder, extractor.sampling_rate, float(extractor.max_length_s), sound, text)
 
 
+def _open_pe_audio(name: str, folder: Path) -> FileEncoder:
+    """Perception Encoder Audio-Visual: its audio and text sides; video is not used."""
+    torch, transformers = require("torch", "hf"), require("transformers", "hf")
+    try:
+        model = transformers.AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, attn_implementation="eager", dtype="float32"
+        )
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder} holds no PE-AV that can be read: {str(error).splitlines()[0]}") from error
+    model = getattr(model, "audio_model", model).eval().requires_grad_(False)
+
+    def sound(samples: FloatArray) -> FloatArray:
+        inputs = extractor(samples, sampling_rate=extractor.sampling_rate, return_tensors="pt")
+        with torch.inference_mode():
+            return model.audio_head(model.audio_encoder(inputs["input_values"]).pooler_output)[0].numpy()
+
+    def text(words: str) -> FloatArray:
+        inputs = tokenizer(words, return_tensors="pt", truncation=True)
+        with torch.inference_mode():
+            out = model.text_model(**inputs, output_hidden_states=True)
+            return model.text_audio_head(out.hidden_states[-1][:, 0])[0].numpy()
+
+    return HuggingFaceEncoder(name, folder, int(extractor.sampling_rate), WINDOW_S, sound, text)
+
+
+def _open_glap(name: str, folder: Path) -> FileEncoder:
+    model = Glap(folder)
+    return HuggingFaceEncoder(name, folder, MEL.sample_rate_hz, GLAP_WINDOW_S, model.sound, model.words)
+
+
 def _open_sentence_transformer(name: str, folder: Path) -> FileEncoder:
     library = require("sentence_transformers", "hf")
     model = library.SentenceTransformer(str(folder), device="cpu", local_files_only=True).eval()
@@ -197,6 +234,15 @@ def _feature_extractor(model: Any, folder: Path) -> Any:
         if hasattr(extractor, "sampling_rate"):
             return extractor
     raise ModelError(f"{folder} does not state its sample rate; expected a feature extractor with sampling_rate")
+
+
+# model_type in config.json -> function that opens it
+OPENERS: dict[str, Callable[[str, Path], FileEncoder]] = {
+    "clap": _open_clap,
+    "pe_audio": _open_pe_audio,
+    "pe_audio_video": _open_pe_audio,
+    "glap": _open_glap,
+}
 
 
 def _snapshot(name: str, local_files_only: bool) -> Path:
