@@ -76,7 +76,7 @@ def test_settings_rebuild_the_tower_and_layers_are_known(loaded):
     kind, _, tower, _ = loaded
     again = HfAudioTower(**tower.settings())
     again.load_state_dict(tower.state_dict())
-    layers, after = tower.layers()
+    layers, after = tower.layer_stack()
     assert len(layers) == 2 and (kind == "hubert" or after)
 
 
@@ -126,7 +126,7 @@ def test_text_towers(kind, pooling, tmp_path):
     again = HfTextTower(**tower.settings())
     again.load_state_dict(tower.state_dict())
     assert again.token_ids(TEXTS) == rows
-    layers, _ = tower.layers()
+    layers, _ = tower.layer_stack()
     assert len(layers) == 2
 
 

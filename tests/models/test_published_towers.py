@@ -103,6 +103,7 @@ def test_mn04_equals_the_published_graph(shared):
 
     folder = shared / "models/efficientat_mn04"
     tower = MobileNetTower.from_file(folder / "mn04_as_mAP_432.pt", classes=True)
+    assert MobileNetTower.of_width(0.4).settings() | {"classes": [512, 527]} == tower.settings()
     session = onnxruntime.InferenceSession(graph(folder / "mn04_as.onnx").SerializeToString())
     rng = np.random.default_rng(0)
     for n in (1000, 333):

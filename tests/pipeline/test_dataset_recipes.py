@@ -38,8 +38,11 @@ def train_and_evaluate(recipe, root, out, capsys, *overrides):
     return trained, json.loads(capsys.readouterr().out)
 
 
-def test_there_are_recipes_of_three_kinds_for_both_sets():
-    assert [f"{corpus}_{kind}" for corpus in MAKE for kind in ("batch24", "clap", "cnn")] == NAMES
+KINDS = ("batch24", "ced_sonar", "clap", "cnn", "cnn14_bert", "htsat_roberta", "mn40_roberta")
+
+
+def test_there_are_recipes_of_each_kind_for_both_sets():
+    assert [f"{corpus}_{kind}" for corpus in MAKE for kind in KINDS] == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,7 +54,8 @@ def test_recipe_is_valid_and_says_how_it_scored(name):
     for knowledge in ("none", "ask"):
         recipe = load_recipe(name, ["data.manifest=x", "model.audio_weights=y", f"knowledge={knowledge}"])
         assert recipe.name == name and recipe.knowledge.kind == knowledge
-    assert (recipe.train.batch_size == 24) or not name.endswith("batch24")
+    assert (recipe.train.batch_size == 24) or not name.endswith(("batch24", "ced_sonar"))
+    assert not name.endswith(KINDS[1:2] + KINDS[4:]) or re.search(r"# Published: .*\n(# .*\n)*# Source: ", head)
     assert recipe.data.captions == ("one" if name.startswith("audiocaps") else "all")
 
 

@@ -57,7 +57,7 @@ def assert_equal(mine, its):
 
 
 def without_seconds(result):
-    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in result.history]
+    return [{k: v for k, v in entry.items() if k not in ("seconds", "waited")} for entry in result.history]
 
 
 def test_it_learns_and_keeps_the_best_epoch(tmp_path):

@@ -26,6 +26,7 @@ COMMANDS = {
     "serve": "open the search page and the API",
     "mcp": "offer the search as tools to programs that speak MCP",
     "train": "train a dual encoder from a recipe",
+    "table": "train recipes with and without ASK, score and compare them",
     "evaluate": "score a model, embeddings or a run file",
     "compare": "compare runs with paired intervals",
     "moments": "score moments: stretches of recordings that answer a query",

@@ -43,6 +43,7 @@ EXTRAS = {
         "training and exporting",
     ),
     "codec": (("av",), "m4a, wma and video"),
+    "lora": (("peft",), "adapters for training large towers"),
     "figures": (("matplotlib",), "pictures"),
     "parquet": (("pyarrow",), "parquet files"),
     "mcp": (("mcp",), "tools for programs that speak the Model Context Protocol"),

@@ -33,6 +33,8 @@ EXAMPLES = """examples:
   askaudio train demo data.manifest=~/captioned knowledge=ask train.batch_size=24
   askaudio train runs/try --resume                continue after a kill, with the recipe of the run
   askaudio train my_recipe.yaml seed=1 --json     one JSON object at the end
+  askaudio train --list                           the shipped recipes, with parameters, memory and time
+  askaudio train clotho_htsat_roberta --plan train.batch_size=64      the same for one, with keys
   askaudio train demo devices=2                   two processes (GPUs) share each batch and the knowledge
   torchrun --nnodes 2 --nproc-per-node 8 -m askaudio.cli train my_recipe.yaml       on two machines
 
@@ -55,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's state")
     parser.add_argument("--no-export", action="store_true", help="do not write encoder/, as for a search over settings")
     parser.add_argument("--keys", action="store_true", help="list all keys with their defaults and leave")
+    parser.add_argument("--list", action="store_true", help="list the shipped recipes with what they need, and leave")
+    parser.add_argument("--plan", action="store_true", help="say parameters, memory and steps; train nothing")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,10 +70,18 @@ def run(args: argparse.Namespace) -> int:
     if args.keys:
         say(dump_recipe(Recipe(), "all keys with their defaults").rstrip())
         return 0
+    if args.list:
+        from askaudio.cli.train_plan import list_recipes
+
+        return list_recipes(args.json)
     if args.init:
         args.recipe, args.overrides = _fine_tuning(args.init, args.recipe, args.overrides)
     if not args.recipe:
         raise ConfigError("which recipe? For example: askaudio train sounds data.manifest=PATH; see --help")
+    if args.plan:
+        from askaudio.cli.train_plan import show_plan
+
+        return show_plan(args.recipe, args.overrides, args.json)
     recipe = load_recipe(args.recipe, args.overrides)
     if recipe.train.devices > 1 and "RANK" not in os.environ:
         from askaudio.training.processes import launch
@@ -146,6 +158,8 @@ def _default_folder(recipe: str, name: str) -> Path:
 
 
 def _show(folder: Path, result: FitResult) -> None:
+    from askaudio.export.dual_encoder import too_large
+
     first, last = result.history[0], result.history[-1]
     if first["epoch"] == 0:
         say("before fine-tuning, on the validation split:")
@@ -154,6 +168,10 @@ def _show(folder: Path, result: FitResult) -> None:
             say("no epoch was better, so the result is the model that it began with")
     say(f"{folder}: best of {last['epoch']} epochs by validation is {result.best_epoch}")
     _scores(result.validation)
+    if too_large(result.model):
+        say(
+            "encoder/ was not written: a tower is larger than 2 GB, the limit of an ONNX file; askaudio table scores it"
+        )
     say("next:")
     say(f"  askaudio evaluate {folder}                    test split, with intervals")
     say(f"  askaudio index FOLDER --model {folder}        make a folder of sounds searchable with it")

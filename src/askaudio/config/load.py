@@ -201,6 +201,8 @@ def _number(value: Any, hint: type) -> Any:
 
 
 def _check_limits(value: Any, limits: Any) -> None:
+    if "one_of" in limits and value not in limits["one_of"] and not value.startswith(limits["or"]):
+        raise ValueError(f"one of {', '.join(limits['one_of'])}, or {limits['or']}NAME_OR_FOLDER")
     if "min" in limits and value < limits["min"]:
         raise ValueError(f"at least {limits['min']}")
     if "max" in limits and value > limits["max"]:

@@ -13,6 +13,9 @@ POSITIVE: dict[str, Any] = {"above": 0}
 AT_LEAST_1: dict[str, Any] = {"min": 1}
 AT_LEAST_0: dict[str, Any] = {"min": 0}
 SHARE: dict[str, Any] = {"min": 0, "below": 1}
+AUDIO_TOWERS, TEXT_TOWERS = ("efficientat", "cnn", "cnn14", "ced"), ("minilm",)
+HUB = "hf:"  # before the name or folder of a model of the transformers library
+How = Literal["frozen", "last", "lora", "whole"]
 
 
 NEAR_MISS_KINDS = ("order", "attribute", "count", "negation", "label")
@@ -42,6 +45,12 @@ class DataRecipe:
     near_misses: list[str] = field(default_factory=list)  # kinds of almost right texts to train against; []: none
     ontology: str = ""  # JSON file of sound classes as AudioSet's: near misses of kind label take sibling classes too
     cache: str = ""  # folder of computed features; default ~/.cache/askaudio/features
+    # once: every sound is decoded before training, and kept; stream: decoded again each time, in train.workers
+    # processes, with a window at a random place in training
+    decode: Literal["once", "stream"] = "once"
+    mask_time: float = field(default=0.0, metadata=SHARE)  # SpecAugment: longest stretch that is blanked out, twice
+    mask_mels: float = field(default=0.0, metadata=SHARE)  # the same for mel bands
+    mix: float = field(default=0.0, metadata=SHARE)  # share of pairs mixed with another clip, captions joined by "and"
 
 
 @dataclass
@@ -49,18 +58,27 @@ class ModelRecipe:
     """The two towers and what joins them."""
 
     init: str = ""  # start from this encoder (small, efficientat, a folder): both its sides, frozen, under projections
-    audio: Literal["efficientat", "cnn"] = "efficientat"
-    audio_weights: str = ""  # for efficientat: its ONNX file
+    # efficientat, cnn14, ced: the authors' towers; cnn: a small one without pretraining; hf:OWNER/NAME or hf:FOLDER
+    audio: str = field(default="efficientat", metadata={"one_of": AUDIO_TOWERS, "or": HUB})
+    audio_weights: str = ""  # for efficientat, cnn14 and ced: the authors' file
+    audio_train: How = "frozen"  # what of a pretrained tower is trained: nothing, its last layers, adapters, all of it
+    audio_layers: int = field(default=2, metadata=AT_LEAST_1)  # for audio_train: last
     sample_rate_hz: int = field(default=32000, metadata={"min": 8000})  # for cnn
     n_mels: int = field(default=64, metadata={"min": 32})  # for cnn: a multiple of 32
-    window_s: float = field(default=10.0, metadata=POSITIVE)  # for cnn: length of its input in seconds
-    text: Literal["minilm"] = "minilm"
+    window_s: float = field(default=10.0, metadata=POSITIVE)  # length of the input in seconds, where a tower is free
+    text: str = field(default="minilm", metadata={"one_of": TEXT_TOWERS, "or": HUB})
+    text_train: How = "frozen"
+    text_layers: int = field(default=2, metadata=AT_LEAST_1)  # for text_train: last
+    text_pooling: Literal["mean", "cls", "attention"] = "mean"  # for hf: how tokens become one vector
+    text_prefix: str = ""  # for hf: put before every text, as E5 needs it
+    lora_rank: int = field(default=8, metadata=AT_LEAST_1)  # for lora, of both towers
+    lora_alpha: float = field(default=16.0, metadata=POSITIVE)
     embed_dim: int = field(default=256, metadata=AT_LEAST_1)  # with init: the encoder's own
     hidden_dim: int = field(default=512, metadata=AT_LEAST_1)
     dropout: float = field(default=0.2, metadata=SHARE)
     residual: bool = True  # a straight line beside the hidden layer of each projection
-    # what the audio side takes of efficientat's frames (0.32 s each): their mean; that and the means of equal parts of
-    # the time (segments); or a transformer over single frames
+    # what the audio side takes of the tower's frames (efficientat: 0.32 s each): the tower's own vector; the means of
+    # equal parts of the time beside it (segments); or a transformer over single frames
     audio_head: Literal["mean", "segments", "transformer"] = "mean"
     segments: int = field(default=3, metadata=AT_LEAST_1)  # for audio_head: segments
     head_layers: int = field(default=1, metadata=AT_LEAST_1)  # for audio_head: transformer
@@ -121,10 +139,16 @@ class TrainRecipe:
     epochs: int = field(default=20, metadata=AT_LEAST_1)
     batch_size: int = field(default=64, metadata={"min": 2})
     lr: float = field(default=1e-3, metadata=POSITIVE)
+    audio_lr: float = field(default=0.0, metadata=AT_LEAST_0)  # of the audio tower's last layer; 0: lr
+    text_lr: float = field(default=0.0, metadata=AT_LEAST_0)
+    layer_decay: float = field(default=1.0, metadata={"above": 0, "max": 1})  # factor from a layer to the one before it
     weight_decay: float = field(default=0.01, metadata=AT_LEAST_0)
     warmup_share: float = field(default=0.05, metadata=SHARE)  # of all steps; then half a cosine down to zero
     feature_dropout: float = field(default=0.0, metadata=SHARE)  # share of a frozen tower's features dropped
     gradient_cache_chunk: int = field(default=0, metadata=AT_LEAST_0)  # pairs encoded at once for a large batch; 0: all
+    gradient_checkpointing: bool = False  # layers are computed again in the backward pass: less memory, more time
+    ema: float = field(default=0.0, metadata=SHARE)  # decay of averaged weights, which are scored and kept; 0: none
+    workers: int = field(default=0, metadata=AT_LEAST_0)  # processes that decode and make batches; 0: this one
     clip_grad: float = field(default=1.0, metadata=AT_LEAST_0)  # largest gradient norm; 0: not clipped
     patience: int = field(default=0, metadata=AT_LEAST_0)  # epochs without a better validation; 0: never stop early
     save_every_steps: int = field(default=0, metadata=AT_LEAST_0)  # state for resuming, besides each epoch's end
@@ -157,10 +181,8 @@ def joint_faults(recipe: Recipe) -> list[str]:
         faults.append(f"model.n_mels: got {recipe.model.n_mels}, expected a multiple of 32")
     if recipe.knowledge.kind in ("xbm", "queue") and recipe.knowledge.queue_size < recipe.train.batch_size:
         faults.append("knowledge.queue_size: must be at least train.batch_size")
-    if recipe.model.audio_head != "mean" and (recipe.model.init or recipe.model.audio != "efficientat"):
-        faults.append(
-            "model.audio_head: segments and transformer need the frames of model.audio=efficientat, without init"
-        )
+    if recipe.model.audio_head != "mean" and (recipe.model.init or recipe.model.audio == "cnn"):
+        faults.append("model.audio_head: segments and transformer need the frames of a pretrained tower, without init")
     if recipe.model.head_width % 4:
         faults.append(f"model.head_width: got {recipe.model.head_width}, expected a multiple of 4")
     faults += [
@@ -171,11 +193,36 @@ def joint_faults(recipe: Recipe) -> list[str]:
     faults += _knowledge_faults(recipe.knowledge)
     if recipe.train.batch_size % recipe.train.devices:
         faults.append("train.batch_size: must be a multiple of train.devices, which share each batch")
-    if recipe.model.audio == "efficientat" and not recipe.model.audio_weights and not recipe.model.init:
-        faults.append("model.audio_weights: efficientat needs its ONNX file, for example model.audio_weights=PATH")
+    faults += _tower_faults(recipe)
     for prompt in recipe.data.prompts:
         if "{text}" not in prompt:
             faults.append(f"data.prompts: {prompt!r} has no {{text}} in it")
+    return faults
+
+
+def _tower_faults(recipe: Recipe) -> list[str]:
+    """Faults of towers and of what is done to their inputs."""
+    model, data, faults = recipe.model, recipe.data, []
+    if model.audio in ("efficientat", "cnn14", "ced") and not model.audio_weights and not model.init:
+        faults.append(
+            f"model.audio_weights: {model.audio} needs the authors' file, for example model.audio_weights=PATH"
+        )
+    if model.init and (model.audio_train != "frozen" or model.text_train != "frozen"):
+        faults.append("model.init: keeps both sides frozen; name towers instead: model.audio=... model.text=...")
+    trained_audio = model.audio == "cnn" or model.audio_train != "frozen"
+    for key, given in (
+        ("decode", data.decode == "stream"),
+        ("mask_time", data.mask_time),
+        ("mask_mels", data.mask_mels),
+    ):
+        if given and not trained_audio:
+            faults.append(f"data.{key}: the audio tower is frozen and its output kept; set model.audio_train")
+    if data.decode == "stream" and data.windows == "mean":
+        faults.append("data.windows: stream takes one window a clip; leave mean out")
+    if data.mix and (data.decode != "stream" or model.text_train == "frozen"):
+        faults.append("data.mix: needs waveforms and words: data.decode=stream, and model.text_train other than frozen")
+    if recipe.knowledge.kind == "text_similarity" and model.text_train != "frozen":
+        faults.append("knowledge.kind: text_similarity compares the vectors of a frozen text tower")
     return faults
 
 

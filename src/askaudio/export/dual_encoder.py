@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,12 +24,13 @@ from askaudio.core.types import FloatArray, Progress, silent
 from askaudio.encoders.onnx import FORMAT
 from askaudio.export.encoder_folder import Draft, ExportReport, check_target, write_encoder
 from askaudio.export.precision import Precision
-from askaudio.models.dual_encoder import DualEncoder
+from askaudio.models.dual_encoder import DualEncoder, encode
 from askaudio.models.frozen_encoder import AudioFeatures, EncoderText, FrozenTowers, TextFeatures, open_towers
 from askaudio.models.graphs import chain, from_log_mel
 from askaudio.models.minilm import pad_tokens
 
 OPSET = 18
+LARGEST_BYTES = 2_000_000_000  # protobuf holds less than 2 GiB
 
 
 def export(
@@ -63,6 +65,11 @@ def export(
     """
     model, folder = model.eval(), Path(folder)
     check_target(folder)
+    if too_large(model):
+        raise ModelError(
+            "a tower is larger than 2 GB, the limit of an ONNX file; the run folder is complete, and torch scores it: "
+            "askaudio table"
+        )
     towers = towers or _frozen_towers(model, audio_source or model.audio_source)
     frozen_audio, frozen_text = towers.audio, towers.text
     draft = Draft(
@@ -80,6 +87,12 @@ def export(
         text_vectors=lambda texts: _torch_text(model, frozen_text, texts),
     )
     return write_encoder(draft, folder, precision, audio_precision, progress)
+
+
+def too_large(model: DualEncoder) -> bool:
+    """Whether the weights of a tower do not fit into one ONNX file."""
+    sizes = [sum(p.nbytes for p in t.parameters()) for t in (model.audio_tower, model.text_tower) if t is not None]
+    return max(sizes, default=0) > LARGEST_BYTES
 
 
 def _frozen_towers(model: DualEncoder, source: str) -> FrozenTowers:
@@ -101,28 +114,28 @@ class _Side(nn.Module):
         self.tower, self.projection = tower, projection
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        features = inputs if self.tower is None else self.tower(*inputs)
-        taken = features if isinstance(features, tuple) else (features,)
-        return nn.functional.normalize(self.projection(*taken), dim=-1)
+        return encode(self.tower, self.projection, inputs)
 
 
 def _audio_graph(model: DualEncoder, frozen: AudioFeatures | None) -> bytes:
     if frozen is None:
-        return trained_audio_graph(model.audio_tower, model.audio_projection, model.front_end.log_mel.n_mels)
+        sound = np.zeros(round(model.front_end.window_s * model.front_end.sample_rate_hz), dtype=np.float32)
+        return trained_audio_graph(model.audio_tower, model.audio_projection, *model.front_end(sound).shape)
     tower = frozen.graph()
     joined = _with_head(tower, model.audio_projection, frozen.graph_output or tower.graph.output[0].name)
     return (from_log_mel(joined) if joined.graph.input[0].name == "spec" else joined).SerializeToString()
 
 
-def trained_audio_graph(tower: Any, projection: nn.Module, n_mels: int) -> bytes:
+def trained_audio_graph(tower: Any, projection: nn.Module, n_mels: int, frames: int = 200) -> bytes:
     """The ONNX graph of a trained tower and its projection: ``log_mel`` (B, F, T) -> unit vectors (B, D).
 
     Args:
         tower: Audio tower; maps ``log_mel`` (B, F, T) to features.
         projection: Maps the features to (B, D).
         n_mels: F, the number of mel bands.
+        frames: T of the example; some towers take full windows only.
     """
-    example = torch.zeros(1, n_mels, 200)
+    example = torch.zeros(1, n_mels, frames)
     return trace(_Side(tower, projection), {"log_mel": example}, {"log_mel": {0: "B", 2: "T"}})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,20 +21,31 @@ from askaudio.core.files import atomic_path, read_json, sha256_file, write_json
 from askaudio.core.types import Json
 from askaudio.encoders.efficientat import FRONT_END
 from askaudio.models.bridge import BridgeAudioProjection, BridgeTextProjection
+from askaudio.models.ced import CedTower
 from askaudio.models.cnn import CnnAudioTower
+from askaudio.models.cnn14 import Cnn14Tower
 from askaudio.models.frame_head import SegmentProjection, TransformerProjection
+from askaudio.models.hf_audio import HfAudioTower
+from askaudio.models.hf_text import HfTextTower
 from askaudio.models.minilm import MiniLMTower
+from askaudio.models.mobilenet import MobileNetTower
 from askaudio.models.projection import Projection
 from askaudio.models.small_audio import SmallAudioTower
 from askaudio.models.small_text import SmallTextTower
+from askaudio.models.tower import AudioTower
+from askaudio.models.tuning import freeze_statistics, plain_state
 from askaudio.models.weights import fill
 
 FORMAT = 1
 WEIGHTS_FILE, SETTINGS_FILE = "weights.safetensors", "dual_encoder.json"
 MAX_LOGIT_SCALE = 100.0
-TOWERS: dict[str, type[nn.Module]] = {
-    tower.kind: tower for tower in (CnnAudioTower, MiniLMTower, SmallAudioTower, SmallTextTower)
-}
+_TOWERS: tuple[Any, ...] = (
+    CnnAudioTower, SmallAudioTower, MobileNetTower, Cnn14Tower, CedTower, HfAudioTower,
+    MiniLMTower, SmallTextTower, HfTextTower,
+)  # fmt: skip
+TOWERS: dict[str, type[nn.Module]] = {tower.kind: tower for tower in _TOWERS}
+FRAME_HEADS = (SegmentProjection, TransformerProjection)  # these take frames and lengths instead of a vector
+NO_TOKEN = -1  # padding in a row of token ids
 AnyProjection = Projection | SegmentProjection | TransformerProjection | BridgeAudioProjection | BridgeTextProjection
 PROJECTIONS: dict[str, type[AnyProjection]] = {
     head.kind: head
@@ -90,13 +102,22 @@ class DualEncoder(nn.Module):
         if text_projection.embed_dim != self.embed_dim:
             raise ModelError(f"audio meets text in {self.embed_dim} numbers, but text has {text_projection.embed_dim}")
         for side, tower, head in (("audio", audio_tower, audio_projection), ("text", text_tower, text_projection)):
-            if tower is not None and tower.dim != head.in_dim:
-                raise ModelError(f"the {side} tower gives {tower.dim} numbers, its projection takes {head.in_dim}")
+            given = (
+                None
+                if tower is None
+                else getattr(tower, "frame_dim", tower.dim)
+                if isinstance(head, FRAME_HEADS)
+                else tower.dim
+            )
+            if given is not None and given != head.in_dim:
+                raise ModelError(f"the {side} tower gives {given} numbers, its projection takes {head.in_dim}")
         self.audio_projection, self.text_projection = audio_projection, text_projection
         self.audio_tower, self.text_tower = audio_tower, text_tower
         self.audio_source, self.text_source = audio_source, text_source
         self.audio_source_sha256 = audio_source_sha256 or _checksum(audio_source)
         self.front_end = front_end or FRONT_END
+        # set while training, where a frozen tower's output was computed before: its input is not what comes in then
+        self.audio_ready = self.text_ready = False
         start = torch.tensor(math.log(1.0 / temperature))
         self.log_logit_scale = nn.Parameter(start, requires_grad=learn_temperature)
 
@@ -107,11 +128,36 @@ class DualEncoder(nn.Module):
 
     def encode_audio(self, inputs: Inputs) -> torch.Tensor:
         """Features (B, A) or (frames, lengths), or (log_mel, frames) for an audio tower -> (B, D) rows of length 1."""
-        return _encode(self.audio_tower, self.audio_projection, inputs)
+        return encode(None if self.audio_ready else self.audio_tower, self.audio_projection, inputs)
 
     def encode_text(self, inputs: Inputs) -> torch.Tensor:
-        """Features (B, C), or (ids, mask) where there is a text tower -> (B, D) rows of length 1."""
-        return _encode(self.text_tower, self.text_projection, inputs)
+        """Features (B, C), or where there is a text tower (ids, mask), or ids alone -> (B, D) rows of length 1.
+
+        Ids alone (B, L) have ``NO_TOKEN`` where a row has ended.
+        """
+        tower = None if self.text_ready else self.text_tower
+        if tower is not None and isinstance(inputs, torch.Tensor):
+            inputs = (inputs.clamp(min=0), (inputs != NO_TOKEN).long())
+        return encode(tower, self.text_projection, inputs)
+
+    def takes_like(self, other: DualEncoder) -> None:
+        """Take what another model takes while it is trained: the same towers' output comes in."""
+        self.audio_ready, self.text_ready = other.audio_ready, other.text_ready
+        if isinstance(self.audio_tower, AudioTower) and isinstance(other.audio_tower, AudioTower):
+            self.audio_tower.skip = other.audio_tower.skip
+
+    def towers(self) -> list[nn.Module]:
+        """The towers that run."""
+        pairs = ((self.audio_tower, self.audio_ready), (self.text_tower, self.text_ready))
+        return [tower for tower, ready in pairs if tower is not None and not ready]
+
+    def train(self, mode: bool = True) -> DualEncoder:
+        """As in torch, but frozen parts of towers stay in evaluation mode."""
+        super().train(mode)
+        for tower in (self.audio_tower, self.text_tower) if mode else ():
+            if tower is not None:
+                freeze_statistics(tower)
+        return self
 
     def forward(self, audio: Inputs, text: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
         """Both sides at once, as distributed training needs it: (B, D) and (B, D)."""
@@ -133,9 +179,13 @@ class DualEncoder(nn.Module):
         }
 
     def save(self, folder: Path | str) -> None:
-        """Write ``weights.safetensors`` and ``dual_encoder.json`` into a folder, each in one atomic step."""
+        """Write ``weights.safetensors`` and ``dual_encoder.json`` into a folder, each in one atomic step.
+
+        Adapters (LoRA) are added to the weights, so that the checkpoint is one of the same towers without adapters.
+        """
         folder = Path(folder)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        # a copy: safetensors refuses tensors that share memory
+        tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in plain_state(self).items()}
         with atomic_path(folder / WEIGHTS_FILE) as temporary:
             save_file(tensors, temporary)
         write_json(folder / SETTINGS_FILE, self.settings())
@@ -188,10 +238,24 @@ def _checksum(source: str) -> str:
     return sha256_file(path) if path.is_file() else ""
 
 
-def _encode(tower: nn.Module | None, projection: nn.Module, inputs: Inputs) -> torch.Tensor:
-    parts = inputs if isinstance(inputs, tuple) else (inputs,)
-    features = parts if tower is None else tower(*parts)  # (B, A), or frames (B, A, T) and lengths (B,)
-    taken = features if isinstance(features, tuple) else (features,)
+def encode(tower: Any, projection: nn.Module, inputs: Inputs) -> torch.Tensor:
+    """One side of a dual encoder: tower, projection, scaling to length 1.
+
+    Args:
+        tower: None where its output comes in.
+        projection: Takes the tower's vector, or its frames and their lengths.
+        inputs: What the tower takes, or its output.
+
+    Returns:
+        (B, D).
+    """
+    taken = inputs if isinstance(inputs, tuple) else (inputs,)
+    if tower is not None and isinstance(projection, FRAME_HEADS) and hasattr(tower, "frame_states"):
+        states, mask = tower.frame_states(*taken)  # (B, T', C), (B, T')
+        taken = (states.transpose(1, 2), *(() if mask is None else (mask.sum(1),)))
+    elif tower is not None:
+        features = tower(*taken)
+        taken = features if isinstance(features, tuple) else (features,)
     return nn.functional.normalize(projection(*taken), dim=-1)  # (B, D)
 
 

@@ -37,6 +37,7 @@ class HfAudioTower(nn.Module):
     """
 
     kind = "hf_audio"
+    windows_at_once = 16  # in one forward pass of evaluation
 
     def __init__(self, tower: str, config: Json, model: nn.Module | None = None) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class HfAudioTower(nn.Module):
     def checkpointing(self, on: bool) -> None:
         set_checkpointing(self.model, on)
 
-    def layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
+    def layer_stack(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The layers, and the modules after them."""
         return layers_of(self.model)
 

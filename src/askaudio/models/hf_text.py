@@ -75,7 +75,7 @@ class HfTextTower(nn.Module):
     def checkpointing(self, on: bool) -> None:
         set_checkpointing(self.model, on)
 
-    def layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
+    def layer_stack(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The layers, and the modules after them."""
         layers, after = layers_of(self.model)
         return layers, [*after, *([self.attend] if self.attend is not None else [])]

@@ -22,6 +22,7 @@ from torch import nn
 from askaudio.core.errors import MissingExtraError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray, Json, Progress, silent
+from askaudio.models.hf_part import set_checkpointing
 
 FEATURE_DIM = 384
 MAX_TOKENS = 128  # captions have about 12; what is beyond is cut
@@ -68,10 +69,27 @@ class MiniLMTower(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Encode B token rows (B, L); ``mask`` is 1 on tokens and 0 on padding."""
-        hidden = self.bert(input_ids=ids, attention_mask=mask, return_dict=False)[0]  # (B, L, 384)
+        hidden = self.token_states(ids, mask)  # (B, L, 384)
         weight = mask.unsqueeze(-1).to(hidden.dtype)  # (B, L, 1)
         mean = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1e-9)  # (B, 384)
         return nn.functional.normalize(mean, dim=-1)
+
+    def layer_stack(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The layers, and the modules after them."""
+        return list(self.bert.encoder.layer), []
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether layers are computed again in the backward pass."""
+        return bool(self.bert.is_gradient_checkpointing)
+
+    @checkpointing.setter
+    def checkpointing(self, on: bool) -> None:
+        set_checkpointing(self.bert, on)
+
+    def token_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The last layer's states (B, L, 384)."""
+        return self.bert(input_ids=ids, attention_mask=mask, return_dict=False)[0]
 
     def settings(self) -> Json:
         """Constructor arguments for rebuilding it before weights are loaded."""

@@ -25,6 +25,12 @@ from askaudio.models.weights import fill, read_weights
 N_BLOCKS = 15
 HALVES = (2, 4, 7, 13)  # blocks, counted from 1, whose convolution has stride 2
 FIRST_HARDSWISH = 7  # blocks before it use ReLU
+# kernel, inner channels, squeeze and excitation, outer channels of the blocks at width 1 (MobileNetV3-Large)
+_LARGE = (
+    (3, 16, False, 16), (3, 64, False, 24), (3, 72, False, 24), (5, 72, True, 40), (5, 120, True, 40),
+    (5, 120, True, 40), (3, 240, False, 80), (3, 200, False, 80), (3, 184, False, 80), (3, 184, False, 80),
+    (3, 480, True, 112), (3, 672, True, 112), (5, 672, True, 160), (5, 960, True, 160), (5, 960, True, 160),
+)  # fmt: skip
 _NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
@@ -96,6 +102,16 @@ class MobileNetTower(AudioTower):
         return int(self.dim if stages > N_BLOCKS + 1 else self._settings["blocks"][stages - 2][3])
 
     @classmethod
+    def of_width(cls, width: float) -> MobileNetTower:
+        """The tower of a width with random weights: 0.4 is mn04, 4 is mn40."""
+        blocks = [
+            [kernel, _eighths(inner * width), _eighths(_eighths(inner * width) / 4) if squeezed else 0,
+             _eighths(outer * width)]
+            for kernel, inner, squeezed, outer in _LARGE
+        ]  # fmt: skip
+        return cls(_eighths(16 * width), blocks, 6 * blocks[-1][3])
+
+    @classmethod
     def from_file(cls, path: Path | str, classes: bool = False) -> MobileNetTower:
         """The tower in the authors' checkpoint.
 
@@ -147,6 +163,12 @@ def _convolution(
         nn.BatchNorm2d(out, **_NORM),  # type: ignore[arg-type]
     ]
     return nn.Sequential(*layers, *([activation()] if activation else []))
+
+
+def _eighths(channels: float) -> int:
+    """The nearest multiple of 8, at least 8, and not below nine tenths of the number."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def _halved(frames: Frames) -> Frames:

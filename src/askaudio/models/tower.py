@@ -41,6 +41,7 @@ class AudioTower(nn.Module):
     front_end: ClassVar[FrontEnd]
     dim: int
     frame_dim: int
+    windows_at_once = 32  # in one forward pass of evaluation
     skip = 0
     checkpointing = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -16,7 +16,7 @@ from askaudio.core.files import write_text
 from askaudio.core.processes import is_first
 from askaudio.core.types import Json, Progress, silent
 from askaudio.data.summary import DatasetSummary
-from askaudio.export.dual_encoder import export
+from askaudio.export.dual_encoder import export, too_large
 from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.frame_head import SegmentProjection, TransformerProjection
@@ -28,13 +28,19 @@ from askaudio.training.collate import stack_audio
 from askaudio.training.dataset import PairDataset
 from askaudio.training.fit import FitResult, fit
 from askaudio.training.processes import first_then_others, joined
-from askaudio.training.retrieval import RetrievalSet
+from askaudio.training.retrieval import RetrievalSet, text_vectors, tower_vectors
 from askaudio.training.settings import Objective, TrainSettings
 
 AudioHead: TypeAlias = Projection | SegmentProjection | TransformerProjection
 RECIPE_FILE = "recipe.yaml"
 ENCODER_FOLDER = "encoder"
-FREE_TO_CHANGE = ("train.devices", "train.threads", "train.device")  # when a run is resumed: the steps are the same
+SOME_CLIPS, SOME_TEXTS = 256, 2048  # whose first output says how large a trained tower's numbers are
+FREE_TO_CHANGE = (
+    "train.devices",
+    "train.threads",
+    "train.device",
+    "train.workers",
+)  # when a run is resumed: the steps are the same
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,10 @@ class Parts:
 
 
 def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
-    """Build everything that a training needs; the model's first weights depend on ``recipe.seed`` alone."""
+    """Build everything that a training needs; the model's first weights depend on ``recipe.seed`` alone.
+
+    The model takes the towers of ``inputs``, so each call needs fresh ones where they are trained.
+    """
     train = inputs.pairs(recipe.seed)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, inputs)
@@ -63,25 +72,34 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
 
 def build_model(recipe: ModelRecipe, inputs: Inputs) -> DualEncoder:
     """Untrained dual encoder: projections over a frozen tower's features, or over a trainable tower."""
-    towers, text_dim = inputs.towers, inputs.texts.shape[1]
-
+    towers, own = inputs.towers, inputs.pretrained
+    text_tower: Any = own.text
+    text_dim = inputs.texts.shape[1] if text_tower is None else text_tower.dim
     embed_dim = text_dim if recipe.init else recipe.embed_dim
     sizes: dict[str, Any] = {
         "hidden_dim": recipe.hidden_dim, "dropout": recipe.dropout, "residual": recipe.residual or bool(recipe.init)
     }  # fmt: skip
 
-    trained = CnnAudioTower(recipe.n_mels) if towers.audio_source is None else None
-    audio_dim = next(iter(inputs.audio.values())).shape[1] if trained is None else trained.dim
-    return DualEncoder(
+    trained: Any = own.audio
+    if trained is None and towers.audio_source is None:
+        trained = CnnAudioTower(recipe.n_mels)
+    if trained is None:
+        audio_dim = next(iter(inputs.audio.values())).shape[1]
+    else:
+        audio_dim = trained.dim if recipe.audio_head == "mean" else trained.frame_dim
+    model = DualEncoder(
         _audio_head(recipe, audio_dim, embed_dim, sizes),
         Projection(text_dim, embed_dim, **sizes),
         audio_tower=trained,
+        text_tower=text_tower,
         audio_source=towers.audio_source or "",
         audio_source_sha256="" if towers.audio is None else towers.audio.checksum,
         text_source=towers.text_source or "",
         front_end=inputs.front_end,
         learn_temperature=False,  # the loss learns it; a checkpoint gets its value
     )
+    own.settle(model)
+    return model
 
 
 def _audio_head(recipe: ModelRecipe, in_dim: int, embed_dim: int, sizes: Json) -> AudioHead:
@@ -98,14 +116,34 @@ def _heads(model: DualEncoder) -> tuple[AudioHead, Projection]:
 
 
 def _standardise(model: DualEncoder, train: PairDataset) -> None:
-    """Bring frozen features to mean 0 and variance 1 over the training pairs."""
+    """Bring the input of both projections to mean 0 and variance 1 over the training pairs.
+
+    Of a tower that runs in training, some clips and texts give its first output.
+    """
     audio, text = _heads(model)
-    text.standardise(torch.from_numpy(train.entry_texts()))
-    if not isinstance(audio, Projection):
+    if model.text_tower is None or model.text_ready:
+        text.standardise(torch.from_numpy(train.entry_texts()))
+    else:
+        text.standardise(text_vectors(model, train.entry_texts()[:SOME_TEXTS]))
+    if model.audio_tower is not None and not model.audio_ready:
+        if not isinstance(model.audio_tower, CnnAudioTower):  # a tower without pretraining has no output to go by
+            _standardise_trained(model, audio, train.audio[:SOME_CLIPS])
+    elif isinstance(audio, Projection):
+        audio.standardise(torch.cat([torch.from_numpy(windows) for windows in train.audio]))
+    else:
         frames, lengths = stack_audio([window for windows in train.audio for window in windows])
         audio.standardise(frames, lengths)
-    elif model.audio_tower is None:
-        audio.standardise(torch.cat([torch.from_numpy(windows) for windows in train.audio]))
+
+
+def _standardise_trained(model: DualEncoder, head: AudioHead, sounds: Sequence[Any]) -> None:
+    if isinstance(head, Projection):
+        head.standardise(tower_vectors(model, sounds))
+        return
+    tower: Any = model.audio_tower
+    with torch.no_grad():
+        frames = [tower.frame_states(*stack_audio([next(iter(windows))]))[0][0].T.numpy() for windows in sounds]
+    padded, lengths = stack_audio(frames)
+    head.standardise(padded, lengths)
 
 
 def train(
@@ -146,7 +184,9 @@ def train(
         result = run(recipe, assemble(recipe, inputs), folder, resume, progress)
         if not is_first():
             return result
-    if export_encoder and not (resume and (folder / ENCODER_FOLDER).exists()):  # an existing one: the run had ended
+    if (
+        export_encoder and not too_large(result.model) and not (resume and (folder / ENCODER_FOLDER).exists())
+    ):  # an existing one: the run had ended
         export(result.model, folder / ENCODER_FOLDER, name=recipe.name, progress=progress, towers=inputs.towers)
     return result
 
@@ -178,7 +218,8 @@ def run(
 def train_settings(recipe: Recipe) -> TrainSettings:
     """Settings of ``fit`` from a recipe; ``train.threads`` and ``train.devices`` concern the processes, not the fit."""
     keys = {key: value for key, value in asdict(recipe.train).items() if key not in ("threads", "devices")}
-    return TrainSettings(**keys, seed=recipe.seed, score_start=bool(recipe.model.init))
+    masks: Json = {"mask_time": recipe.data.mask_time, "mask_mels": recipe.data.mask_mels}
+    return TrainSettings(**keys, **masks, seed=recipe.seed, score_start=bool(recipe.model.init))
 
 
 def _claim(recipe: Recipe, folder: Path, resume: bool, command: str) -> None:

@@ -28,11 +28,14 @@ from askaudio.data.near_misses import sure_near_misses
 from askaudio.encoders.efficientat import FRONT_END
 from askaudio.encoders.load import settled
 from askaudio.evaluation.relevance import Relevance
+from askaudio.models.by_name import TowerAudio, TowerTexts
 from askaudio.models.frozen_encoder import ENCODER, AudioFeatures, FrozenTowers, TextFeatures, open_towers
 from askaudio.pipeline.clips import read_clips
+from askaudio.pipeline.pretrained import Pretrained, open_pretrained
 from askaudio.pipeline.readable import broken_sounds, sound_keys, without_broken
 from askaudio.training.dataset import PairDataset
 from askaudio.training.retrieval import RetrievalSet
+from askaudio.training.stream import Sound
 
 Array = npt.NDArray[Any]
 
@@ -44,21 +47,23 @@ class Inputs:
     Attributes:
         recipe: Where they come from.
         manifest: Captioned clips with splits.
-        audio: Clip id -> (W, ...) input of the audio side for each window.
-        texts: (U, C) features of each wording.
+        audio: Clip id -> (W, ...) input of the audio side for each window, or a ``Sound`` that is decoded on demand.
+        texts: (U, C) features of each wording, or its token ids (U, L) where the text tower is trained.
         text_rows: Wording -> row of ``texts``.
         front_end: How the sounds were cut, and what the audio side computes first.
-        towers: The frozen towers that made the features.
+        towers: The frozen towers of earlier versions' kind, which are not part of the model.
+        pretrained: The towers that are part of the model, trained or not.
         near: Caption id -> near misses, for a training against them.
     """
 
     recipe: DataRecipe
     manifest: Manifest
-    audio: dict[str, Array]
-    texts: FloatArray
+    audio: Mapping[str, Any]
+    texts: Array
     text_rows: dict[str, int]
     front_end: FrontEnd
     towers: FrozenTowers
+    pretrained: Pretrained
     near: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def pairs(self, seed: int = 0, split: Split = "train") -> PairDataset:
@@ -77,6 +82,8 @@ class Inputs:
             same_text=self.recipe.same_text,
             near=near if self.near else None,
             seed=seed,
+            mix=self.recipe.mix,
+            tokens=self.pretrained.tokens if self.recipe.mix else None,
         )
 
     def queries(self, split: Split) -> RetrievalSet:
@@ -121,15 +128,21 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
     """
     manifest = read_clips(recipe.data) if manifest is None else manifest
     root = recipe.data.cache or default_root()
-    front_end, towers = open_sources(recipe.model)
-    assert towers.text is not None  # every recipe has a frozen text tower
-    manifest, audio = _audio(recipe.data, front_end, towers.audio, manifest, progress)
+    pretrained = open_pretrained(recipe.model, recipe.seed)
+    front_end, towers = open_sources(recipe.model, pretrained)
+    before = towers.audio or pretrained.before(front_end, recipe)
+    manifest, audio = _audio(recipe.data, front_end, before, manifest, progress)
     wordings = {t for clip in manifest for c in clip.captions for t in wordings_of(c.text, clip, recipe.data.prompts)}
     near = training_near_misses(recipe.data, manifest)
     wordings.update(text for texts in near.values() for text in texts)
     text_rows = {text: row for row, text in enumerate(sorted(wordings))}
-    texts = _texts(towers.text, list(text_rows), root, progress)
-    return Inputs(recipe.data, manifest, audio, texts, text_rows, front_end, towers, near)
+    if pretrained.text is not None and not pretrained.text_ready:
+        texts: Array = pretrained.token_rows(list(text_rows))
+    else:
+        tower = towers.text if pretrained.text is None else TowerTexts(pretrained.text)
+        assert tower is not None  # a text side is frozen or part of the model
+        texts = _texts(tower, list(text_rows), root, progress)
+    return Inputs(recipe.data, manifest, audio, texts, text_rows, front_end, towers, pretrained, near)
 
 
 def training_near_misses(recipe: DataRecipe, manifest: Manifest) -> dict[str, list[str]]:
@@ -140,16 +153,25 @@ def training_near_misses(recipe: DataRecipe, manifest: Manifest) -> dict[str, li
     return {caption_id: [text for _, text in pairs] for caption_id, pairs in found.items()}
 
 
-def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:
-    """Front end of a model section, and its frozen towers; the encoder of ``model.init`` is opened once."""
+def open_sources(model: ModelRecipe, pretrained: Pretrained | None = None) -> tuple[FrontEnd, FrozenTowers]:
+    """Front end of a model section, and its frozen towers; the encoder of ``model.init`` is opened once.
+
+    Args:
+        model: The model section.
+        pretrained: Towers that are part of the model; the others are opened here.
+    """
+    pretrained = pretrained or Pretrained()
     if model.init:
         source = f"{ENCODER}:{settled(model.init)}"
         towers = open_towers(source, source)
         assert towers.audio is not None
         return towers.audio.front_end, towers
+    text = model.text if pretrained.text is None else None
+    if pretrained.front_end is not None:
+        return pretrained.front_end, open_towers(None, text)
     if model.audio == "efficientat":
         kind = "efficientat" if model.audio_head == "mean" else "efficientat_frames"
-        return FRONT_END, open_towers(f"{kind}:{model.audio_weights}", model.text)
+        return FRONT_END, open_towers(f"{kind}:{model.audio_weights}", text)
     front_end = FrontEnd(
         LogMel(
             sample_rate_hz=model.sample_rate_hz,
@@ -159,15 +181,19 @@ def open_sources(model: ModelRecipe) -> tuple[FrontEnd, FrozenTowers]:
         window_s=model.window_s,
         hop_s=model.window_s,
     )
-    return front_end, open_towers(None, model.text)
+    return front_end, open_towers(None, text)
 
 
 def _audio(
-    recipe: DataRecipe, front_end: FrontEnd, tower: AudioFeatures | None, manifest: Manifest, progress: Progress
-) -> tuple[Manifest, dict[str, Array]]:
+    recipe: DataRecipe,
+    front_end: FrontEnd,
+    tower: AudioFeatures | TowerAudio | None,
+    manifest: Manifest,
+    progress: Progress,
+) -> tuple[Manifest, dict[str, Any]]:
     """The clips that can be read, and clip id -> what the audio side takes for each window.
 
-    That is (W, C) features or (W, C, T) frames of a frozen tower, or (W, F, T) log-mels (float16).
+    That is (W, C) features or (W, C, T) frames or maps of a frozen tower, (W, F, T) log-mels (float16), or a sound.
     """
     settings: dict[str, Any] = {"front_end": front_end.to_json()}
     if tower is None:
@@ -195,12 +221,14 @@ def _audio(
         def compute(positions: list[int]) -> list[Array]:
             return list(pool.map(of_clip, [good.clips[position] for position in positions]))
 
+        if recipe.decode == "stream":
+            return good, {clip.clip_id: Sound(clip.path, front_end) for clip in good}
         good_keys = [key for position, key in enumerate(keys) if position not in reasons]
         arrays = cache.collect(good_keys, compute, progress=progress)
     return good, {clip.clip_id: array for clip, array in zip(good, arrays, strict=True)}
 
 
-def _texts(tower: TextFeatures, texts: list[str], root: Any, progress: Progress) -> FloatArray:
+def _texts(tower: TextFeatures | TowerTexts, texts: list[str], root: Any, progress: Progress) -> FloatArray:
     """(U, C) features of U wordings."""
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 

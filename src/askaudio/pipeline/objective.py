@@ -35,10 +35,11 @@ from askaudio.losses.soft_targets import SoftTargets, target_rows
 from askaudio.losses.text_similarity import TextSimilarityLoss
 from askaudio.losses.transport import TransportLoss
 from askaudio.losses.triplet import Triplet
+from askaudio.models.cnn import CnnAudioTower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.training.collate import Batch
 from askaudio.training.dataset import PairDataset
-from askaudio.training.retrieval import clip_encoder, entry_encoder
+from askaudio.training.retrieval import clip_encoder, entry_encoder, text_vectors, tower_vectors
 from askaudio.training.settings import Objective
 
 TILES: dict[str, Callable[[], Callable[[KnowledgeBase], Tensor]]] = {
@@ -72,7 +73,7 @@ def build_objective(
         ask = ASK(None, TextSimilarityLoss(loss.temperature), near_weight=near)
         return Objective(ask, extra=lambda batch: {"sentences": batch.text})
     if knowledge.kind == "offline":
-        targets = _teacher_targets(knowledge.teacher, loss.temperature, pairs)
+        targets = _teacher_targets(knowledge.teacher, loss.temperature, pairs, model)
         return Objective(ASK(None, SoftTargets(loss.temperature), near_weight=near), extra=targets)
     if knowledge.kind in ("xbm", "queue"):
         queue = QueueMemory(knowledge.queue_size, model.embed_dim)
@@ -107,7 +108,7 @@ def _with_base(
         coarse=CoarseGrainedInjection(knowledge.prototypes, seed=seed),
         fine_weight=0.0 if knowledge.kind == "coarse" else knowledge.fine_weight,
         coarse_weight=0.0 if knowledge.kind == "fine" else knowledge.coarse_weight,
-        reliability=_reliability(knowledge, pairs),
+        reliability=_reliability(knowledge, pairs, encoder),
         refine=build_policy(knowledge, encoder.embed_dim),
         inject="blend" if knowledge.kind == "blend" else "contrast",
         candidates=_candidates(knowledge, seed),
@@ -152,10 +153,14 @@ def build_loss(loss: LossRecipe) -> nn.Module:
     return NTXent(loss.temperature, loss.learn_temperature)
 
 
-def _teacher_targets(teacher: str, temperature: float, pairs: PairDataset) -> Callable[[Batch], dict[str, Tensor]]:
+def _teacher_targets(
+    teacher: str, temperature: float, pairs: PairDataset, model: DualEncoder
+) -> Callable[[Batch], dict[str, Tensor]]:
     """Soft targets of every batch from a finished model's similarities; its embeddings are computed once."""
+    finished = DualEncoder.load(Path(teacher))
+    finished.takes_like(model)
     try:
-        audio, text = entry_encoder(DualEncoder.load(Path(teacher)), pairs)(torch.arange(pairs.n_entries))
+        audio, text = entry_encoder(finished, pairs)(torch.arange(pairs.n_entries))
     except RuntimeError as error:  # a matrix that does not fit the features
         raise ConfigError(
             f"knowledge.teacher: {teacher} does not take this recipe's features ({error}); "
@@ -169,14 +174,14 @@ def _teacher_targets(teacher: str, temperature: float, pairs: PairDataset) -> Ca
     return targets
 
 
-def _reliability(knowledge: KnowledgeRecipe, pairs: PairDataset) -> Reliability:
+def _reliability(knowledge: KnowledgeRecipe, pairs: PairDataset, model: DualEncoder) -> Reliability:
     """Reliability of each entry: estimated once from untrained features, or a tile of the learned space."""
     if knowledge.reliability == "none":
         return None
     if knowledge.reliability in TILES:
         return TILES[knowledge.reliability]()
     clips = torch.from_numpy(pairs.entry_clips)
-    audio, text = _raw_audio(pairs), torch.from_numpy(pairs.entry_texts())
+    audio, text = _raw_audio(pairs, model), _raw_text(pairs, model)
     if knowledge.entries == "clip":
         codes = torch.from_numpy(pairs.identities)
         text = torch.zeros(len(audio), text.shape[1]).index_add_(0, clips, text) / clips.bincount()[:, None]
@@ -185,8 +190,17 @@ def _reliability(knowledge: KnowledgeRecipe, pairs: PairDataset) -> Reliability:
     return estimate_reliability(audio, text, codes).gate(0.5 if knowledge.reliability == "cut" else None)
 
 
-def _raw_audio(pairs: PairDataset) -> Tensor:
-    """(M, A) untrained audio features: a frozen tower's, or mean and spread over time of frames or log-mel bands."""
+def _raw_text(pairs: PairDataset, model: DualEncoder) -> Tensor:
+    """(n_entries, C) text features before training."""
+    texts = pairs.entry_texts()
+    return torch.from_numpy(texts) if texts.dtype.kind == "f" else text_vectors(model, texts)
+
+
+def _raw_audio(pairs: PairDataset, model: DualEncoder) -> Tensor:
+    """(M, A) audio features before training: a pretrained tower's, or mean and spread over time of log-mel bands."""
+    if model.audio_tower is not None and not model.audio_ready and not isinstance(model.audio_tower, CnnAudioTower):
+        raw = tower_vectors(model, pairs.audio)
+        return (raw - raw.mean(0)) / raw.std(0).clamp(min=1e-3)
     rows = []
     for windows in pairs.audio:
         x = torch.from_numpy(windows).float()

@@ -37,6 +37,7 @@ class KnowledgeClock(pl.Callback):
             _share_statistics(pl_module.model)
         if pl_module.momentum is not None:
             pl_module.momentum.follow(pl_module.model)
+        pl_module.follow()
         pl_module.objective.step_ended()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,7 +73,8 @@ class RunFolder(pl.Callback):
         self.settings = settings
         self.progress = progress
         self.history: list[Json] = []
-        self._began = time.monotonic()
+        self._began = self._step_ended = time.monotonic()
+        self._waited = 0.0  # seconds of this epoch in which a step waited for its batch
 
     @property
     def best(self) -> Json | None:
@@ -90,16 +92,27 @@ class RunFolder(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validate the start where settings say so; a run that had stopped early stays stopped when it is resumed."""
         assert isinstance(pl_module, RetrievalModule)
-        self._began = time.monotonic()
+        self._began = self._step_ended = time.monotonic()
         if self.settings.score_start and not self.history:
             self._score(0, 0, pl_module)
         trainer.should_stop = self._out_of_patience()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validation and refresh between epochs are no waiting."""
+        self._step_ended = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:  # fmt: skip
+        """Measure how long the step has waited for its batch."""
+        self._waited += time.monotonic() - self._step_ended
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch, report progress, and save the state where it is due."""
         self.data.done = batch_idx + 1
+        self._step_ended = time.monotonic()
         step = trainer.global_step
         self.progress(step, int(trainer.estimated_stepping_batches), self._note(trainer.current_epoch))
         last_of_epoch = self.data.done == len(self.data.sampler)
@@ -123,7 +136,7 @@ class RunFolder(pl.Callback):
         """Validate, record the scores, and keep the weights if they are the best so far; epoch 0 is the start."""
         scores = None
         if is_first():
-            scores = score(pl_module.model, self.validation, name=f"epoch {epoch}").values
+            scores = score(pl_module.scored, self.validation, name=f"epoch {epoch}").values
         scores = all_gather_object(scores)[0]
         entry: Json = {
             "epoch": epoch,
@@ -132,13 +145,14 @@ class RunFolder(pl.Callback):
             "temperature": float(torch.as_tensor(pl_module.objective.temperature).detach()),
             "validation": scores,
             "seconds": round(time.monotonic() - self._began, 2),
+            "waited": round(self._waited, 2),
         }
-        self._began = time.monotonic()
+        self._began, self._waited = time.monotonic(), 0.0
         self.history.append(entry)
         if self.best is entry:
-            keep_temperature(pl_module.model, entry["temperature"])
+            keep_temperature(pl_module.scored, entry["temperature"])
             if is_first():
-                pl_module.model.save(self.folder)
+                pl_module.scored.save(self.folder)
         if is_first():
             write_json(self.folder / METRICS_FILE, self.summary())
 

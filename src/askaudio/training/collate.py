@@ -22,7 +22,7 @@ class Batch:
 
     Attributes:
         audio: What the audio side takes: features (B, A), or (log-mels or a tower's frames (B, F, T), lengths (B,)).
-        text: Features of the captions (B, C).
+        text: Features of the captions (B, C), or their token ids (B, L) with -1 where a row has ended.
         ids: (B,) int64 identities; pairs with one identity are positives of each other.
         entries: (B,) int64 numbers of the pairs in the data set.
         near: (B, R, C) features of near misses of the captions; None in a training without.
@@ -52,12 +52,31 @@ def collate(pairs: Sequence[Pair]) -> Batch:
     near = [p.near for p in pairs if p.near is not None]
     return Batch(
         audio=stack_audio([p.audio for p in pairs]),
-        text=torch.from_numpy(np.stack([p.text for p in pairs])),
+        text=stack_texts([p.text for p in pairs]),
         ids=torch.tensor([p.identity for p in pairs]),
         entries=torch.tensor([p.entry for p in pairs]),
         near=torch.from_numpy(np.stack(near)) if near else None,
         n_near=torch.tensor([p.n_near for p in pairs]) if near else None,
     )
+
+
+def stack_texts(rows: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> Tensor:
+    """Stack B inputs of the text side.
+
+    Args:
+        rows: Features (C,) each, or token ids (L_i,) each, with -1 where a row has ended.
+
+    Returns:
+        (B, C), or (B, L) without the columns that no row fills.
+    """
+    if rows[0].dtype.kind == "f":
+        return torch.from_numpy(np.stack(list(rows)))
+    longest = max(int((row >= 0).sum()) for row in rows)
+    out = np.full((len(rows), longest), -1, dtype=np.int64)
+    for number, row in enumerate(rows):
+        kept = row[:longest]
+        out[number, : len(kept)] = kept
+    return torch.from_numpy(out)
 
 
 def stack_audio(arrays: Sequence[npt.NDArray[Any]]) -> Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,12 +24,13 @@ class PairDataModule(pl.LightningDataModule):
         dataset: The pairs.
         batch_size: B, of all processes together.
         seed: Of the order.
+        workers: Processes that make batches; 0: this one.
 
     Raises:
         ConfigError: The processes cannot share a batch evenly.
     """
 
-    def __init__(self, dataset: PairDataset, batch_size: int, seed: int = 0) -> None:
+    def __init__(self, dataset: PairDataset, batch_size: int, seed: int = 0, workers: int = 0) -> None:
         super().__init__()
         if batch_size % world_size():
             raise ConfigError(
@@ -36,6 +38,7 @@ class PairDataModule(pl.LightningDataModule):
                 f"take a multiple of {world_size()}"
             )
         self.dataset = dataset
+        self.workers = workers
         self.sampler = PairBatchSampler(dataset.clip_rows, batch_size, seed)
         self.done = 0
         """Batches of the current epoch that have been trained on."""
@@ -55,6 +58,9 @@ class PairDataModule(pl.LightningDataModule):
             batch_sampler=_Share(self.sampler),
             collate_fn=collate,
             generator=torch.Generator(),
+            num_workers=self.workers,
+            worker_init_fn=_start_worker if self.workers else None,
+            pin_memory=self.workers > 0 and torch.cuda.is_available(),
         )
 
     def clip_ids(self, batch: int) -> list[str]:
@@ -68,6 +74,12 @@ class PairDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue at that position."""
         self.done = int(state_dict["done"])
+
+
+def _start_worker(_number: int) -> None:
+    """One thread a worker; the tokenizers library warns about its own threads in a forked process."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    torch.set_num_threads(1)
 
 
 class _Share:

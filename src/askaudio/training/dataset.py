@@ -1,13 +1,13 @@
 """Pairs of a clip and one of its captions, as arrays that a dual encoder takes; every draw depends on (seed, epoch).
 
-Features are computed before training (``cache.py``), so an item is two array look-ups. Nothing here keeps a
-generator running: the draws of an epoch are made when the epoch is set, so a resumed run draws what the first one
-would have drawn.
+Features are computed before training (``cache.py``), so an item is two array look-ups; or sounds are decoded when an
+item is made (``training/stream.py``). Nothing here keeps a generator running: the draws of an epoch are made when the
+epoch is set, so a resumed run draws what the first one would have drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,10 +17,12 @@ import numpy.typing as npt
 from askaudio.core.errors import DataError
 from askaudio.core.types import FloatArray, IntArray
 from askaudio.data.manifest import Clip, Manifest
+from askaudio.training.stream import Sound
 
 Array = npt.NDArray[Any]
 Captions = Literal["one", "all"]
 Windows = Literal["random", "mean"]
+LOUDEST_DB = 6.0  # of a mixture: by how much one clip may be louder than the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class PairDataset:
 
     Args:
         manifest: M clips, each with at least one caption.
-        audio: M arrays (W_i, ...): what the audio tower takes, for each of the clip's W_i windows.
+        audio: M arrays (W_i, ...): what the audio tower takes, for each of the clip's W_i windows; or M sounds that are
+            decoded on demand.
         texts: (U, ...) what the text tower takes, for each wording.
         wordings: For each clip, for each caption, the rows of ``texts`` that may be used for it: its own first, then
             variants (the caption in a prompt, say), of which one is drawn each time.
@@ -63,6 +66,8 @@ class PairDataset:
         same_text: Clips with the same captions (all of them, in any order) have one identity.
         near: For each clip, for each caption, the rows of ``texts`` that are its near misses; None: without.
         seed: Of all draws.
+        mix: Share of the pairs whose sound is mixed with another clip's, for sounds that are decoded on demand.
+        tokens: Text -> row of token ids, for the joined captions of mixed sounds.
 
     Raises:
         DataError: A clip without a caption or without a window, or lengths that do not fit.
@@ -71,7 +76,7 @@ class PairDataset:
     def __init__(
         self,
         manifest: Manifest,
-        audio: Sequence[Array],
+        audio: Sequence[Array] | Sequence[Sound],
         texts: FloatArray,
         wordings: Sequence[Sequence[Sequence[int]]],
         *,
@@ -80,10 +85,15 @@ class PairDataset:
         same_text: bool = True,
         near: Sequence[Sequence[Sequence[int]]] | None = None,
         seed: int = 0,
+        mix: float = 0.0,
+        tokens: Callable[[str], Array] | None = None,
     ) -> None:
         _check(manifest, audio, wordings)
         self.clips: tuple[Clip, ...] = manifest.clips
-        self.audio = [a.mean(axis=0, keepdims=True) for a in audio] if windows == "mean" else list(audio)
+        self.audio: list[Any] = list(audio)
+        if windows == "mean":
+            self.audio = [a.mean(axis=0, keepdims=True) for a in self.audio]
+        self.mix, self.tokens = mix, tokens
         self.texts = texts
         self.wordings = wordings
         self.near = near
@@ -106,6 +116,7 @@ class PairDataset:
             self._caption = np.arange(len(self._clip)) - self._first_entry[self._clip]
         self._window_draw = rng.random(len(self._clip))
         self._wording_draw = rng.random(len(self._clip))
+        self._mix_draw = rng.random((len(self._clip), 3)) if self.mix else None  # whether, with which clip, how loud
 
     def __len__(self) -> int:
         return len(self._clip)
@@ -133,11 +144,16 @@ class PairDataset:
         row, k = int(self._clip[index]), int(self._caption[index])
         clip, windows, rows = self.clips[row], self.audio[row], self.wordings[row][k]
         near, n_near = self._near_of(row, k)
+        draw = float(self._window_draw[index])
+        if isinstance(windows, Sound):
+            audio, text = self._decoded(index, row, k)
+        else:
+            audio, text = windows[int(draw * len(windows))], None
         return Pair(
             clip_id=clip.clip_id,
             caption_id=clip.captions[k].caption_id,
-            audio=windows[int(self._window_draw[index] * len(windows))],
-            text=self.texts[rows[int(self._wording_draw[index] * len(rows))]],
+            audio=audio,
+            text=self.texts[rows[int(self._wording_draw[index] * len(rows))]] if text is None else text,
             entry=int(self._first_entry[row]) + k,
             identity=int(self.identities[row]),
             near=near,
@@ -153,6 +169,17 @@ class PairDataset:
         padded[: len(rows)] = self.texts[rows]
         return padded, len(rows)
 
+    def _decoded(self, index: int, row: int, caption: int) -> tuple[Array, Array | None]:
+        """A random window of a sound, alone, or mixed with that of another clip and with a caption of both."""
+        sound, place = self.audio[row], float(self._window_draw[index])
+        if self._mix_draw is None or self._mix_draw[index, 0] >= self.mix or len(self.clips) < 2:
+            return sound.window(place), None
+        assert self.tokens is not None  # the recipe's check: mixing needs a trained text tower
+        _, which, loud = self._mix_draw[index]
+        other = (row + 1 + int(which * (len(self.clips) - 1))) % len(self.clips)
+        text = f"{self.clips[row].captions[caption].text} and {self.clips[other].captions[0].text}"
+        return sound.mixed(place, self.audio[other], LOUDEST_DB * (2 * float(loud) - 1)), self.tokens(text)
+
     def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
         """A whole batch at once, as torch's loader asks for it."""
         return [self[i] for i in indices]
@@ -167,7 +194,7 @@ def _identities(wordings: Sequence[Sequence[Sequence[int]]], same_text: bool) ->
     return np.array([first.setdefault(key, row) for row, key in enumerate(own)], dtype=np.int64)
 
 
-def _check(manifest: Manifest, audio: Sequence[Array], wordings: Sequence[Sequence[Sequence[int]]]) -> None:
+def _check(manifest: Manifest, audio: Sequence[Any], wordings: Sequence[Sequence[Sequence[int]]]) -> None:
     if not len(manifest) == len(audio) == len(wordings):
         raise DataError(
             f"{manifest.name}: {len(manifest)} clips, {len(audio)} sounds and {len(wordings)} lists of wordings; "

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.strategies import DDPStrategy
 
-from askaudio.core.errors import ConfigError
+from askaudio.core.errors import ConfigError, ModelError
 from askaudio.core.processes import barrier, is_first, world_size
 from askaudio.core.types import Json, Progress, silent
 from askaudio.models.dual_encoder import DualEncoder
@@ -83,7 +84,9 @@ def fit(
     state = folder / STATE_FILE
     if state.exists() and not resume:
         raise ConfigError(f"{folder} already holds a run; continue it (--resume) or choose another folder (--out)")
-    data = PairDataModule(train, settings.batch_size, settings.seed)
+    data = PairDataModule(train, settings.batch_size, settings.seed, settings.workers)
+    for tower in model.towers() if settings.gradient_checkpointing else ():
+        tower.checkpointing = True  # type: ignore[assignment]
     module = RetrievalModule(model, objective, settings, total_steps=settings.epochs * len(data.sampler))
     if settings.compile:
         model.compile()
@@ -127,6 +130,12 @@ def _run(trainer: pl.Trainer, module: RetrievalModule, data: PairDataModule, sta
     module.train()
     try:
         trainer.fit(module, datamodule=data, ckpt_path=state)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the device has no memory left for a batch of {data.sampler.batch_size} ({str(error).splitlines()[0]}); "
+            "set train.gradient_cache_chunk (pairs encoded at once), train.precision=bf16-mixed or "
+            "train.gradient_checkpointing=true, and continue with --resume or another --out"
+        ) from error
     except SystemExit as error:  # Lightning turns Ctrl-C into an exit
         raise KeyboardInterrupt from error
 

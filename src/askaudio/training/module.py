@@ -16,11 +16,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from askaudio.core.processes import all_reduce_sum, rank, world_size
+from askaudio.knowledge.injection.queue import MomentumEncoder
 from askaudio.losses.gather import gather_numbers, gather_rows
 from askaudio.losses.gradient_cache import GradientCache
 from askaudio.models.dual_encoder import DualEncoder
+from askaudio.models.tuning import rates
 from askaudio.training.collate import Batch, Inputs
 from askaudio.training.settings import Objective, TrainSettings
+from askaudio.training.spec_augment import spec_augment
 
 
 class RetrievalModule(pl.LightningModule):
@@ -42,6 +45,7 @@ class RetrievalModule(pl.LightningModule):
         self.momentum = objective.momentum
         self.extra = objective.extra
         self.caption_entries = objective.caption_entries
+        self.ema = MomentumEncoder(model, 0.0) if settings.ema else None
         self.settings = settings
         self.total_steps = total_steps
         self._cache: GradientCache[tuple[Inputs, Tensor]] | None = None
@@ -56,9 +60,7 @@ class RetrievalModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
         self._seed_draws()
-        audio_in, text_in = batch.audio, self._drop(batch.text)
-        if isinstance(audio_in, Tensor):
-            audio_in = self._drop(audio_in)
+        audio_in, text_in = self._draw_audio(batch.audio), self._drop(batch.text)
         audio, text = (gather_rows(_full(x)) for x in self._embed(audio_in, text_in))  # (B, D), (B, D)
         keys, near = self._keys(batch), self._near(batch)
         batch = self._whole(batch)
@@ -129,9 +131,16 @@ class RetrievalModule(pl.LightningModule):
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
+    def _draw_audio(self, audio: Inputs) -> Inputs:
+        """A frozen tower's features with some dropped; spectrograms with parts blanked out."""
+        if isinstance(audio, Tensor):
+            return self._drop(audio)
+        time, mels = self.settings.mask_time, self.settings.mask_mels
+        return (spec_augment(*audio, time, mels), audio[1]) if time or mels else audio
+
     def _drop(self, features: Tensor) -> Tensor:
         share = self.settings.feature_dropout
-        return nn.functional.dropout(features, share) if share else features
+        return nn.functional.dropout(features, share) if share and features.is_floating_point() else features
 
     def _base_rows(self, batch: Batch) -> Tensor | None:
         return None if self.objective.base is None or not self.caption_entries else batch.entries
@@ -161,16 +170,43 @@ class RetrievalModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, with warm-up and half a cosine."""
-        trained = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.settings.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
+        groups = self._groups()
         # fused saves a tenth of a small model's step; Lightning cannot clip gradients with it in mixed precision
         optimizer = torch.optim.AdamW(groups, lr=self.settings.lr, fused=self.trainer.precision == "32-true")
         optimizer.register_load_state_dict_post_hook(_lay_out_like_weights)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters by learning rate, and by whether they decay; the highest rate and decaying ones first."""
+        own: dict[int, float] = {}
+        model, at = self.model, self.settings
+        for tower, rate in ((model.audio_tower, at.audio_lr), (model.text_tower, at.text_lr)):
+            if tower is not None:
+                own |= rates(tower, rate or at.lr, at.layer_decay)
+        found: dict[tuple[float, bool], list[nn.Parameter]] = {(at.lr, True): [], (at.lr, False): []}
+        for p in self.parameters():
+            if p.requires_grad:
+                found.setdefault((own.get(id(p), at.lr), p.ndim >= 2), []).append(p)
+        return [
+            {"params": found[key], "lr": key[0], "weight_decay": at.weight_decay if key[1] else 0.0}
+            for key in sorted(found, reverse=True)
+        ]
+
+    def follow(self) -> None:
+        """Move averaged weights after a step; the first steps count more, so that they forget the start."""
+        if self.ema is not None:
+            step = self.global_step
+            self.ema.momentum = min(self.settings.ema, (1 + step) / (10 + step))
+            self.ema.follow(self.model)
+
+    @property
+    def scored(self) -> DualEncoder:
+        """The model that is validated and kept: averaged weights, if there are any."""
+        if self.ema is None:
+            return self.model
+        assert isinstance(self.ema.copy, DualEncoder)
+        return self.ema.copy
 
     def rate_at(self, step: int) -> float:
         """Learning rate at a step, as a share of the highest."""

@@ -6,7 +6,9 @@ validation score is the score that a user gets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +22,11 @@ from askaudio.evaluation.evaluate import evaluate_embeddings
 from askaudio.evaluation.relevance import Relevance
 from askaudio.evaluation.report import Report
 from askaudio.models.dual_encoder import DualEncoder
-from askaudio.training.collate import stack_audio
+from askaudio.training.collate import stack_audio, stack_texts
 from askaudio.training.dataset import PairDataset
+from askaudio.training.stream import Sound
 
-WINDOWS_AT_ONCE, TEXTS_AT_ONCE = 256, 1024  # encoded in one forward pass
+WINDOWS_AT_ONCE, TEXTS_AT_ONCE = 256, 1024  # encoded in one forward pass, by small towers and projections
 
 
 @dataclass(frozen=True)
@@ -31,35 +34,108 @@ class RetrievalSet:
     """What a model is scored on.
 
     Attributes:
-        audio: M arrays (W_i, ...): what the audio side takes, for each window of each clip.
-        texts: (Q, C) features of the queries.
+        audio: M arrays (W_i, ...): what the audio side takes, for each window of each clip; or M sounds.
+        texts: (Q, C) features of the queries, or their token ids (Q, L).
         relevance: Which clips answer which query, in the same orders.
     """
 
-    audio: Sequence[npt.NDArray[Any]]
+    audio: Sequence[Any]
     texts: FloatArray
     relevance: Relevance
 
 
-def embed_clips(model: DualEncoder, audio: Sequence[npt.NDArray[Any]]) -> Tensor:
-    """M clips, each an array (W_i, ...) of windows -> (M, D) rows of length 1, on the CPU."""
-    device = model.log_logit_scale.device
-    windows = [window for clip in audio for window in clip]
-    rows = []
-    for start in range(0, len(windows), WINDOWS_AT_ONCE):
-        inputs = stack_audio(windows[start : start + WINDOWS_AT_ONCE])
-        moved = tuple(x.to(device) for x in inputs) if isinstance(inputs, tuple) else inputs.to(device)
-        rows.append(model.encode_audio(moved).cpu())
-    owner = torch.repeat_interleave(torch.arange(len(audio)), torch.tensor([len(clip) for clip in audio]))
-    found = torch.cat(rows)  # (sum of W_i, D)
-    return nn.functional.normalize(found.new_zeros(len(audio), found.shape[1]).index_add_(0, owner, found), dim=-1)
+def embed_clips(model: DualEncoder, audio: Sequence[Any]) -> Tensor:
+    """M clips, each an array (W_i, ...) of windows, or a ``Sound`` -> (M, D) rows of length 1, on the CPU."""
+    tower = None if model.audio_ready else model.audio_tower
+    total, _ = _of_clips(model.encode_audio, audio, model.log_logit_scale.device, _at_once(tower))
+    return nn.functional.normalize(total, dim=-1)
 
 
 def embed_texts(model: DualEncoder, texts: npt.NDArray[Any]) -> Tensor:
-    """Features (Q, C) -> (Q, D) rows of length 1, on the CPU."""
+    """Features (Q, C) or token ids (Q, L) -> (Q, D) rows of length 1, on the CPU."""
+    return _of_texts(model.encode_text, texts, model.log_logit_scale.device)
+
+
+@torch.no_grad()
+def tower_vectors(model: DualEncoder, audio: Sequence[Any]) -> Tensor:
+    """The mean of a pretrained audio tower's vectors over the windows of each of M clips: (M, A)."""
+    tower = model.audio_tower
+    total, counts = _of_clips(_vectors(tower), audio, model.log_logit_scale.device, _at_once(tower))
+    return total / counts
+
+
+@torch.no_grad()
+def text_vectors(model: DualEncoder, tokens: npt.NDArray[Any]) -> Tensor:
+    """The pretrained text tower's vectors of Q texts, given as token ids (Q, L): (Q, C)."""
+    run = _vectors(model.text_tower)
     device = model.log_logit_scale.device
-    pieces = [texts[start : start + TEXTS_AT_ONCE] for start in range(0, len(texts), TEXTS_AT_ONCE)]
-    return torch.cat([model.encode_text(torch.from_numpy(piece).to(device)).cpu() for piece in pieces])
+    return _of_texts(lambda ids: run((ids.clamp(min=0), (ids >= 0).long())), tokens, device)
+
+
+def _vectors(tower: Any) -> Callable[[Any], Tensor]:
+    def run(inputs: Any) -> Tensor:
+        was_training = tower.training
+        tower.eval()
+        found = tower(*inputs)
+        tower.train(was_training)
+        return found
+
+    return run
+
+
+def _at_once(tower: Any) -> int:
+    """Windows in one forward pass; large towers say how many."""
+    return int(getattr(tower, "windows_at_once", WINDOWS_AT_ONCE))
+
+
+def _of_clips(
+    encode: Callable[[Any], Tensor], audio: Sequence[Any], device: torch.device, at_once: int
+) -> tuple[Tensor, Tensor]:
+    """Sums over each clip's windows (M, C) and their numbers (M, 1), on the CPU."""
+    total: Tensor | None = None
+    counts = torch.zeros(len(audio), 1)
+    waiting: list[npt.NDArray[Any]] = []
+    owners: list[int] = []
+
+    def run() -> None:
+        nonlocal total
+        inputs = stack_audio(waiting)
+        moved = tuple(x.to(device) for x in inputs) if isinstance(inputs, tuple) else inputs.to(device)
+        rows = encode(moved).float().cpu()
+        total = rows.new_zeros(len(audio), rows.shape[1]) if total is None else total
+        total.index_add_(0, torch.tensor(owners), rows)
+        counts.index_add_(0, torch.tensor(owners), torch.ones(len(owners), 1))
+        waiting.clear()
+        owners.clear()
+
+    for owner, windows in enumerate(_ahead(audio)):
+        for window in windows:
+            waiting.append(window)
+            owners.append(owner)
+            if len(waiting) == at_once:
+                run()
+    if waiting:
+        run()
+    assert total is not None  # each clip has a window
+    return total, counts
+
+
+def _ahead(audio: Sequence[Any]) -> Iterator[Sequence[npt.NDArray[Any]]]:
+    """The windows of each clip; those of sounds that must be decoded come from threads, some clips ahead."""
+    if not isinstance(audio[0], Sound):
+        yield from audio
+        return
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(audio), 4 * threads):  # a bound on what is decoded and not used yet
+            yield from pool.map(list, audio[first : first + 4 * threads])
+
+
+def _of_texts(encode: Callable[[Tensor], Tensor], texts: npt.NDArray[Any], device: torch.device) -> Tensor:
+    rows = []
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        rows.append(encode(stack_texts(texts[start : start + TEXTS_AT_ONCE]).to(device)).float().cpu())
+    return torch.cat(rows)
 
 
 @torch.no_grad()

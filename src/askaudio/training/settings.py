@@ -21,10 +21,18 @@ class TrainSettings:
         epochs: Passes over the pairs.
         batch_size: Pairs in a batch, of all processes together.
         lr: Highest learning rate.
+        audio_lr: The same for the audio tower's last layer; 0: ``lr``.
+        text_lr: The same for the text tower's.
+        layer_decay: Factor of the rate from a tower's layer to the one before it.
         weight_decay: Of matrices; vectors and scalars (biases, norms, temperature) have none.
         warmup_share: Share of the steps over which the rate rises; then it falls to 0 by half a cosine.
         clip_grad: Largest norm of the gradient; 0: not clipped.
         feature_dropout: Share of a frozen tower's features dropped from each input.
+        mask_time: Longest stretch of a spectrogram that is blanked out, as a share of its frames; twice a clip.
+        mask_mels: The same for mel bands.
+        gradient_checkpointing: Towers compute their layers again in the backward pass.
+        ema: Decay of an average of the weights, which is scored and kept instead of them; 0: none.
+        workers: Processes that make batches; 0: this one.
         gradient_cache_chunk: Pairs encoded at once, so that memory does not grow with the batch; 0: all.
         patience: Epochs without a better validation after which training stops; 0: it never stops early.
         save_every_steps: Steps between two writes of the state, besides each epoch's end; 0: only then.
@@ -38,6 +46,14 @@ class TrainSettings:
     epochs: int = 20
     batch_size: int = 64
     lr: float = 1e-3
+    audio_lr: float = 0.0
+    text_lr: float = 0.0
+    layer_decay: float = 1.0
+    mask_time: float = 0.0
+    mask_mels: float = 0.0
+    gradient_checkpointing: bool = False
+    ema: float = 0.0
+    workers: int = 0
     weight_decay: float = 0.01
     warmup_share: float = 0.05
     clip_grad: float = 1.0
