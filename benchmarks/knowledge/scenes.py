@@ -47,10 +47,23 @@ Errors = Callable[[Manifest, float, int], Manifest]
 # scene were replaced together by those of one other scene, so the rows with errors are not comparable.)
 ERRORS: dict[str, Errors] = {
     "exchanged": lambda m, share, seed: caption_errors.exchange_captions(m, share, seed)[0],
+    "by clip": lambda m, share, seed: exchange_clips(m, share, seed),
     "similar": lambda m, share, seed: caption_errors.similar_captions(m, share, seed)[0],
     "left out": lambda m, share, seed: caption_errors.drop_event(m, wordings_of(m), share, seed)[0],
     "wrong": lambda m, share, seed: caption_errors.wrong_event(m, wordings_of(m), share, seed)[0],
 }
+
+
+def exchange_clips(manifest: Manifest, share: float, seed: int) -> Manifest:
+    """Give all captions of chosen training scenes to each other: the next chosen scene's, in a random order."""
+    train = [k for k, clip in enumerate(manifest) if clip.split == "train"]
+    chosen = np.random.default_rng([seed, 2]).permutation(train)[: round(share * len(train))]
+    clips = list(manifest.clips)
+    for mine, other in zip(chosen, np.roll(chosen, 1), strict=True):
+        texts = [caption.text for caption in manifest.clips[other].captions]
+        captions = tuple(replace(c, text=t) for c, t in zip(clips[mine].captions, texts, strict=True))
+        clips[mine] = replace(clips[mine], captions=captions)
+    return replace(manifest, clips=tuple(clips))
 
 
 def to_wav(clip: Clip, folder: Path) -> Clip:

@@ -90,6 +90,11 @@ def rows() -> dict[str, Setup]:
         "ASK, refresh every 2 epochs": ask + "knowledge.refresh_epochs=2",
         "ASK, refresh every 5 epochs": ask + "knowledge.refresh_epochs=5",
         "ASK, an entry for each caption": ask + "knowledge.entries=caption knowledge.read_every=40",
+        "ASK, graph refinement, mean": ask + "knowledge.graph=mean",
+        "ASK, graph refinement, learned": ask + "knowledge.graph=attention",
+        "ASK, write-through": ask + "knowledge.write_through=true",
+        "ASK, momentum base": ask + "knowledge.refresh_by=momentum",
+        "ASK, refresh on drift": ask + "knowledge.refresh=drift",
         "ASK, reliability, clean": ask + RELIABLE,
         "ASK, blend": plain + "knowledge=blend knowledge.neighbors=8",
         "text-similarity soft labels": plain + "knowledge=text_similarity",
@@ -97,12 +102,15 @@ def rows() -> dict[str, Setup]:
         "trained tower: plain B=24": plain + CNN,
         "trained tower: ASK": ask + CNN,
     }
-    for share in (0.2, 0.4):
+    for share in (0.2, 0.4, 0.6):
         name = f"{share:.0%}".replace("%", " %")
         found[f"{name}: plain B=24"] = plain.with_errors("exchanged", share)
         found[f"{name}: plain B=512"] = large.with_errors("exchanged", share)
         found[f"{name}: ASK, uniform weights"] = ask.with_errors("exchanged", share)
         found[f"{name}: ASK, reliability"] = ask.with_errors("exchanged", share) + RELIABLE
+    # "exchanged" draws single captions; here all captions of a scene are replaced together, as in earlier/
+    found["40 % by clip: plain B=24"] = plain.with_errors("by clip", 0.4)
+    found["40 % by clip: ASK, reliability"] = ask.with_errors("by clip", 0.4) + RELIABLE
     for kind in ("similar", "left out", "wrong"):
         found[f"40 % {kind}: plain B=24"] = plain.with_errors(kind, 0.4)
         found[f"40 % {kind}: ASK, reliability"] = ask.with_errors(kind, 0.4) + RELIABLE

@@ -63,7 +63,7 @@ class Inputs:
     text_rows: dict[str, int]
     front_end: FrontEnd
     towers: FrozenTowers
-    pretrained: Pretrained
+    pretrained: Pretrained = field(default_factory=Pretrained)
     near: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def pairs(self, seed: int = 0, split: Split = "train") -> PairDataset:
