@@ -184,7 +184,9 @@ def _settled(model: Any) -> nn.Module:
             setattr(model.config, name, 0.0)
     if hasattr(model, "layerdrop"):
         model.layerdrop = 0.0
-    if getattr(model, "pooler", None) is not None and type(model).__name__ != "ClapTextModel":
+    if type(model).__name__ == "ClapTextModel":
+        model.pooler.requires_grad_(False)  # its output is not used, but the library computes it
+    elif getattr(model, "pooler", None) is not None:
         model.pooler = None
     if getattr(model, "masked_spec_embed", None) is not None:
         model.config.apply_spec_augment = False

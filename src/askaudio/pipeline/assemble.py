@@ -18,6 +18,7 @@ from askaudio.core.types import Json, Progress, silent
 from askaudio.data.summary import DatasetSummary
 from askaudio.export.dual_encoder import export, too_large
 from askaudio.models.cnn import CnnAudioTower
+from askaudio.models.cnn14 import Cnn14Tower
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.models.frame_head import SegmentProjection, TransformerProjection
 from askaudio.models.projection import Projection
@@ -87,6 +88,8 @@ def build_model(recipe: ModelRecipe, inputs: Inputs) -> DualEncoder:
         audio_dim = next(iter(inputs.audio.values())).shape[1]
     else:
         audio_dim = trained.dim if recipe.audio_head == "mean" else trained.frame_dim
+        if isinstance(trained, Cnn14Tower) and recipe.audio_head != "mean":
+            trained.fc1.requires_grad_(False)  # of its own vector, which a head over frames does not use
     model = DualEncoder(
         _audio_head(recipe, audio_dim, embed_dim, sizes),
         Projection(text_dim, embed_dim, **sizes),

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from askaudio.config.load import load_recipe
+from askaudio.config.load import dump_recipe, load_recipe
 from askaudio.config.schema import Recipe
-from askaudio.core.errors import ConfigError
+from askaudio.core.errors import ConfigError, ModelError
 from askaudio.core.files import read_json, write_json, write_text
 from askaudio.core.types import Json, Progress, silent
 from askaudio.evaluation.compare import Comparison, compare
@@ -32,6 +32,7 @@ from askaudio.models.torch_encoder import TorchEncoder
 from askaudio.pipeline.assemble import ENCODER_FOLDER, train
 from askaudio.pipeline.evaluate import evaluate_model
 from askaudio.training.callbacks import METRICS_FILE
+from askaudio.training.processes import launch
 
 METRICS = ("t2a/R@1", "t2a/R@5", "t2a/R@10", "t2a/mAP@10", "a2t/R@1", "a2t/R@10")
 WITH = {"": [], " + ASK": ["knowledge=ask"]}  # the only difference between a recipe's two systems
@@ -137,8 +138,11 @@ def _one(recipe: Recipe, out: Path, system: str, test: str, progress: Progress) 
     place = f"{system.replace(' + ', '-').replace(' ', '-')}-{recipe.seed}"
     run, reports = out / "runs" / place, out / "reports" / place
     if not (run / DONE_FILE).is_file():
-        result = train(recipe, run, resume=True, command=f"askaudio table: {system}", progress=progress)
-        write_json(run / DONE_FILE, {"best_epoch": result.best_epoch, "validation": result.validation})
+        if recipe.train.devices > 1:
+            _train_in_processes(recipe, run, out / "recipes" / f"{place}.yaml")
+        else:
+            train(recipe, run, resume=True, command=f"askaudio table: {system}", progress=progress)
+        write_json(run / DONE_FILE, {"best_epoch": read_json(run / METRICS_FILE)["best_epoch"]})
     about = reports / "about.json"
     key = {"test": test, "weights": read_json(run / METRICS_FILE)["best_epoch"]}
     if not (about.is_file() and read_json(about) == key):
@@ -148,6 +152,14 @@ def _one(recipe: Recipe, out: Path, system: str, test: str, progress: Progress) 
         evaluation.report.save(reports)
         write_json(about, key)
     return Report.load(reports)
+
+
+def _train_in_processes(recipe: Recipe, run: Path, file: Path) -> None:
+    """Train in ``train.devices`` processes of this machine."""
+    write_text(file, dump_recipe(recipe))
+    code = launch(recipe.train.devices, ["train", str(file), "--out", str(run), "--resume"])
+    if code:
+        raise ModelError(f"the training in {run} ended with exit code {code}; its messages are above")
 
 
 def _device(recipe: Recipe) -> str:

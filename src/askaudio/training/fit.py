@@ -130,7 +130,9 @@ def _run(trainer: pl.Trainer, module: RetrievalModule, data: PairDataModule, sta
     module.train()
     try:
         trainer.fit(module, datamodule=data, ckpt_path=state)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         raise ModelError(
             f"the device has no memory left for a batch of {data.sampler.batch_size} ({str(error).splitlines()[0]}); "
             "set train.gradient_cache_chunk (pairs encoded at once), train.precision=bf16-mixed or "
