@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests a second that one address may make, 0 for no limit (default: %(default)g)")
     add("--max-upload-mb", type=float, default=50.0, metavar="MB",
         help="largest sound that may be sent as a query (default: %(default)g)")
+    add("--reveal", action="store_true", help="let the page show files in the file manager of this machine")
     add("--mcp", action="store_true", help="offer the search as MCP tools at /v1/mcp, too (extra mcp)")
     add("--open", action="store_true", help="open the page in the browser")
     # fmt: on
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         allowed_folders=tuple(_existing(folder) for folder in args.allow),
         rate_per_s=args.rate_limit,
         max_upload_bytes=int(args.max_upload_mb * 2**20),
+        reveal=args.reveal,
         mcp=args.mcp,
     )
     listener = _bind(settings.host, settings.port)

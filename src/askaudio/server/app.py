@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from askaudio import __version__
 from askaudio.search.engine import SearchEngine
-from askaudio.server import routes_clips, routes_search, routes_service
+from askaudio.server import routes_clips, routes_delivery, routes_library, routes_search, routes_service
 from askaudio.server.guard import Guard
 from askaudio.server.mcp_tools import make_mcp, mcp_app
 from askaudio.server.openapi import describe
@@ -54,6 +54,7 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
             yield
         service.decoder.close()
         service.playable.close()
+        service.kept_files.close()
 
     app = FastAPI(
         title="askaudio",
@@ -68,8 +69,9 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
     app.state.service, app.state.services = service, services
     app.openapi = functools.cache(lambda: describe(app))  # type: ignore[method-assign]
     install_handlers(app)
-    for router in (routes_search.router, routes_search.uploads, routes_clips.router, routes_service.router):
-        app.include_router(router)
+    for routes in (routes_search, routes_delivery, routes_clips, routes_service, routes_library):
+        app.include_router(routes.router)
+    app.include_router(routes_search.uploads)
     app.router.routes.extend(mcp_routes)  # before the page, which takes all that is left
     app.mount("/", StaticFiles(directory=STATIC, html=True, follow_symlink=False), name="page")
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)

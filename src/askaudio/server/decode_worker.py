@@ -17,6 +17,7 @@ import soundfile
 from askaudio.audio import reading
 from askaudio.audio.decode import decode, probe, read_windows
 from askaudio.audio.readers.stream import AudioStream, mean_of_channels
+from askaudio.audio.stretch import read_stretch, write_stretch
 from askaudio.audio.windows import Window
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.types import FloatArray, Json
@@ -182,7 +183,25 @@ def level_db(power: list[float]) -> float | None:
     return round(10 * float(np.log10(sum(kept) / len(kept))), 2)
 
 
-JOBS: dict[str, Callable[..., Json]] = {"ready": dict, "to_wav": to_wav, "to_pcm": to_pcm, "peaks": peaks}
+def cut(source: str, target: str, start_s: float, end_s: float) -> Json:
+    """Write a part of a recording as WAV, with its rate and depth.
+
+    Args:
+        source: Path of the recording.
+        target: Path of the WAV file.
+        start_s: Begin of the part, in seconds.
+        end_s: Its end.
+
+    Raises:
+        AudioDecodeError: The recording cannot be decoded, or ends before the part begins.
+    """
+    write_stretch(read_stretch(source, start_s, end_s), target)
+    return {}
+
+
+JOBS: dict[str, Callable[..., Json]] = {
+    "ready": dict, "to_wav": to_wav, "to_pcm": to_pcm, "peaks": peaks, "cut": cut,
+}  # fmt: skip
 
 
 def answer(job: Json) -> Json:

@@ -21,7 +21,7 @@ from askaudio.server.problems import LOG, PROBLEM_JSON, Problem, problem_body
 from askaudio.server.settings import ServerSettings
 
 API = "/v1/"
-UPLOAD_PATHS = frozenset({"/v1/search/audio"})
+UPLOAD_PATHS = frozenset({"/v1/search/audio", "/v1/library/import"})
 OPEN_PATHS = frozenset({"/v1/health"})  # no token, no rate: for health checks of containers
 MAX_BODY_BYTES = 256 * 1024  # of every request that is not an upload
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -197,5 +197,5 @@ def _address(scope: Scope) -> str:
 
 
 def _method(scope: Scope) -> str:
-    known = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     return scope["method"] if scope["method"] in known else "other"

@@ -15,6 +15,8 @@ from askaudio.server.schemas import ProblemDocument
 _ALWAYS = (400, 403, 408, 413, 421, 500, 503)  # from the checks before the route, and from faults
 _MAY_BE_UNKNOWN = ("clip_id", "like", "collection")  # parameters whose value may name nothing
 
+_LIBRARY = "/v1/library"  # may be read-only, and its names may be taken
+
 
 def describe(app: FastAPI) -> Json:
     """The OpenAPI document of an app."""
@@ -28,7 +30,7 @@ def describe(app: FastAPI) -> Json:
             statuses = [*_ALWAYS, *_more_errors(path, operation)]
             operation["responses"] = {
                 **{code: known for code, known in operation["responses"].items() if int(code) < 400},
-                **{str(status): _problem(status) for status in sorted(statuses)},
+                **{str(status): _problem(status) for status in sorted(set(statuses))},
             }
     return document
 
@@ -40,7 +42,9 @@ def _more_errors(path: str, operation: Json) -> list[int]:
         found.append(422)
     if names.intersection(_MAY_BE_UNKNOWN) or "requestBody" in operation:
         found += [404, 501]
-    if path.endswith("/audio") and "clip_id" in names:
+    if path.startswith(_LIBRARY):
+        found += [404, 409, 422]
+    if path.endswith(("/audio", "/part")) and "clip_id" in names:
         found.append(416)
     return found
 

@@ -22,6 +22,8 @@ from askaudio.core.errors import (
     UnknownClipError,
 )
 from askaudio.index.filters import FilterError
+from askaudio.ingest.sound_file import SoundFileError
+from askaudio.projects.database import NameTakenError, ReadOnlyError, UnknownItemError
 from askaudio.server.schemas import json_safe
 
 LOG = logging.getLogger("askaudio.server")
@@ -76,6 +78,12 @@ def from_error(error: AskAudioError) -> Problem:
         return Problem(422, f"The sound cannot be decoded: {error.reason}.")
     if isinstance(error, UnknownClipError):
         return Problem(404, "The collection holds no clip of this id.")
+    if isinstance(error, SoundFileError | UnknownItemError):
+        return Problem(404, str(error))
+    if isinstance(error, NameTakenError):
+        return Problem(409, str(error))
+    if isinstance(error, ReadOnlyError):
+        return Problem(409, "Nothing can be kept of this collection: it is read-only here, or in memory only.")
     if isinstance(error, FilterError):
         return Problem(422, str(error), errors=[{"field": "where", "detail": str(error), "position": error.position}])
     if isinstance(error, (ConfigError, DataError)):

@@ -28,11 +28,13 @@ Where = Annotated[str, Field(max_length=MAX_WHERE)]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A request: fields that are not known are errors."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class TextPart(_Strict):
+class TextPart(Strict):
     """Words to look for; with a negative weight, to avoid."""
 
     kind: Literal["text"] = "text"
@@ -41,7 +43,7 @@ class TextPart(_Strict):
     language: Language = ""
 
 
-class ClipPart(_Strict):
+class ClipPart(Strict):
     """A stored clip to look like; with a negative weight, not to."""
 
     kind: Literal["clip"] = "clip"
@@ -49,7 +51,7 @@ class ClipPart(_Strict):
     weight: float = Field(1.0, ge=-4, le=4, allow_inf_nan=False)
 
 
-class SearchRequest(_Strict):
+class SearchRequest(Strict):
     """A query of several parts. Sounds are sent to ``/v1/search/audio`` instead."""
 
     parts: list[Annotated[TextPart | ClipPart, Field(discriminator="kind")]] = Field(min_length=1, max_length=MAX_PARTS)

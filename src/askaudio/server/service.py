@@ -17,12 +17,15 @@ from askaudio.search.hits import ClipInfo
 from askaudio.search.pages import ResultPages
 from askaudio.server.clip_files import ClipFile, open_clip
 from askaudio.server.decoder import Decoder
+from askaudio.server.kept_files import KeptFiles
 from askaudio.server.limits import Gate
 from askaudio.server.metrics import Metrics
 from askaudio.server.peaks import PeaksCache
 from askaudio.server.playable import PlayableCache
 from askaudio.server.problems import Problem
 from askaudio.server.settings import ServerSettings
+
+_EXPORTS = 4  # archives that are sent at the same time; each may take as long as its client reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Service:
     peaks: PeaksCache
     playable: PlayableCache
     pages: ResultPages
+    exports: Gate
+    kept_files: KeptFiles
 
     async def clip(self, clip_id: str) -> ClipInfo:
         """A stored clip by its id.
@@ -91,6 +96,8 @@ def _make_service(engine: SearchEngine, settings: ServerSettings) -> Service:
         peaks=PeaksCache(decoder, settings.peaks_cache_bytes),
         playable=PlayableCache(decoder, settings.play_cache_bytes),
         pages=ResultPages(),
+        exports=Gate(_EXPORTS, settings.max_waiting, settings.wait_timeout_s),
+        kept_files=KeptFiles(),
     )
     metrics.watch("askaudio_searches_waiting", "Searches in line", lambda: service.searches.waiting)
     metrics.watch("askaudio_decodes_waiting", "Decoder jobs in line", lambda: service.decodes.waiting)

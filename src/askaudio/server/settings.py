@@ -45,6 +45,7 @@ class ServerSettings:
         peaks_cache_bytes: Memory that kept waveforms may take (about 1.4 kB each as the page asks for them).
         play_cache_bytes: Disk that decoded recordings may take, of formats that browsers do not play.
         shutdown_grace_s: Time that running requests get to finish when the service stops.
+        reveal: Show files in the file manager of this machine, for requests from it only.
         mcp: Offer the tools of the Model Context Protocol at ``/v1/mcp`` (extra ``mcp``).
     """
 
@@ -71,6 +72,7 @@ class ServerSettings:
     peaks_cache_bytes: int = 8 * 2**20
     play_cache_bytes: int = 2**30
     shutdown_grace_s: float = 10.0
+    reveal: bool = False
     mcp: bool = False
 
     def __post_init__(self) -> None:
@@ -84,6 +86,10 @@ class ServerSettings:
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.reveal and not self.is_loopback:
+            raise ConfigError(
+                f"reveal works only on this machine, but the address is {self.host}; leave one of them out"
+            )
         if self.rate_per_s < 0 or self.max_waiting < 0:
             raise ConfigError("rate_per_s and max_waiting must not be negative")
 
