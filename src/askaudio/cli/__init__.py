@@ -23,6 +23,8 @@ COMMANDS = {
     "demo": "make sounds, index, search, train and evaluate, with nothing but this package",
     "index": "add the sounds of folders to a collection",
     "search": "find sounds by words or by a sound",
+    "keep": "keep favourites, projects, notes and searches",
+    "deliver": "take sounds out: copies, ZIP, playlist, table, timeline, REAPER, credits",
     "serve": "open the search page and the API",
     "mcp": "offer the search as tools to programs that speak MCP",
     "train": "train a dual encoder from a recipe",

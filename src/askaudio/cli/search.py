@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         emit_json([hit.to_json() for hit in hits])
     else:
-        _show(hits)
+        show(hits)
     if args.picture:
         from askaudio.cli.picture import draw_hits
 
@@ -152,7 +152,7 @@ def _search_batch(args: argparse.Namespace, engine: SearchEngine, queries: list[
         else:
             say(query)
             _tell(hits)
-            _show(hits)
+            show(hits)
             say()
     return 0
 
@@ -176,7 +176,8 @@ def _tell(hits: Hits) -> None:
         warn(note)
 
 
-def _show(hits: list[Hit]) -> None:
+def show(hits: list[Hit]) -> None:
+    """Print hits for people."""
     if not hits:
         say("nothing found; try other words, or a wider --where")
     else:
