@@ -104,3 +104,68 @@ def test_over_http_behind_the_token(make_client: Callable[..., Any]) -> None:
 def test_without_the_option_there_is_nothing(make_client: Callable[..., Any]) -> None:
     assert ServerSettings().mcp is False
     assert make_client().post("/v1/mcp", json={}).status_code in (404, 405)
+
+
+# --- the library ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def library(engine: SearchEngine, tmp_path: Path) -> Callable[[], Any]:
+    from askaudio.projects.database import Database
+    from askaudio.projects.kept import Kept
+
+    database = Database(tmp_path / "projects.sqlite")
+    return lambda: Kept(database, engine.store)
+
+
+def call(engine: SearchEngine, library: Callable[[], Any], tool: str, **arguments: object) -> Any:
+    async def run() -> Any:
+        async with mcp.Client(make_mcp(engine, library=library)) as client:
+            return await client.call_tool(tool, arguments)
+
+    answer = asyncio.run(run())
+    if answer.is_error:
+        return answer.content[0].text
+    known = answer.structured_content
+    return known.get("result", known)
+
+
+def test_the_tools_of_the_library_are_described(engine: SearchEngine, library: Callable[[], Any]) -> None:
+    async def run() -> Any:
+        async with mcp.Client(make_mcp(engine, library=library)) as client:
+            return (await client.list_tools()).tools
+
+    names = [tool.name for tool in asyncio.run(run())]
+    assert names[-5:] == ["keep", "unkeep", "kept", "save_search", "export"]
+
+
+def test_keep_list_export_and_remove(engine: SearchEngine, library: Callable[[], Any]) -> None:
+    clip = engine.search("siren", top_k=1)[0].clip_id
+    assert call(engine, library, "keep", clip_id=clip) == {"kept": "favourite"}
+    added = call(engine, library, "keep", clip_id=clip, project="Film", note="cue", start_s=0.1, end_s=0.4)
+    assert added == {"kept": "Film", "added": 1}
+    assert call(engine, library, "save_search", name="s", text="siren")["query"] == {"q": ["siren"]}
+    kept = call(engine, library, "kept")
+    assert [len(kept[part]) for part in ("favourites", "projects", "searches")] == [1, 1, 1]
+    (sound,) = call(engine, library, "kept", project="Film")["sounds"]
+    assert (sound["clip_id"], sound["start_s"], sound["note"]) == (clip, 0.1, "cue")
+    text = call(engine, library, "export", kind="rpp", project="Film")["text"]
+    assert text.startswith("<REAPER_PROJECT") and "SOFFS 0.1" in text
+    assert call(engine, library, "unkeep", clip_id=clip, project="Film") == {"removed": 1}
+    assert call(engine, library, "unkeep", clip_id=clip) == {"removed": 1}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "says"),
+    [
+        ("keep", {"clip_id": "nothing"}, "no clip of this id"),
+        ("keep", {"clip_id": "x", "note": "n"}, "name a project"),
+        ("kept", {"project": "nothing"}, "no project 'nothing'"),
+        ("export", {"kind": "zip"}, "expected one of m3u"),
+        ("save_search", {"name": "", "text": "x"}, "expected one line"),
+    ],
+)
+def test_wrong_calls_of_the_library(
+    engine: SearchEngine, library: Callable[[], Any], tool: str, arguments: dict, says: str
+) -> None:
+    assert says in call(engine, library, tool, **arguments)

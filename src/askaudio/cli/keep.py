@@ -24,14 +24,14 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from askaudio.cli.output import count_of, emit_json, say
 from askaudio.core.errors import ConfigError
 from askaudio.core.names import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from askaudio.projects.kept import Kept
     from askaudio.projects.projects import NewItem
@@ -106,7 +106,9 @@ def _list(args: argparse.Namespace, kept: Kept) -> int:
     favourites, projects, searches = kept.favourites.all(), kept.projects.all(), kept.searches.all()
     notes = kept.notes.all()
     if args.json:
-        parts = {"favourites": favourites, "notes": notes, "projects": projects, "searches": searches}
+        parts: dict[str, Sequence[Any]] = {
+            "favourites": favourites, "notes": notes, "projects": projects, "searches": searches,
+        }  # fmt: skip
         emit_json({name: [row.to_json() for row in rows] for name, rows in parts.items()})
         return 0
     for mark in favourites:
@@ -255,7 +257,7 @@ def _import(args: argparse.Namespace, kept: Kept) -> int:
     return _done(args, added, f"added: {said or 'nothing new'}")
 
 
-def _done(args: argparse.Namespace, value: dict[str, object], text: str) -> int:
+def _done(args: argparse.Namespace, value: Mapping[str, Any], text: str) -> int:
     if args.json:
         emit_json(value)
     else:
@@ -263,7 +265,7 @@ def _done(args: argparse.Namespace, value: dict[str, object], text: str) -> int:
     return 0
 
 
-_VERBS = {
+_VERBS: dict[str, Callable[..., int]] = {
     "list": _list, "show": _show, "add": _add, "remove": _remove, "note": _note, "make": _make, "delete": _delete,
     "save": _save, "search": _search, "recent": _recent, "export": _export, "import": _import,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from askaudio import __version__
+from askaudio.projects.kept import Kept
 from askaudio.search.engine import SearchEngine
 from askaudio.server import routes_clips, routes_delivery, routes_library, routes_search, routes_service
 from askaudio.server.guard import Guard
@@ -45,7 +46,10 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
     services = make_services(engines, settings)
     service = next(iter(services.values()))
 
-    mcp = make_mcp(service.engine, service.searches.run) if settings.mcp else None
+    def library() -> Kept:
+        return service.kept_files.kept(service.engine, "")
+
+    mcp = make_mcp(service.engine, service.searches.run, library) if settings.mcp else None
     mcp_routes = mcp_app(mcp).routes if mcp else []
 
     @asynccontextmanager

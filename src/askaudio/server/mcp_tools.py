@@ -16,9 +16,11 @@ from askaudio import __version__
 from askaudio.core.errors import AskAudioError
 from askaudio.core.extras import require
 from askaudio.core.types import Json
+from askaudio.projects.kept import Kept
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo, Hit
 from askaudio.search.query import in_language, make_parts
+from askaudio.server.mcp_library import add_library_tools
 from askaudio.server.problems import Problem, from_error
 from askaudio.server.schemas import MAX_TEXT, MAX_TOP_K, MAX_WHERE, json_safe
 
@@ -31,12 +33,15 @@ _INSTRUCTIONS = (
 Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
-def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> Any:
-    """The tools ``search``, ``similar`` and ``clip`` over an open engine.
+def make_mcp(
+    engine: SearchEngine, run: Runner = anyio.to_thread.run_sync, library: Callable[[], Kept] | None = None
+) -> Any:
+    """The tools ``search``, ``similar`` and ``clip`` over an open engine, and those of a library.
 
     Args:
         engine: Open engine; the caller closes it.
         run: How blocking work is run, such as ``Gate.run`` of the service.
+        library: What a person keeps; None leaves those tools out.
 
     Returns:
         An ``mcp.server.MCPServer``: ``.run("stdio")``, or routes through ``streamable_http_app``.
@@ -82,6 +87,8 @@ def make_mcp(engine: SearchEngine, run: Runner = anyio.to_thread.run_sync) -> An
         found: ClipInfo = await answer(functools.partial(engine.clip, clip_id))
         return dict(json_safe(found.to_json()))
 
+    if library is not None:
+        add_library_tools(server, answer, library)
     return server
 
 
