@@ -96,6 +96,7 @@ def _open(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, An
     from askaudio.engines.open import default_collection
     from askaudio.search.engine import SearchEngine
 
+    open_engine = SearchEngine.open if args.collection or args.collections else _open_default
     chosen = [*([args.collection] if args.collection else []), *args.collections] or [default_collection()]
     engines: dict[str, Any] = {}
     for address in chosen:
@@ -104,8 +105,25 @@ def _open(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, An
         while name in engines:
             number += 1
             name = f"{base} {number}"
-        engines[name] = stack.enter_context(contextlib.closing(SearchEngine.open(address)))
+        engines[name] = stack.enter_context(contextlib.closing(open_engine(address)))
     return engines
+
+
+def _open_default(address: str) -> Any:
+    """The engine of the default collection; an empty one is made where there is none, to be filled from the page."""
+    from askaudio.core.errors import CollectionNotFoundError
+    from askaudio.encoders.load import DEFAULT, load_encoder
+    from askaudio.engines.open import open_store
+    from askaudio.index.entries import Identity
+    from askaudio.search.engine import SearchEngine
+
+    try:
+        return SearchEngine.open(address)
+    except CollectionNotFoundError:
+        encoder = load_encoder(DEFAULT)
+        with open_store(address, "w", Identity.of(encoder, DEFAULT)) as store:
+            store.save()
+        return SearchEngine.open(address, encoder)
 
 
 def _existing(folder: str) -> str:

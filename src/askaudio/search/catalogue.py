@@ -22,11 +22,13 @@ from askaudio.index.entries import StoredClip
 from askaudio.index.filters import Filter, number_of
 from askaudio.index.store import VectorStore
 
-Sort = Literal["name", "duration", "date", "loudness"]
+Sort = Literal["name", "duration", "date", "loudness", "brightness"]
 # fields whose values are counted, as filters name them
 COUNTED = ("format", "rate", "channels", "category", "tag", "licence", "library")
 _STORED = {"rate": "sample_rate_hz", "tag": "tags"}
-_NUMBERS: dict[Sort, str] = {"duration": "duration_s", "date": "modified_s", "loudness": "loudness_lufs"}
+_NUMBERS: dict[Sort, str] = {
+    "duration": "duration_s", "date": "modified_s", "loudness": "loudness_lufs", "brightness": "brightness_hz",
+}  # fmt: skip
 _SAME_FORMAT = {"wavex": "wav", "aifc": "aiff", "aif": "aiff"}
 _READ_AT_ONCE = 20_000  # recordings
 _FILTERS_KEPT = 16
@@ -77,7 +79,7 @@ class Catalogue:
         self._lock = threading.Lock()
 
     def sorted_ids(self, sort: Sort, descending: bool = False, where: Filter | None = None) -> list[str]:
-        """Ids of the recordings that pass a filter, by name, duration, date or loudness.
+        """Ids of the recordings that pass a filter, by name, duration, date, loudness or brightness.
 
         Recordings without the fact come last; ties are in the order of names.
 

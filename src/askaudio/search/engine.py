@@ -315,7 +315,7 @@ class SearchEngine:
     def clips_sorted(
         self, sort: Sort, descending: bool = False, offset: int = 0, limit: int = 100, where: str | None = None
     ) -> list[ClipInfo]:
-        """Stored recordings by name, duration, date or loudness; those without this fact come last.
+        """Stored recordings by name, duration, date, loudness or brightness; those without this fact come last.
 
         Args:
             sort: What to sort by.

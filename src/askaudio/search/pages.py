@@ -20,8 +20,10 @@ FIRST_DEPTH = 200
 SORTED_DEPTH = 1000  # hits that are put into another order than that of the ranking
 _RANKINGS_KEPT = 8
 _HITS_KEPT = 50_000
-Order = Literal["match", "name", "duration", "date", "loudness"]
-_FACTS = {"duration": "duration_s", "date": "modified_s", "loudness": "loudness_lufs"}
+Order = Literal["match", "name", "duration", "date", "loudness", "brightness"]
+_FACTS = {
+    "duration": "duration_s", "date": "modified_s", "loudness": "loudness_lufs", "brightness": "brightness_hz",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

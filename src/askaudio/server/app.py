@@ -14,8 +14,9 @@ from fastapi.staticfiles import StaticFiles
 from askaudio import __version__
 from askaudio.projects.kept import Kept
 from askaudio.search.engine import SearchEngine
-from askaudio.server import routes_clips, routes_delivery, routes_library, routes_search, routes_service
+from askaudio.server import routes_clips, routes_delivery, routes_library, routes_search, routes_service, routes_start
 from askaudio.server.guard import Guard
+from askaudio.server.index_jobs import IndexJobs
 from askaudio.server.mcp_tools import make_mcp, mcp_app
 from askaudio.server.openapi import describe
 from askaudio.server.problems import install_handlers
@@ -50,6 +51,7 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
         return service.kept_files.kept(service.engine, "")
 
     mcp = make_mcp(service.engine, service.searches.run, library) if settings.mcp else None
+    index_jobs = IndexJobs()
     mcp_routes = mcp_app(mcp).routes if mcp else []
 
     @asynccontextmanager
@@ -59,6 +61,7 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
         service.decoder.close()
         service.playable.close()
         service.kept_files.close()
+        index_jobs.close()
 
     app = FastAPI(
         title="askaudio",
@@ -71,9 +74,10 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
         lifespan=lifespan,
     )
     app.state.service, app.state.services = service, services
+    app.state.index_jobs = index_jobs
     app.openapi = functools.cache(lambda: describe(app))  # type: ignore[method-assign]
     install_handlers(app)
-    for routes in (routes_search, routes_delivery, routes_clips, routes_service, routes_library):
+    for routes in (routes_search, routes_delivery, routes_clips, routes_service, routes_library, routes_start):
         app.include_router(routes.router)
     app.include_router(routes_search.uploads)
     app.router.routes.extend(mcp_routes)  # before the page, which takes all that is left

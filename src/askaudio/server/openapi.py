@@ -14,6 +14,7 @@ from askaudio.server.schemas import ProblemDocument
 
 _ALWAYS = (400, 403, 408, 413, 421, 500, 503)  # from the checks before the route, and from faults
 _MAY_BE_UNKNOWN = ("clip_id", "like", "collection")  # parameters whose value may name nothing
+_MAY_CONFLICT = ("/v1/index",)  # what runs already
 
 _LIBRARY = "/v1/library"  # may be read-only, and its names may be taken
 
@@ -44,6 +45,8 @@ def _more_errors(path: str, operation: Json) -> list[int]:
         found += [404, 501]
     if path.startswith(_LIBRARY):
         found += [404, 409, 422]
+    if path in _MAY_CONFLICT:
+        found.append(409)
     if path.endswith(("/audio", "/part")) and "clip_id" in names:
         found.append(416)
     return found

@@ -29,7 +29,7 @@ async def list_clips(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     where: Annotated[str, Query(max_length=MAX_WHERE)] = "",
-    sort: Annotated[Literal["id", "name", "duration", "date", "loudness"], Query()] = "id",
+    sort: Annotated[Literal["id", "name", "duration", "date", "loudness", "brightness"], Query()] = "id",
     descending: bool = False,
 ) -> ClipList:
     """Stored clips, in the order of their ids or of a fact; clips without the fact come last."""

@@ -13,15 +13,16 @@ import { clock, factsOf, nameOf } from "./text.js";
 let body = null;
 let current = null; // the hit that is shown
 
-const TITLES = { duration_s: "Length", sample_rate_hz: "Sample rate", modified_s: "Modified", size_bytes: "Size", cat_id: "CatID" };
+const TITLES = { duration_s: "Length", sample_rate_hz: "Sample rate", modified_s: "Modified", size_bytes: "Size", cat_id: "CatID",
+  loudness_lufs: "Loudness", peak_dbfs: "Peak", silence_share: "Silence", brightness_hz: "Brightness", pitch_hz: "Pitch", tempo_bpm: "Tempo" };
+const UNITS = { sample_rate_hz: "Hz", size_bytes: "bytes", loudness_lufs: "LUFS", peak_dbfs: "dBFS", brightness_hz: "Hz", pitch_hz: "Hz", tempo_bpm: "beats a minute" };
 const titleOf = (key) => TITLES[key] ?? key[0].toUpperCase() + key.slice(1).replaceAll("_", " ");
 
 function valueText(key, value) {
   if (key === "duration_s") return `${clock(value)} (${value} s)`;
-  if (key === "sample_rate_hz") return `${value.toLocaleString("en")} Hz`;
-  if (key === "size_bytes") return `${value.toLocaleString("en")} bytes`;
   if (key === "modified_s") return new Date(value * 1000).toLocaleString();
-  if (key === "loudness") return `${value} LUFS`;
+  if (key === "silence_share") return `${Math.round(100 * value)} % of the time`;
+  if (UNITS[key]) return `${value.toLocaleString("en")} ${UNITS[key]}`;
   return Array.isArray(value) ? value.join(", ") : String(value);
 }
 

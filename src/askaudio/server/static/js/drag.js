@@ -8,7 +8,8 @@ import { nameOf } from "./text.js";
 
 const CLIP_TYPE = "application/x-askaudio-clip";
 
-function useSound(file) {
+/** Search by a sound file of this visit. */
+export function useSound(file) {
   if (!file) return;
   if (file.size > view.collection.upload_max_bytes) {
     return showNotice(`${file.name} is too large to search by: at most ${Math.floor(view.collection.upload_max_bytes / 2 ** 20)} MB.`);

@@ -10,7 +10,7 @@ import { channelsText, rateText, soundsText } from "./text.js";
 const TITLES = { format: "Format", rate: "Sample rate", channels: "Channels", category: "Category", tags: "Tags", licence: "Licence", library: "Library" };
 const GROUPS = ["format", "rate", "channels", "category", "tags", "licence", "library"];
 const SERVER = { tags: "tag" }; // how the server calls a field
-const COMPLETED = ["duration", "channels", "rate", "tag", "path", "format", "category", "subcategory", "caption", "title", "artist", "licence", "library", "loudness", "modified", "size"];
+const COMPLETED = ["duration", "channels", "rate", "tag", "path", "format", "category", "subcategory", "caption", "title", "artist", "licence", "library", "loudness", "peak", "silence", "brightness", "pitch", "onsets", "tempo", "modified", "size"];
 const SHOWN = 12; // values of a group before "more"
 let body = null;
 let facets = null; // of the present filters

@@ -118,7 +118,7 @@ async function setLevel(hit) {
   if (!kept.match) return applyGain(1);
   try {
     const peaks = await peaksOf(hit);
-    const loudness = hit.metadata.loudness ?? peaks.level_db;
+    const loudness = hit.metadata.loudness_lufs ?? peaks.level_db;
     const gain = loudness === null ? 1 : 10 ** ((TARGET_DB - loudness) / 20);
     if (player.hit === hit) applyGain(Math.min(gain, MOST_GAIN, peaks.peak > 0 ? Math.max(1, 1 / peaks.peak) : 1));
   } catch {

@@ -10,7 +10,7 @@ import { soundsText } from "./text.js";
 
 const FIRST = 60; // hits of the first request
 const RANDOM = 8; // sounds of the first view
-const ORDERS = { name: "by name", duration: "by length", date: "by date", loudness: "by loudness" };
+const ORDERS = { name: "by name", duration: "by length", date: "by date", loudness: "by loudness", brightness: "by brightness" };
 let running = null; // AbortController of the search in flight; a newer search ends it
 
 function searchRequest(offset, count) {
@@ -106,7 +106,7 @@ async function showRandom(signal) {
   $("shuffle").hidden = view.collection.clips <= RANDOM;
   await setList(hits);
   say("");
-  if (!hits.length) showNotice("This collection holds no sounds yet. Add some with:\naskaudio index ~/sounds", "Try again", start, true);
+  if (!hits.length) showNotice("This collection holds no sounds yet. Choose folders of sounds under Folders, or run:\naskaudio index ~/sounds", "Try again", start, true);
 }
 
 function showNothing() {

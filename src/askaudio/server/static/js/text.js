@@ -38,5 +38,5 @@ export const loudnessText = (value) => (typeof value === "number" ? `${value.toF
 export function factCells({ path, metadata: data }) {
   const format = { wavex: "wav" }[data.format] ?? data.format ?? "";
   const length = data.duration_s != null ? lengthText(data.duration_s) : "";
-  return [length, format, channelsText(data.channels), rateText(data.sample_rate_hz), loudnessText(data.loudness), dateText(data.modified_s), folderOf(path)];
+  return [length, format, channelsText(data.channels), rateText(data.sample_rate_hz), loudnessText(data.loudness_lufs), dateText(data.modified_s), folderOf(path)];
 }

@@ -7,7 +7,7 @@ import { setLook } from "./results.js";
 import { start } from "./search.js";
 import { asksSomething, change, state, view } from "./state.js";
 
-const DESCENDING_FIRST = ["duration", "date", "loudness"];
+const DESCENDING_FIRST = ["duration", "date", "loudness", "brightness"];
 
 function showTools() {
   $("sort").value = state.sort;
