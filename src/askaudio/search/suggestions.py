@@ -86,8 +86,8 @@ def choose(texts: tuple[str, ...], text_rows: FloatArray, vectors: FloatArray, l
         clear = int((z >= _CLEAR_Z).sum())
         if not 0 < clear <= max(1.0, _MOST_SHARE * len(vectors)):
             continue
-        best = np.argsort(-z, kind="stable")[: min(_BEST, clear)]
-        productive.append((float(z[best[:3]].mean()), row, frozenset(best.tolist())))
+        order = np.argsort(-z, kind="stable")[: min(_BEST, clear)]
+        productive.append((float(z[order[:3]].mean()), row, frozenset(order.tolist())))
     productive.sort(key=lambda one: (-one[0], one[1]))
     chosen: list[tuple[int, frozenset[int]]] = []
     for _, row, best in productive:
