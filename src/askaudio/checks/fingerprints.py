@@ -60,7 +60,7 @@ def _edges() -> npt.NDArray[np.int64]:
     return np.round(bins).astype(np.int64)
 
 
-def _log_energies(samples: FloatArray) -> FloatArray:
+def log_energies(samples: FloatArray) -> FloatArray:
     """(S,) at RATE_HZ -> (T, N_BANDS) natural logarithm of band energies, floored."""
     padded = np.pad(samples, FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]  # (T, FRAME)
@@ -83,7 +83,15 @@ def fingerprint_of(samples: FloatArray) -> Fingerprint:
     Returns:
         Its words: T = S / HOP + 1 - LAG, none for a clip under 64 ms.
     """
-    log_energy = _log_energies(samples)  # (T + LAG, N_BANDS)
+    return fingerprint_from(log_energies(samples))
+
+
+def fingerprint_from(log_energy: FloatArray) -> Fingerprint:
+    """Fingerprint of band energies.
+
+    Args:
+        log_energy: (T + LAG, N_BANDS), from ``log_energies``.
+    """
     across = log_energy[:, :-1] - log_energy[:, 1:]  # (T + LAG, 32)
     change = across[LAG:] - across[:-LAG]  # (T, 32)
     bits = change > 0

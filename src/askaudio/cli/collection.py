@@ -6,6 +6,7 @@ Examples:
   askaudio collection list --broken                  files that could not be read, or not to their end
   askaudio collection forget /mnt/old                remove what lies below a folder that is gone for good
   askaudio collection check                          check for damage; exit code 1 if there is any
+  askaudio collection duplicates                     copies under other names, formats, levels and lengths
   askaudio collection repair                         rebuild the search cache, drop damaged entries
   askaudio collection snapshot before-cleanup        save the present state under a name
   askaudio collection snapshot                       list the snapshots
@@ -34,11 +35,15 @@ _MOST_ROWS = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio collection``."""
-    parser.add_argument("verb", choices=["info", "list", "check", "repair", "forget", "snapshot", "restore"])
+    parser.add_argument("verb", choices=list(_VERBS))
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the snapshot; forget: a folder or file")
     parser.add_argument("--collection", help="folder or address; default: $ASKAUDIO_COLLECTION or ~/.askaudio/...")
-    parser.add_argument("--where", help="list: only what a filter names")
+    parser.add_argument("--where", help="list, duplicates: only what a filter names")
     parser.add_argument("--top", type=int, default=50, help="list: how many (default 50)")
+    parser.add_argument("--csv", action="store_true", help="duplicates: print one row for each file as CSV")
+    parser.add_argument(
+        "--share", type=float, default=0.6, help="duplicates: least share of the longer sound in both (default 0.6)"
+    )
     parser.add_argument("--broken", action="store_true", help="list: files that could not be read, or not to their end")
     parser.add_argument("--yes", action="store_true", help="forget: do not ask")
 
@@ -164,6 +169,12 @@ def _check(args: argparse.Namespace, store: VectorStore) -> int:
     return 1 if faults else 0
 
 
+def _duplicates(args: argparse.Namespace, store: VectorStore) -> int:
+    from askaudio.cli.duplicates import show_duplicates
+
+    return show_duplicates(args, store)
+
+
 def _repair(args: argparse.Namespace, store: VectorStore) -> int:
     from askaudio.engines.check import check, repair
 
@@ -203,6 +214,7 @@ _VERBS = {
     "info": _info,
     "list": _list,
     "check": _check,
+    "duplicates": _duplicates,
     "repair": _repair,
     "forget": _forget,
     "snapshot": _snapshot,

@@ -1,0 +1,1 @@
+"""Copies of a sound in a collection: the same recording with another name, format, level, length or channel count."""
