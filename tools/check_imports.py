@@ -27,14 +27,14 @@ LAYERS = {
     "audio": 2, "config": 2, "evaluation": 2, "index": 2, "knowledge": 2, "losses": 2, "measurements": 2,
     "ask": 3, "data": 3, "encoders": 3, "engines": 3,
     "checks": 4, "ingest": 4, "models": 4, "moments": 4, "projects": 4, "scenes": 4,
-    "delivery": 5, "export": 5, "interop": 5, "search": 5, "training": 5,
+    "delivery": 5, "duplicates": 5, "export": 5, "interop": 5, "search": 5, "tagging": 5, "training": 5,
     "pipeline": 6, "server": 6,
     "cli": 7,
 }  # fmt: skip
 # these packages work with torch uninstalled
 TORCH_FREE = {
-    "audio", "checks", "cli", "config", "core", "data", "delivery", "encoders", "engines", "evaluation", "index",
-    "ingest", "measurements", "moments", "projects", "scenes", "search", "server",
+    "audio", "checks", "cli", "config", "core", "data", "delivery", "duplicates", "encoders", "engines", "evaluation",
+    "index", "ingest", "measurements", "moments", "projects", "scenes", "search", "server", "tagging",
 }  # fmt: skip
 # imported only inside functions of the command line, so that ``--help`` is instant
 HEAVY = {

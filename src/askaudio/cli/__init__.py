@@ -34,6 +34,7 @@ COMMANDS = {
     "moments": "score moments: stretches of recordings that answer a query",
     "data": "make, check and clean captioned sound libraries",
     "collection": "show, check, repair or snapshot a collection",
+    "tag": "propose UCS categories and key words, write them and rename files",
     "copy": "copy a collection to another store",
     "models": "list models, show their cards, fetch the ones that are not shipped",
     "export": "write a checkpoint as ONNX for search without torch",

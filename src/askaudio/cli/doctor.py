@@ -44,6 +44,7 @@ EXTRAS = {
     ),
     "codec": (("av",), "m4a, wma and video"),
     "lora": (("peft",), "adapters for training large towers"),
+    "tags": (("mutagen",), "writing tags of mp3, flac, ogg, m4a and aiff"),
     "figures": (("matplotlib",), "pictures"),
     "parquet": (("pyarrow",), "parquet files"),
     "mcp": (("mcp",), "tools for programs that speak the Model Context Protocol"),

@@ -25,8 +25,9 @@ from askaudio.ingest.ucs import read_ucs_name
 _MOST_TEXT = 2000  # characters kept of one value
 _TAGS = ("title", "artist", "album", "albumartist", "composer", "genre", "comment", "year")
 _EXTRA = {"description": "description", "keywords": "keywords", "keyword": "keywords", "category": "category",
-          "subcategory": "subcategory", "library": "library", "copyright": "copyright", "license": "licence",
-          "licence": "licence", "location": "location", "mood": "mood", "tags": "keywords"}  # fmt: skip
+          "subcategory": "subcategory", "catid": "cat_id", "library": "library", "copyright": "copyright",
+          "license": "licence", "licence": "licence", "location": "location", "mood": "mood",
+          "tags": "keywords"}  # fmt: skip
 _WAVES = {".wav", ".wave", ".bwf", ".rf64", ".w64"}
 # what the tag reader raises for damaged tags
 _TAG_ERRORS = (
@@ -47,8 +48,7 @@ def read_metadata(path: Path, info: AudioInfo, captions: Sequence[str] = (), roo
     Returns:
         duration_s, sample_rate_hz, channels, format; tags (list); caption (text or list); title, artist, ... .
     """
-    known = {**_embedded_tags(path), **(read_chunks(path) if path.suffix.lower() in _WAVES else {})}
-    known = {**known, **read_ucs_name(readable(path.stem))}
+    known = {**read_embedded(path), **read_ucs_name(readable(path.stem))}
     tags = _words_list(known.pop("keywords", None), known.get("genre"), known.get("category"))
     texts = [*captions, *_sidecar_lines(path, roots)]
     facts: Json = {
@@ -61,6 +61,11 @@ def read_metadata(path: Path, info: AudioInfo, captions: Sequence[str] = (), roo
         "caption": (texts[0] if len(texts) == 1 else texts) if texts else None,
     }
     return {key: value for key, value in facts.items() if value not in (None, "", [])}
+
+
+def read_embedded(path: Path) -> Json:
+    """Texts and numbers inside a file: embedded tags, and bext, iXML and LIST INFO of a wav."""
+    return {**_embedded_tags(path), **(read_chunks(path) if path.suffix.lower() in _WAVES else {})}
 
 
 def _embedded_tags(path: Path) -> Json:
