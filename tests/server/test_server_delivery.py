@@ -129,7 +129,7 @@ def test_the_file_manager_needs_consent_and_this_machine(client, make_client, id
     assert client.post(place).status_code == 403
     local = make_client(reveal=True)
     assert local.post(place).status_code == 403, "the test's client has no loopback address"
-    monkeypatch.setattr("askaudio.server.routes_delivery._is_local", lambda request: True)
+    monkeypatch.setattr("askaudio.server.routes_delivery.is_local", lambda request: True)
     assert local.post(place).status_code == 204
     assert shown == [Path(os.path.realpath(sounds / "bell.wav"))]
     assert local.post(place, headers={"Origin": "http://evil.example"}).status_code == 403
@@ -140,11 +140,11 @@ def test_the_file_manager_needs_consent_and_this_machine(client, make_client, id
 def test_what_counts_as_this_machine():
     from starlette.requests import Request
 
-    from askaudio.server.routes_delivery import _is_local
+    from askaudio.server.reveal import is_local
 
     def asked(host, **headers):
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return _is_local(Request({"type": "http", "client": (host, 1), "headers": pairs}))
+        return is_local(Request({"type": "http", "client": (host, 1), "headers": pairs}))
 
     assert asked("127.0.0.1") and asked("::1")
     assert not asked("10.0.0.1") and not asked("127.0.0.1", via="proxy") and not asked("testclient")

@@ -116,7 +116,7 @@ def test_people_count_only_with_a_token(own, ids):
     assert client.post(f"{LIBRARY}/favourites", json=body, headers=ana).status_code == 204
     assert client.get(f"{LIBRARY}/favourites", headers=nobody).json() == []
     info = client.get(LIBRARY, headers=ana).json()
-    assert info == {"person": "Änne", "people": ["Änne"], "named": True, "writable": True}
+    assert info == {"person": "Änne", "people": ["Änne"], "named": True, "writable": True, "reveal": False}
     assert client.get(LIBRARY, headers={**nobody, PERSON_HEADER: "two%0Alines"}).status_code == 422
     assert own().get(LIBRARY, headers={PERSON_HEADER: "Ben"}).json()["person"] == ""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from fastapi import Request
 
 from askaudio.server.problems import Problem
 
@@ -53,3 +56,13 @@ def commands(path: Path, platform: str = sys.platform) -> list[list[str]]:
          "/org/freedesktop/FileManager1", show, f"array:string:{path.as_uri().replace(',', '%2C')}", "string:"],
         ["xdg-open", str(path.parent)],
     ]  # fmt: skip
+
+
+def is_local(request: Request) -> bool:
+    """Whether the request came over loopback; a proxy in front may be anyone, so its headers refuse it."""
+    if request.client is None or any(name in request.headers for name in ("forwarded", "x-forwarded-for", "via")):
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

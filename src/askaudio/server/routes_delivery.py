@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import ipaddress
 import os
 import shutil
 import tempfile
@@ -35,7 +34,7 @@ from askaudio.server.clip_files import ClipFile
 from askaudio.server.library import PersonHeader, person_of
 from askaudio.server.limits import Gate
 from askaudio.server.problems import Problem
-from askaudio.server.reveal import reveal
+from askaudio.server.reveal import is_local, reveal
 from askaudio.server.routes_library import MOST_ITEMS, NewItemModel
 from askaudio.server.schemas import Strict
 from askaudio.server.service import Service, ServiceDep
@@ -176,21 +175,11 @@ async def reveal_clip(service: ServiceDep, request: Request, clip_id: str) -> No
     """On the machine of the server, for requests from it only; the server must run with ``--reveal``."""
     if not service.settings.reveal:
         raise Problem(403, "This server does not open the file manager; start it with --reveal.")
-    if not _is_local(request):
+    if not is_local(request):
         raise Problem(403, "The file manager can be opened only from the machine that the server runs on.")
     file = await service.open_clip(clip_id)
     file.handle.close()
     await anyio.to_thread.run_sync(lambda: reveal(Path(file.path)))
-
-
-def _is_local(request: Request) -> bool:
-    """Whether the request came over loopback; a proxy in front may be anyone, so its headers refuse it."""
-    if request.client is None or any(name in request.headers for name in ("forwarded", "x-forwarded-for", "via")):
-        return False
-    try:
-        return ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
 
 
 def _with_credits(name: str, data: bytes, selection: Selection) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from askaudio.projects.projects import NewItem
 from askaudio.projects.texts import MOST_NAME
 from askaudio.server.library import KeptDep
 from askaudio.server.problems import Problem
+from askaudio.server.reveal import is_local
 from askaudio.server.schemas import ClipId, Strict, json_bytes
 from askaudio.server.service import ServiceDep
 
@@ -123,6 +124,7 @@ class LibraryInfo(BaseModel):
     people: list[str]
     named: bool = Field(description="whether this server knows people by name; it needs a token")
     writable: bool
+    reveal: bool = Field(description="whether the file manager can be opened for this request")
 
 
 class SoundModel(BaseModel):
@@ -204,12 +206,16 @@ def _list(rows: Any) -> Response:
 
 
 @router.get("", summary="Whose library this is")
-async def info(service: ServiceDep, kept: KeptDep) -> LibraryInfo:
+async def info(service: ServiceDep, kept: KeptDep, request: Request) -> LibraryInfo:
     """The person of the request, all people who keep something, and whether anything can be kept."""
     people = await service.searches.run(kept.people)
     writable = kept.person.database.is_writable
     return LibraryInfo(
-        person=kept.person.name, people=people, named=service.settings.token is not None, writable=writable
+        person=kept.person.name,
+        people=people,
+        named=service.settings.token is not None,
+        writable=writable,
+        reveal=service.settings.reveal and is_local(request),
     )
 
 

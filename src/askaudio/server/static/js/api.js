@@ -19,11 +19,17 @@ export class ServerError extends Error {
   }
 }
 
+let person = ""; // whose library the requests mean
+
+export const setPerson = (name) => (person = name);
+export const personHeaders = () => (person ? { "X-Askaudio-Person": encodeURIComponent(person) } : {});
+
 /** Request `v1/PATH` and return the JSON of the answer; errors have the server's sentence as their message. */
 export async function ask(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(apiUrl(path), { credentials: "same-origin", ...options });
+    const headers = { ...personHeaders(), ...options.headers };
+    answer = await fetch(apiUrl(path), { credentials: "same-origin", ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServerError(0, "The server does not answer. Is askaudio serve still running?");

@@ -11,6 +11,7 @@
 //   playing     the player began, paused, ended or stopped     rows
 //   time        the player's position changed                  waveforms
 //   collection  facts about the collection were read           panels
+//   library     what is kept has changed                       panels
 //   theme       light or dark                                  waveforms
 //   token       the token was taken                            search
 
