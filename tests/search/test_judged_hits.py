@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from askaudio.encoders.toy import ToyEncoder
 from askaudio.encoders.tuning import HubCorrection, MatchCurve, Tuning
@@ -13,7 +14,7 @@ from askaudio.engines.exact import ExactStore
 from askaudio.engines.local.store import EmbeddedStore
 from askaudio.index.entries import Entry, Identity
 from askaudio.index.store import VectorStore
-from askaudio.search.engine import SearchEngine
+from askaudio.search.engine import SILENT, SearchEngine
 from askaudio.search.hits import Hits
 from askaudio.search.query import Part, in_language, make_parts
 
@@ -139,3 +140,13 @@ def test_an_answer_fits_by_match_or_by_name(store: VectorStore, encoder: TunedEn
 def test_a_language_is_set_for_texts_that_have_none() -> None:
     parts = in_language([*make_parts("regen"), Part("text", "dog", language="en"), Part("clip", "7")], "de")
     assert [part.language for part in parts] == ["de", "en", ""]
+
+
+def test_a_silent_query_matches_nothing_and_says_so(tmp_path: Path, store: VectorStore, encoder: TunedEncoder) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 16_000), 16_000)
+    encoder.tuning = Tuning(match={"sound": MatchCurve(bias=0.0, z=0.0)})
+    engine = SearchEngine(store, encoder)
+    silent, noise = engine.search(audio=tmp_path / "silent.wav"), engine.search(audio=tmp_path / "noise.wav")
+    assert silent.notes == (SILENT,) and not silent.fits and {hit.match for hit in silent} == {0.0}
+    assert noise.notes == () and {hit.match for hit in noise} == {50.0}

@@ -56,6 +56,8 @@ from askaudio.search.ranking import (
 )
 from askaudio.search.reading import TextReader
 
+SILENT = "the sound of the query is silent, so nothing matches it"
+_SILENT = 0.9999  # cosine with the vector of silence
 _WINDOWS = 16  # windows of a hit that may become its segments, the nearest ones
 _NEIGHBOURS = 200  # recordings whose captions are compared with a sound
 
@@ -86,6 +88,7 @@ class SearchEngine:
         self._sample: tuple[str, Sample] | None = None  # of a version of the store
         self._clips: tuple[str, int] | None = None  # number of clips of a version
         self._reader = TextReader(encoder)
+        self._silence: FloatArray | None = None  # vector (D,) of silence
         self._tuning: Tuning = getattr(encoder, "tuning", None) or Tuning()
 
     @classmethod
@@ -371,9 +374,10 @@ class SearchEngine:
             raise ConfigError(f"top_k is {top_k}; expected 1 or more")
         sought = [part for part in parts if part.weight > 0]
         avoided = [part for part in parts if part.weight < 0]
-        plain = normalise_rows(np.sum([part.weight * self._embed(part) for part in sought], axis=0))
-        query = self._corrected(sought, plain, correct_hubs)
-        notes, curve = self._judged(sought)
+        vectors = [self._embed(part) for part in sought]
+        plain = normalise_rows(np.sum([p.weight * row for p, row in zip(sought, vectors, strict=True)], axis=0))
+        query = self._corrected(sought, vectors, plain, correct_hubs)
+        notes, curve = self._judged(sought, vectors)
         count = candidates_needed(top_k, bool(avoided))
         candidates = self._candidates(query, count, where)
         named = self._named(sought, count, where) if words else []
@@ -394,7 +398,9 @@ class SearchEngine:
             ranked = self._with_cosines(ranked, windows, plain)
         return Hits((_hit(rank, r, windows.get(r.candidate.clip_id)) for rank, r in enumerate(ranked, start=1)), notes)
 
-    def _corrected(self, sought: Sequence[Part], plain: FloatArray, correct_hubs: bool | None) -> FloatArray:
+    def _corrected(
+        self, sought: Sequence[Part], vectors: Sequence[FloatArray], plain: FloatArray, correct_hubs: bool | None
+    ) -> FloatArray:
         """The query (D,) with the correction of hubs, or ``plain`` itself where there is none."""
         taken = []
         for part in sought if correct_hubs is not False else ():
@@ -404,17 +410,28 @@ class SearchEngine:
                 taken.append(part.weight * hub.taken)
         if not taken:
             return plain
-        whole = np.sum([part.weight * self._embed(part) for part in sought], axis=0)
+        whole = np.sum([part.weight * row for part, row in zip(sought, vectors, strict=True)], axis=0)
         return normalise_rows(whole - np.sum(taken, axis=0))
 
-    def _judged(self, sought: Sequence[Part]) -> tuple[tuple[str, ...], MatchCurve]:
+    def _judged(self, sought: Sequence[Part], vectors: Sequence[FloatArray]) -> tuple[tuple[str, ...], MatchCurve]:
         """What the user should know about a query, and the curve that gives ``match``."""
         readings = [self._reader.read(str(p.value), p.language) for p in sought if p.kind == "text"]
         notes = tuple(reading.note for reading in readings if reading.note)
+        if any(p.kind == "audio" and self._is_silent(row) for p, row in zip(sought, vectors, strict=True)):
+            return (*notes, SILENT), NOTHING_KNOWN
         kinds = {_kind(part) for part in sought}
         if kinds == {"text"} and not any(reading.known for reading in readings):
             return notes, NOTHING_KNOWN
         return notes, self._tuning.match.get(kinds.pop(), BY_Z) if len(kinds) == 1 else BY_Z
+
+    def _is_silent(self, vector: FloatArray) -> bool:
+        """Whether a sound (D,) is encoded like silence; only asked of models that were measured."""
+        if not self._tuning.match:
+            return False
+        if self._silence is None:
+            samples = round(self.encoder.window_s * self.encoder.sample_rate_hz)
+            self._silence = self.encoder.encode_audio([np.zeros(samples, np.float32)])[0]
+        return float(self._silence @ vector) > _SILENT
 
     def _with_cosines(
         self, ranked: Sequence[Ranked], windows: dict[str, list[Match]], query: FloatArray

@@ -57,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train-data", metavar="SPEC", help="captions that --buckets counts (default: train split of --data)")
     add("--near-misses", action="store_true", help="texts that are almost right: order, attribute, count, negation")
     add("--query-forms", action="store_true", help="also search with the captions as key words, questions and commands")
+    add("--correct-hubs", action="store_true", help="also score with the correction of hubs that search has; "
+        "skewness and the largest hub without and with it")
     add("--name", help="name of the system in tables")
     add("--workers", type=int, metavar="N", help="processes that decode and encode (default: by the number of sounds)")
     add("--out", type=Path, metavar="DIR", help="write report.json, ranks.npz, the run and figures there")
@@ -152,23 +154,23 @@ def _score_run(args: argparse.Namespace) -> Evaluation:
 
 def _further_tests(args: argparse.Namespace, evaluation: Evaluation) -> dict[str, Any]:
     """The further tests of the options: name -> report with ``table`` and ``to_json``."""
-    if not (args.buckets or args.near_misses or args.query_forms):
+    if not (args.buckets or args.near_misses or args.query_forms or args.correct_hubs):
         return {}
     from askaudio.core.errors import ConfigError
     from askaudio.data.readers.open import open_dataset
     from askaudio.pipeline.evaluate import ModelEvaluation
-    from askaudio.pipeline.evaluation.further import frequency_buckets, near_misses, query_forms
+    from askaudio.pipeline.evaluation.further import frequency_buckets, hubs, near_misses, query_forms
 
     found: dict[str, Any] = {}
     if args.buckets:
         train = open_dataset(args.train_data, need_audio=False) if args.train_data else None
         found["buckets"] = frequency_buckets(evaluation, args.buckets, train)
-    for name, test in (("near_misses", near_misses), ("query_forms", query_forms)):
+    for name, test in (("near_misses", near_misses), ("query_forms", query_forms), ("correct_hubs", hubs)):
         if not getattr(args, name):
             continue
         if not isinstance(evaluation, ModelEvaluation):
             option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} makes new texts, so it needs a model that can encode them")
+            raise ConfigError(f"{option} needs a model, not its embeddings or a run file alone")
         with progress_bar(name.replace("_", " "), "texts") as progress:
             found[name] = test(evaluation, progress)
     return found

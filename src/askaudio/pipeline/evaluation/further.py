@@ -1,4 +1,4 @@
-"""Further tests of a model: long tail, near misses, other forms of the queries."""
+"""Further tests of a model: long tail, near misses, other forms of the queries, hubs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import Progress, silent
 from askaudio.data.manifest import Manifest
 from askaudio.data.near_misses import sure_near_misses
+from askaudio.encoders.tuning import Tuning
 from askaudio.evaluation.hard_negatives import NearMissReport, NearMissTexts, score_near_misses
+from askaudio.evaluation.hubs import HubReport, score_hubs
 from askaudio.evaluation.long_tail import BucketReport, Rarity, by_bucket, word_frequencies
 from askaudio.evaluation.query_forms import FORMS, FormReport, score_forms
 from askaudio.evaluation.relevance import Relevance
@@ -51,6 +53,26 @@ def _training_clips(whole: Manifest, given: bool) -> Manifest:
     if not given and not any(clip.split == "train" for clip in whole):
         raise DataError("--buckets counts training captions and the data has no train split; give --train-data SPEC")
     return whole.split("train") if any(clip.split for clip in whole) else whole
+
+
+def hubs(evaluation: ModelEvaluation, progress: Progress = silent) -> HubReport:
+    """Text-to-audio retrieval without and with the correction of hubs, whatever the number of words of a text.
+
+    Args:
+        evaluation: Of a model.
+        progress: Not called; no text is encoded.
+
+    Raises:
+        ConfigError: Nothing was measured about the hubs of the model.
+    """
+    tuning: Tuning | None = getattr(evaluation.encoder, "tuning", None)
+    correction = tuning.hubs.get("text") if tuning else None
+    if correction is None:
+        raise ConfigError(
+            f"the model {evaluation.encoder.name} has no correction of hubs in search.json; "
+            "benchmarks/everyday/tune.py makes one"
+        )
+    return score_hubs(evaluation.text, evaluation.text - correction.taken, evaluation.audio, evaluation.relevance)
 
 
 def near_misses(evaluation: ModelEvaluation, progress: Progress = silent) -> NearMissReport:
