@@ -10,7 +10,8 @@ Searches with the engine of ``askaudio search``, by vectors alone (names of file
 - ``strong_wrong``: share of the wrong hits among the first five that are called a strong match (60 or more).
 - ``calibration_error``: expected calibration error of ``match`` in ten bins, over all everyday queries, those without a
   right clip included.
-- ``nothing_fits``: how often the answer says so, for queries with and without a right clip.
+- ``nothing_fits``: how often the answer says so: for queries that name no sound at all (``no_sounds`` of queries.json),
+  for sounds of which the gallery has none, and for queries with at least two right clips.
 - ``sentences R@10``: descriptions of mixtures. ``titles R@10``. ``labels``: street clips by the nearest label text.
 - ``hubs``: skewness of how often a clip is among the first ten, and the largest such number, for sentences.
 
@@ -20,6 +21,7 @@ Intervals: 95 %, 1,000 resamples of recordings (of sentences and titles: of quer
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import subprocess
 from pathlib import Path
@@ -96,6 +98,13 @@ class Answers:
         """Match in [0, 1] and whether right, of the first five hits of all queries."""
         shown = ~np.isnan(self.match[:, :FIRST])
         return self.match[:, :FIRST][shown] / 100, self.right[:, :FIRST][shown]
+
+
+def fits_nothing(some: Encoded, encoder: OnnxEncoder) -> float:
+    """Share of the queries that name no sound for which the answer says that nothing fits."""
+    texts = json.loads((HERE / "queries.json").read_text(encoding="utf-8"))["no_sounds"]
+    with engine_of(some, encoder) as engine:
+        return float(np.mean([not engine.search(text, words=False).fits for text in texts]))
 
 
 def _rounded(value: float, low: float, high: float) -> dict[str, float]:
@@ -185,6 +194,7 @@ def measured(encoder: OnnxEncoder, half: str) -> tuple[dict, list]:
         "strong_right": round(float((match[right] >= STRONG / 100).mean()), 4),
         "calibration_error": round(error, 4),
         "nothing_fits": {
+            "no sounds": round(fits_nothing(some, encoder), 3),
             "absent": round(float((~answers.fits[absent]).mean()), 3) if absent.any() else None,
             "present": round(float((~answers.fits[there]).mean()), 3),
         },

@@ -106,6 +106,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "packs.json")
     args = parser.parse_args()
     clips = [c for c in read_manifest(SOUNDS) if source_of(c) != "urbansound8k" and c.captions]
+    with np.load(args.features) as file:
+        known = set(file["ids"].tolist())
+    clips = [clip for clip in clips if clip.clip_id in known]
     features, split = pooled(args.features, clips), split_of(clips)
     titles = np.array([clip.captions[0].text.lower() for clip in clips])
     names, place = np.unique(titles, return_inverse=True)
@@ -162,7 +165,16 @@ def main() -> None:
             **by_family,
         }
         print(name, results[name])
-    write_json(args.out, {"features": args.features.stem, "text": args.text, "titles": len(groups), "R@10": results})
+    write_json(
+        args.out,
+        {
+            "features": args.features.stem,
+            "text": args.text,
+            "clips": len(clips),
+            "titles": len(groups),
+            "R@10": results,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -112,14 +112,14 @@ SMALL = Model(
     name="small",
     about="the default: our own towers, shipped with the package",
     licence="Apache-2.0",
-    languages="English",
+    languages="English, 14 more with the extra languages",
     shipped="small",
 )
 EFFICIENTAT = Model(
     name="efficientat",
     about="EfficientAT mn04 (AudioSet) under our head, our text tower",
     licence="MIT (tower), Apache-2.0 (ours)",
-    languages="English",
+    languages="English, 14 more with the extra languages",
     shipped="efficientat_head",
     files=(
         RemoteFile(
