@@ -120,3 +120,12 @@ def test_files_that_are_no_checkpoint(head_folder, tmp_path):
         archive.writestr("archive/data/0", bytes(4 * 10))
     with pytest.raises(ModelError, match="tensor 0 has 10 numbers"):
         tower_from_checkpoint(tmp_path / "other.pt")
+
+
+@pytest.mark.shared
+def test_parts_are_near_the_vector_of_the_whole(shared, head_folder, rng):
+    encoder = EfficientATEncoder(head_folder, shared / CHECKPOINT, threads=1)
+    sound = (0.1 * rng.standard_normal(160_000)).astype(np.float32)
+    times, vectors = encoder.encode_parts(sound)
+    assert vectors.shape == (len(times), 8) and times[-1, 1] == pytest.approx(5.0)
+    assert (vectors @ encoder.encode_audio([sound])[0]).mean() > 0.5

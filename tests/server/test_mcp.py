@@ -28,9 +28,9 @@ def with_client(engine: SearchEngine, talk: Callable[[Any], Awaitable[Any]]) -> 
     return asyncio.run(run())
 
 
-def test_the_three_tools_are_described(engine: SearchEngine) -> None:
+def test_the_tools_are_described(engine: SearchEngine) -> None:
     tools = with_client(engine, lambda client: client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["search", "similar", "clip"]
+    assert [tool.name for tool in tools] == ["search", "similar", "moments", "clip"]
     assert all(tool.description for tool in tools)
     assert set(tools[0].input_schema["properties"]) == {"text", "avoid", "where", "top_k", "language"}
     assert tools[0].input_schema["required"] == ["text"]

@@ -29,11 +29,11 @@ class Window:
     samples: FloatArray
 
 
-def fixed_windows(samples: FloatArray, sample_rate_hz: int, window_s: float, hop_s: float) -> list[Window]:
+def fixed_windows(samples: FloatArray, sample_rate_hz: float, window_s: float, hop_s: float) -> list[Window]:
     """Cut a recording that is in memory.
 
     Args:
-        samples: Mono waveform (S,).
+        samples: Mono waveform (S,), or frames (S, F).
         sample_rate_hz: Its rate.
         window_s: Length of a window in seconds.
         hop_s: Step between window starts in seconds, at most ``window_s`` (so that every sample is in a window).
@@ -47,7 +47,7 @@ def fixed_windows(samples: FloatArray, sample_rate_hz: int, window_s: float, hop
     return list(cut([samples], sample_rate_hz, window_s, hop_s))
 
 
-def cut(blocks: Iterable[FloatArray], sample_rate_hz: int, window_s: float, hop_s: float) -> Iterator[Window]:
+def cut(blocks: Iterable[FloatArray], sample_rate_hz: float, window_s: float, hop_s: float) -> Iterator[Window]:
     """Cut a recording that arrives in blocks of any size; the windows do not depend on the block sizes.
 
     Args:

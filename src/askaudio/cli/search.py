@@ -10,6 +10,9 @@ Examples:
   askaudio search --batch queries.txt --json               one query a line, one JSON line each
   askaudio search --audio door.wav --captions              which stored captions describe it
   askaudio search "Hund bellt"                             other languages (extra languages)
+  askaudio search "dog barks" --moments                    the seconds inside the files that match
+  askaudio search "dog barks" --export-moments barks --handles 0.5       the same as WAV cuts in a folder
+  askaudio search --like field.wav@12.5-15                 sounds like these seconds of a file
 
 Filters compare duration, channels, rate, start, end, size, modified, loudness (LUFS), peak (dBFS), silence (share of
 time), brightness and pitch (Hz), onsets and tempo by size; every other field (tag, path, format, title, artist,
@@ -39,8 +42,17 @@ HELP = "find sounds by words or by a sound"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``askaudio search``."""
     parser.add_argument("text", nargs="*", help="words that describe the sound; several texts have equal weights")
-    parser.add_argument("--audio", action="append", default=[], metavar="FILE", help="a sound to look for")
-    parser.add_argument("--like", action="append", default=[], metavar="CLIP_ID", help="a stored clip to look for")
+    parser.add_argument(
+        "--audio",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a sound to look for; FILE@12.5-15 is a stretch of it",
+    )
+    parser.add_argument(
+        "--like", action="append", default=[], metavar="CLIP_ID",
+        help="a stored clip or a file to look for; CLIP_ID@12.5-15 and FILE@12.5-15 are stretches",
+    )  # fmt: skip
     parser.add_argument(
         "--not",
         action="append",
@@ -55,6 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=10, help="how many recordings (default 10)")
     parser.add_argument("--batch", metavar="FILE", help="one text query a line ('-' for standard input)")
     parser.add_argument("--captions", action="store_true", help="stored captions that describe the sound of --audio")
+    parser.add_argument("--moments", action="store_true", help="find the seconds inside each hit that match")
+    parser.add_argument(
+        "--export-moments", metavar="OUT",
+        help="write the moments: a table (.csv), labels for Audacity (.txt), a project (.rpp) or regions "
+        "(.regions.csv) for REAPER, or a new folder or .zip of WAV cuts",
+    )  # fmt: skip
+    parser.add_argument(
+        "--handles", type=float, default=0.0, metavar="S", help="seconds around each WAV cut (default 0)"
+    )
     parser.add_argument("--picture", metavar="OUT.png", help="draw spectrograms of the hits")
     parser.add_argument("--vectors-only", action="store_true", help="do not match words with names, tags and captions")
     parser.add_argument("--all-takes", action="store_true", help="do not fold near-identical takes into one hit")
@@ -76,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.captions and len(args.audio) != 1:
         raise ConfigError("--captions needs exactly one --audio FILE")
+    args.moments = args.moments or bool(args.export_moments)
+    if args.moments and (args.captions or args.batch):
+        raise ConfigError("--moments goes with one query; leave out --captions and --batch")
     queries = _batch(args.batch) if args.batch else []
     parts = () if args.batch or args.captions else _parts(args)
     encoder = load(args.model) if args.model else None
@@ -91,7 +115,10 @@ def run(args: argparse.Namespace) -> int:
             words=not args.vectors_only,
             fold_twins=not args.all_takes,
             correct_hubs=args.correct_hubs,
+            moments=args.moments,
         )
+        if args.export_moments:
+            _export(args, engine, hits)
     _tell(hits)
     if args.json:
         emit_json([hit.to_json() for hit in hits])
@@ -105,8 +132,18 @@ def run(args: argparse.Namespace) -> int:
     return 0 if hits else 1
 
 
+def _export(args: argparse.Namespace, engine: SearchEngine, hits: list[Hit]) -> None:
+    from askaudio.cli.export_moments import export_moments
+
+    query = " ".join(args.text) or ", ".join(Path(sound).name for sound in [*args.audio, *args.like])
+    done = export_moments(engine.store, hits, query, args.export_moments, args.handles)
+    for left in done.selection.left:
+        warn(f"left out: {shown(left.path)}: {left.reason}")
+    warn(f"wrote {len(done.selection.taken)} moments to {shown(args.export_moments)}")
+
+
 def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
-    from askaudio.search.query import AVOID_WEIGHT, in_language, make_parts, split_minus, weighted
+    from askaudio.search.query import AVOID_WEIGHT, in_language, is_sound_file, make_parts, split_minus, weighted
 
     split = [split_minus(text) for text in args.text]
     texts = [words for words, _ in split if words]
@@ -118,11 +155,12 @@ def _parts(args: argparse.Namespace) -> tuple[Part, ...]:
         raise ConfigError(f"--weights is {args.weights!r}; expected numbers such as 1,0.5") from error
     if len(weights) != sought:
         raise ConfigError(f"--weights has {len(weights)} numbers for {sought} texts and sounds")
+    files = [value for value in args.like if is_sound_file(value)]
     parts = make_parts(
         texts,
-        args.audio,
-        like=args.like,
-        avoid=[*minus, *(Path(a) if Path(a).is_file() else a for a in args.avoid)],
+        [*args.audio, *files],
+        like=[value for value in args.like if value not in files],
+        avoid=[*minus, *(Path(a) if is_sound_file(a) else a for a in args.avoid)],
         avoid_weight=AVOID_WEIGHT if args.not_weight is None else args.not_weight,
     )
     return in_language(weighted(parts, weights), args.language)
@@ -188,3 +226,6 @@ def show(hits: list[Hit]) -> None:
         notes += ["named " + " ".join(hit.words)] if hit.words else []
         facts = f"{hit.rank:3d}  {hit.match:5.1f}  {hit.score:+.3f}  {place:>16}  {shown(hit.path)}"
         say(f"{facts}  {', '.join(notes)}".rstrip())
+        if hit.moments:
+            places = ", ".join(f"{m.start_s:.1f}-{m.end_s:.1f} s ({m.score:+.2f})" for m in hit.moments)
+            say(f"{'':>16}  moments: {places}")

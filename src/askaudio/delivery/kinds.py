@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from askaudio.delivery.items import Selection
 from askaudio.delivery.lists import FileOf, as_csv, as_json, as_m3u, as_tsv, credits_text
-from askaudio.delivery.timelines import as_otio, as_regions, as_rpp
+from askaudio.delivery.timelines import as_labels, as_otio, as_regions, as_rpp
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ LISTS = {
     "otio": ListKind(".otio", "application/json", as_otio, "OpenTimelineIO timeline"),
     "rpp": ListKind(".rpp", "text/plain; charset=utf-8", as_rpp, "REAPER project"),
     "regions": ListKind(".csv", "text/csv; charset=utf-8", as_regions, "regions for REAPER"),
+    "labels": ListKind(".txt", "text/plain; charset=utf-8", as_labels, "labels for Audacity"),
     "credits": ListKind(".txt", "text/plain; charset=utf-8", _credits, "credits"),
 }
 COPIES = {"folder": "copies in a folder", "zip": "copies in a ZIP archive"}

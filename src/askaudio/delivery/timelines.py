@@ -1,4 +1,4 @@
-"""A selection as a timeline: OpenTimelineIO, a REAPER project, REAPER's list of regions.
+"""A selection as a timeline: OpenTimelineIO, a REAPER project, REAPER's list of regions, Audacity's labels.
 
 The sounds lie one after the other on one track, in the order of the selection. A part is placed as a part of its file,
 so its edges can be dragged out again in the editor: nothing is cut off.
@@ -185,7 +185,7 @@ def as_regions(selection: Selection, file_of: FileOf) -> bytes:
         selection: The sounds.
         file_of: Names the file of a sound.
     """
-    one_recording = len({one.clip_id for one in selection.taken}) == 1 and all(one.is_part for one in selection.taken)
+    one_recording = _is_one_recording(selection)
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("#", "Name", "Start", "End", "Length"))
@@ -195,6 +195,26 @@ def as_regions(selection: Selection, file_of: FileOf) -> bytes:
         times = (start_s, start_s + placed.length_s, placed.length_s)
         table.writerow((f"R{number}", " ".join(name.split()), *map(_clock, times)))
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def as_labels(selection: Selection, file_of: FileOf) -> bytes:
+    """Labels for Audacity: start, end and name of each sound, with tabs; times as in ``as_regions``.
+
+    Args:
+        selection: The sounds.
+        file_of: Names the file of a sound.
+    """
+    one_recording = _is_one_recording(selection)
+    lines = []
+    for placed in place(selection, file_of):
+        start_s = placed.taken.start_s or 0.0 if one_recording else placed.at_s
+        name = " ".join((placed.taken.note or placed.taken.credit.title).split())
+        lines.append(f"{start_s:.6f}\t{start_s + placed.length_s:.6f}\t{name}\n")
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _is_one_recording(selection: Selection) -> bool:
+    return len({one.clip_id for one in selection.taken}) == 1 and all(one.is_part for one in selection.taken)
 
 
 def _clock(seconds: float) -> str:

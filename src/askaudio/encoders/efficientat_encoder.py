@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 from askaudio.core.errors import ModelError
 from askaudio.core.files import fingerprint, sha256_file
 from askaudio.core.types import FloatArray
-from askaudio.encoders.efficientat import EfficientATFeatures
+from askaudio.encoders.efficientat import EfficientATFeatures, tower_bytes
+from askaudio.encoders.graph_cut import cut_at_mean
 from askaudio.encoders.onnx import TEXT_FILE, TOKENIZER_FILE, OnnxEncoder
+from askaudio.encoders.part_graphs import PartGraphs
 from askaudio.encoders.session import open_session
 
 HEAD_FILE = "head.onnx"
@@ -70,6 +72,15 @@ class EfficientATEncoder(OnnxEncoder):
     def _one_sound(self, waveform: FloatArray) -> FloatArray:
         embedding, logits = self.tower.both(waveform)
         return self._run(self._audio, {"embedding": embedding[None], "logits": logits[None]}, HEAD_FILE)
+
+    def _parts(self, graphs: PartGraphs, log_mel: FloatArray) -> tuple[FloatArray, FloatArray]:
+        shares, embeddings, (logits,) = graphs.outputs({"spec": log_mel[None, None]})
+        return shares, self._audio.run(None, {"embedding": embeddings, "logits": logits})[0]
+
+    @functools.cached_property
+    def _part_graphs(self) -> PartGraphs | None:
+        cut = cut_at_mean(tower_bytes(self.tower_file), ("logits",))
+        return PartGraphs(cut, str(self.tower_file)) if cut else None
 
     @functools.cached_property
     def _audio(self) -> Any:

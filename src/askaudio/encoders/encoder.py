@@ -48,3 +48,18 @@ class Encoder(Protocol):
 def pool_windows(embeddings: FloatArray) -> FloatArray:
     """Mean of the vectors (W, D) of a recording's windows, scaled to length 1 -> (D,)."""
     return normalise_rows(np.mean(embeddings, axis=0, keepdims=True))[0]
+
+
+@runtime_checkable
+class PartEncoder(Encoder, Protocol):
+    """An encoder that also encodes the parts of a waveform, from one pass. The method is optional for encoders."""
+
+    def encode_parts(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Encode overlapping parts of a mono waveform (S,) float32 that is at most ``window_s`` long.
+
+        Returns:
+            Times (P, 2) of start and end of each part in seconds, in order of time, and vectors (P, D), rows of length
+            1, in the space of ``encode_audio``. P >= 1. Parts are about 0.3 to 2.5 s long and together cover the
+            waveform; a waveform that is shorter than a part is one part.
+        """
+        ...

@@ -49,18 +49,18 @@ def refuse_external_data(model: bytes, name: str) -> None:
 
 def _locations(data: memoryview, message: str) -> Iterator[str]:
     """What the tensors of a message say about files outside."""
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if message == "tensor":
             if field == _EXTERNAL_DATA and isinstance(value, memoryview):
-                yield " ".join(bytes(text).decode("utf-8", "replace") for _, text in _fields(value) if text != 0)  # type: ignore[arg-type]
+                yield " ".join(bytes(text).decode("utf-8", "replace") for _, text in fields(value) if text != 0)  # type: ignore[arg-type]
             elif field == _DATA_LOCATION and value != 0:
                 yield "unknown"
         elif field in _INSIDE[message] and isinstance(value, memoryview):
             yield from _locations(value, _INSIDE[message][field])
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(number, value) of the fields of a message: an int, or the bytes of a text, array or message."""
+def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(number, value) of the fields of a protobuf message: an int, or the bytes of a text, array or message."""
     place = 0
     while place < len(data):
         key, place = _varint(data, place)

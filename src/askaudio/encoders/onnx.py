@@ -17,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -28,7 +29,10 @@ from askaudio.core.errors import DataError, ModelError
 from askaudio.core.files import fingerprint, read_json
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json
+from askaudio.encoders.graph_cut import cut_at_mean
 from askaudio.encoders.languages import MAP_FILE, LanguageMap
+from askaudio.encoders.part_graphs import PartGraphs
+from askaudio.encoders.parts import short_windows
 from askaudio.encoders.recording import FileEncoder
 from askaudio.encoders.session import open_session, run_one
 from askaudio.encoders.tuning import Tuning, read_tuning
@@ -82,6 +86,19 @@ class OnnxEncoder(FileEncoder):
         """
         return self._encode(self._one_sound, waveforms)
 
+    def encode_parts(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Times (P, 2) and vectors (P, D) of parts of about 1 s of a waveform (S,) of at most ``window_s``.
+
+        The tower runs once, without padding, and its head for each part. Where the graph cannot be divided, short
+        windows are encoded instead.
+        """
+        graphs = self._part_graphs if self.layout == LAYOUTS[0] else None
+        if graphs is None:
+            return short_windows(self, samples)
+        log_mel = replace(self.front_end, short="keep")(samples)  # (F, T)
+        shares, vectors = self._parts(graphs, log_mel)
+        return shares * (len(samples) / self.sample_rate_hz), normalise_rows(vectors)
+
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         """Vectors (B, D) of B texts; an empty text has the vector of the tokenizer's special tokens."""
         if isinstance(texts, str):
@@ -89,11 +106,16 @@ class OnnxEncoder(FileEncoder):
         return self._encode(self._one_text, texts)
 
     def _one_sound(self, waveform: FloatArray) -> FloatArray:
-        log_mel = self.front_end(waveform)[None]  # (1, F, T)
+        log_mel = self.front_end(waveform)  # (F, T)
         if self.layout == "askaudio":
-            return self._run(self._audio, {"log_mel": log_mel}, AUDIO_FILE)
-        features = np.ascontiguousarray(log_mel.transpose(0, 2, 1))[:, None]  # (1, 1, T, F)
+            return self._run(self._audio, {"log_mel": log_mel[None]}, AUDIO_FILE)
+        features = np.ascontiguousarray(log_mel.T)[None, None]  # (1, 1, T, F)
         return normalise_rows(self._run(self._audio, {"input_features": features}, AUDIO_FILE)[None])[0]
+
+    def _parts(self, graphs: PartGraphs, log_mel: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Parts of a log-mel as shares (P, 2) of its length, and their vectors (P, D)."""
+        shares, _, (vectors,) = graphs.outputs({"log_mel": log_mel[None]})
+        return shares, vectors
 
     def _one_text(self, text: str) -> FloatArray:
         try:
@@ -162,6 +184,11 @@ class OnnxEncoder(FileEncoder):
     @functools.cached_property
     def _audio(self) -> Any:
         return open_session(self.content(AUDIO_FILE), str(self.path(AUDIO_FILE)))
+
+    @functools.cached_property
+    def _part_graphs(self) -> PartGraphs | None:
+        cut = cut_at_mean(self.content(AUDIO_FILE))
+        return PartGraphs(cut, str(self.path(AUDIO_FILE))) if cut else None
 
     @functools.cached_property
     def _text(self) -> Any:

@@ -33,15 +33,15 @@ class Graph:
     def __init__(self, inputs: Mapping[str, Sequence[int | str]], outputs: Mapping[str, Sequence[int | str]]) -> None:
         self._nodes: list[bytes] = []
         self._constants: list[bytes] = []
-        self._ends = b"".join(_bytes(11, _value(name, shape)) for name, shape in inputs.items())
-        self._ends += b"".join(_bytes(12, _value(name, shape)) for name, shape in outputs.items())
+        self._ends = b"".join(field_bytes(11, value_info(name, shape)) for name, shape in inputs.items())
+        self._ends += b"".join(field_bytes(12, value_info(name, shape)) for name, shape in outputs.items())
 
     def constant(self, name: str, values: npt.NDArray[Any]) -> str:
         """Add weights (float32 or int64); returns the name."""
         kind = _TYPES[values.dtype.name]
         content = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
-        dims = b"".join(_number(1, size) for size in values.shape)
-        self._constants.append(_bytes(5, dims + _number(2, kind) + _text(8, name) + _bytes(9, content)))
+        dims = b"".join(field_number(1, size) for size in values.shape)
+        self._constants.append(field_bytes(5, dims + field_number(2, kind) + _text(8, name) + field_bytes(9, content)))
         return name
 
     def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: float | Sequence[int]) -> str:
@@ -54,40 +54,46 @@ class Graph:
             attributes: Attributes of the operator, name -> value.
         """
         parts = [_text(1, name) for name in inputs] + [_text(2, name) for name in outputs] + [_text(4, op)]
-        parts += [_bytes(5, _attribute(name, value)) for name, value in attributes.items()]
-        self._nodes.append(_bytes(1, b"".join(parts)))
+        parts += [field_bytes(5, _attribute(name, value)) for name, value in attributes.items()]
+        self._nodes.append(field_bytes(1, b"".join(parts)))
         return outputs[0]
 
     def serialised(self) -> bytes:
         """The whole model file; the same calls give the same bytes."""
         graph = b"".join(self._nodes) + _text(2, "main") + b"".join(self._constants) + self._ends
-        opset = _bytes(8, _text(1, "") + _number(2, OPSET))
-        return _number(1, IR_VERSION) + _text(2, "askaudio") + _bytes(7, graph) + opset
+        opset = field_bytes(8, _text(1, "") + field_number(2, OPSET))
+        return field_number(1, IR_VERSION) + _text(2, "askaudio") + field_bytes(7, graph) + opset
 
 
-def _value(name: str, shape: Sequence[int | str]) -> bytes:
-    """A ValueInfoProto of a float tensor."""
-    dims = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape)
-    return _text(1, name) + _bytes(2, _bytes(1, _number(1, _TYPES["float32"]) + _bytes(2, dims)))
+def value_info(name: str, shape: Sequence[int | str] | None) -> bytes:
+    """A ValueInfoProto of a float tensor; without a shape where it is None."""
+    if shape is None:
+        return _text(1, name) + field_bytes(2, field_bytes(1, field_number(1, _TYPES["float32"])))
+    dims = b"".join(
+        field_bytes(1, _text(2, size) if isinstance(size, str) else field_number(1, size)) for size in shape
+    )
+    return _text(1, name) + field_bytes(2, field_bytes(1, field_number(1, _TYPES["float32"]) + field_bytes(2, dims)))
 
 
 def _attribute(name: str, value: float | Sequence[int]) -> bytes:
     if isinstance(value, float):
-        return _text(1, name) + _key(2, 5) + np.float32(value).astype("<f4").tobytes() + _number(20, _FLOAT)
+        return _text(1, name) + _key(2, 5) + np.float32(value).astype("<f4").tobytes() + field_number(20, _FLOAT)
     if isinstance(value, int):
-        return _text(1, name) + _number(3, value) + _number(20, _INT)
-    return _text(1, name) + b"".join(_number(8, item) for item in value) + _number(20, _INTS)
+        return _text(1, name) + field_number(3, value) + field_number(20, _INT)
+    return _text(1, name) + b"".join(field_number(8, item) for item in value) + field_number(20, _INTS)
 
 
 def _text(field: int, value: str) -> bytes:
-    return _bytes(field, value.encode())
+    return field_bytes(field, value.encode())
 
 
-def _bytes(field: int, value: bytes) -> bytes:
+def field_bytes(field: int, value: bytes) -> bytes:
+    """A field of a message: a text, an array or a message."""
     return _key(field, 2) + _varint(len(value)) + value
 
 
-def _number(field: int, value: int) -> bytes:
+def field_number(field: int, value: int) -> bytes:
+    """A field of a message: an integer of at least 0."""
     return _key(field, 0) + _varint(value)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+import numpy as np
 
 from askaudio.core.types import FloatArray, Json
 
@@ -32,8 +34,8 @@ class Moment:
         return self.end_s - self.start_s
 
     def to_json(self) -> Json:
-        """All fields, as JSON has them."""
-        return asdict(self)
+        """All fields, as JSON has them; times to a hundredth of a second."""
+        return {"start_s": round(self.start_s, 2), "end_s": round(self.end_s, 2), "score": round(self.score, 4)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,11 @@ class Curve:
 
     times_s: FloatArray
     scores: FloatArray
+
+    @classmethod
+    def empty(cls) -> Curve:
+        """A curve without any point."""
+        return cls(np.zeros(0, np.float32), np.zeros(0, np.float32))
 
     def to_json(self) -> Json:
         """Two lists of equal length, rounded to a hundredth of a second and to four digits."""
@@ -64,25 +71,25 @@ class ClipMoments:
         clip_id: Id in the collection.
         path: The file.
         moments: Best first.
-        curve: Similarity along the part of the recording that was examined.
-        start_s: Start of that part, in seconds.
-        end_s: Its end.
+        curve: Similarity along the parts of the recording that were examined.
+        examined: Start and end of those parts, in seconds, in order of time.
+        reason: Why the recording could not be read; empty when it could.
     """
 
     clip_id: str
     path: str
     moments: tuple[Moment, ...]
     curve: Curve
-    start_s: float
-    end_s: float
+    examined: tuple[tuple[float, float], ...]
+    reason: str = ""
 
     def to_json(self) -> Json:
         """All fields, as JSON has them."""
         return {
             "clip_id": self.clip_id,
             "path": self.path,
-            "start_s": round(self.start_s, 3),
-            "end_s": round(self.end_s, 3),
             "moments": [moment.to_json() for moment in self.moments],
             "curve": self.curve.to_json(),
+            "examined": [[round(start_s, 3), round(end_s, 3)] for start_s, end_s in self.examined],
+            "reason": self.reason,
         }

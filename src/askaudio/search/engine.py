@@ -18,6 +18,9 @@ from types import TracebackType
 
 import numpy as np
 
+from askaudio.audio.reading import Waveform
+from askaudio.audio.stretch import LONGEST_S as LONGEST_STRETCH_S
+from askaudio.audio.stretch import decode_stretch
 from askaudio.core.errors import ConfigError, UnknownClipError
 from askaudio.core.functional import normalise_rows
 from askaudio.core.types import FloatArray, Json, Progress, silent
@@ -35,8 +38,12 @@ from askaudio.index.store import VectorStore
 from askaudio.index.words import WordMatch, split_words
 from askaudio.ingest.indexer import Captions, Indexer
 from askaudio.ingest.report import Report
+from askaudio.moments.cache import PartsCache
+from askaudio.moments.fine_pass import LONGEST_S as HIT_S
+from askaudio.moments.moment import ClipMoments
 from askaudio.search.catalogue import Catalogue, Sort
 from askaudio.search.hits import CaptionHit, ClipInfo, Hit, Hits
+from askaudio.search.moments import ClipReader, moments_of, read_clip
 from askaudio.search.query import AudioSource, Part, make_parts
 from askaudio.search.ranking import (
     BY_Z,
@@ -59,6 +66,7 @@ from askaudio.search.reading import TextReader
 SILENT = "the sound of the query is silent, so nothing matches it"
 _SILENT = 0.9999  # cosine with the vector of silence
 _WINDOWS = 16  # windows of a hit that may become its segments, the nearest ones
+_MOMENT_WINDOWS = 360  # windows of a recording around which moments are searched: an hour of windows of 10 s
 _NEIGHBOURS = 200  # recordings whose captions are compared with a sound
 
 
@@ -90,6 +98,7 @@ class SearchEngine:
         self._reader = TextReader(encoder)
         self._silence: FloatArray | None = None  # vector (D,) of silence
         self._tuning: Tuning = getattr(encoder, "tuning", None) or Tuning()
+        self._parts = PartsCache()
 
     @classmethod
     def build(
@@ -195,6 +204,7 @@ class SearchEngine:
         fold_twins: bool = True,
         lead: Lead = "match",
         correct_hubs: bool | None = None,
+        moments: bool = False,
     ) -> Hits:
         """Find the recordings that answer a query.
 
@@ -216,6 +226,7 @@ class SearchEngine:
                 "quality" (lossless, sample rate, bits, channels).
             correct_hubs: Lower sounds that are near to every query (``encoders/tuning.py``); None does it for
                 descriptions, where it was measured to help.
+            moments: Also fill ``Hit.moments``; ``moments()`` gives the curves too.
 
         Returns:
             At most top_k hits, best first. The same query gives the same hits.
@@ -233,7 +244,11 @@ class SearchEngine:
             >>> engine.search(audio="door.wav", avoid=Path("slam.wav"))  # doctest: +SKIP
         """
         parts = make_parts(text, audio, like=like, avoid=avoid, unlike=unlike, more=more)
-        return self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins, lead, correct_hubs)
+        hits = self._answer(parts, top_k, self.store.check_filter(where), words, fold_twins, lead, correct_hubs)
+        if not moments:
+            return hits
+        found = self._moments(hits, [part for part in parts if part.weight > 0], HIT_S, read_clip)
+        return Hits((replace(hit, moments=own.moments) for hit, own in zip(hits, found, strict=True)), hits.notes)
 
     def search_many(
         self, queries: Sequence[Sequence[Part]], top_k: int = 10, where: str | None = None, *,
@@ -292,6 +307,49 @@ class SearchEngine:
         scores = exact_scores(query, self.encoder.encode_text(texts))
         order = sorted(range(len(texts)), key=lambda i: (-scores[i], texts[i]))[:top_k]
         return [CaptionHit(n, texts[i], float(scores[i]), owner[texts[i]]) for n, i in enumerate(order, start=1)]
+
+    # --- moments ----------------------------------------------------------------------------------------------
+    def moments(
+        self,
+        clips: Sequence[Hit | str],
+        text: str | Sequence[str] | None = None,
+        audio: AudioSource | Sequence[AudioSource] | None = None,
+        *,
+        like: str | Sequence[str] | None = None,
+        more: Sequence[Part] = (),
+        longest_s: float = HIT_S,
+        read: ClipReader = read_clip,
+    ) -> list[ClipMoments]:
+        """Find the stretches inside of recordings that answer a query, to about 0.3 s.
+
+        Of each recording the best windows and some seconds around them are examined, up to ``longest_s`` in all. What
+        is computed of a sound is kept on disk, so the next query about it is quick (``moments/cache.py``).
+
+        Args:
+            clips: Hits of a search, or ids of stored clips.
+            text: As for ``search``.
+            audio: As for ``search``.
+            like: As for ``search``.
+            more: As for ``search``; parts with a negative weight are ignored.
+            longest_s: Seconds to examine in each recording; a large number finds all moments of a long one.
+            read: Decodes a stretch of a stored recording.
+
+        Returns:
+            For each clip, in the given order: moments, best first, and the curve of the match. A recording that cannot
+            be read has no moments; ``reason`` says why.
+
+        Raises:
+            ConfigError: The query is empty.
+            AudioDecodeError: A query sound cannot be decoded.
+            UnknownClipError: No clip has this id.
+
+        Example:
+            >>> hits = engine.search("dog barks")  # doctest: +SKIP
+            >>> engine.moments(hits, "dog barks")[0].moments  # doctest: +SKIP
+            (Moment(start_s=12.3, end_s=12.9, score=0.41), Moment(start_s=31.0, end_s=31.8, score=0.38))
+        """
+        parts = make_parts(text, audio, like=like, more=more)
+        return self._moments(clips, [part for part in parts if part.weight > 0], longest_s, read)
 
     # --- stored clips -----------------------------------------------------------------------------------------
     def clip(self, clip_id: str) -> ClipInfo:
@@ -445,6 +503,24 @@ class SearchEngine:
         median = background_of(query, self._sampled().vectors).median
         return [replace(r, median=median) for r in ranked]
 
+    def _query(self, sought: Sequence[Part]) -> FloatArray:
+        """Vector (D,) of length 1 of all that is looked for."""
+        return normalise_rows(np.sum([part.weight * self._embed(part) for part in sought], axis=0))
+
+    def _moments(
+        self, clips: Sequence[Hit | str], sought: Sequence[Part], longest_s: float, read: ClipReader
+    ) -> list[ClipMoments]:
+        query = self._query(sought)
+        ids = [clip if isinstance(clip, str) else clip.clip_id for clip in clips]
+        found = {c.clip_id: c for c in self._rescore(query, sorted(set(ids)), _MOMENT_WINDOWS, None)}
+        if unknown := next((clip_id for clip_id in ids if clip_id not in found), None):
+            raise UnknownClipError(unknown, self.store.url)
+        usual = self._sampled().vectors
+        return [
+            moments_of(found[i], query, self.encoder, longest_s=longest_s, read=read, cache=self._parts, usual=usual)
+            for i in ids
+        ]
+
     def _avoided(self, sought: Sequence[Part], parts: Sequence[Part]) -> list[Avoided]:
         """Parts to avoid; a word that the query also looks for contradicts nothing."""
         wanted = {word for part in sought if part.kind == "text" for word in split_words(str(part.value))}
@@ -459,11 +535,22 @@ class SearchEngine:
         if part.kind == "text":
             return self._reader.read(str(part.value), part.language).vector
         if part.kind == "audio":
-            return encode_recording(self.encoder, part.value).pooled
+            return encode_recording(self.encoder, self._sound(part, part.value)).pooled
+        if part.is_stretch:
+            return encode_recording(self.encoder, self._sound(part, self.clip(str(part.value)).path)).pooled
         found = [entry.vector for entry in self.store.iterate(clips_are([str(part.value)]))]
         if not found:
             raise UnknownClipError(str(part.value), self.store.url)
         return pool_windows(np.stack(found))
+
+    def _sound(self, part: Part, source: AudioSource) -> AudioSource | Waveform:
+        """A source, or the stretch of it that a part names."""
+        if not part.is_stretch:
+            return source
+        start_s = part.start_s or 0.0
+        end_s = start_s + LONGEST_STRETCH_S if part.end_s is None else part.end_s
+        rate = self.encoder.sample_rate_hz
+        return Waveform(decode_stretch(source, rate, start_s, end_s), rate)
 
     def _candidates(self, query: FloatArray, clips: int, where: Filter | None) -> list[Candidate]:
         """The nearest recordings, ``clips`` of them if there are that many, best first.

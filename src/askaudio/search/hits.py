@@ -8,6 +8,7 @@ from typing import Any
 
 from askaudio.core.types import Json
 from askaudio.index.bookkeeping import Stamp
+from askaudio.moments.moment import Moment
 
 # matches from which a hit is called a strong, good or possible match; the page has the same numbers in results.js
 STRONG, GOOD, POSSIBLE = 60.0, 40.0, 20.0
@@ -52,6 +53,7 @@ class Hit:
         segments: All segments that answer the query, best first.
         words: Words of the query that occur in the clip's name, tags or caption.
         twins: Near-identical takes that were folded into this hit.
+        moments: Stretches that answer the query to about 0.3 s, best first; empty unless the search asks for them.
         metadata: Facts about the recording: duration_s, channels, sample_rate_hz, tags, caption, ...
 
     Example:
@@ -72,6 +74,7 @@ class Hit:
     segments: tuple[Segment, ...] = ()
     words: tuple[str, ...] = ()
     twins: tuple[Twin, ...] = ()
+    moments: tuple[Moment, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> Json:

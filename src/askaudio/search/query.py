@@ -1,10 +1,15 @@
-"""A query: parts of text, audio or stored clips, each with a weight; a negative weight means "not like this"."""
+"""A query: parts of text, audio or stored clips, each with a weight; a negative weight means "not like this".
+
+A sound may be a stretch of a recording: ``Part(..., start_s=12.5, end_s=15)``, or ``door.wav@12.5-15`` where a query is
+written as text (command line, web API; ``read_stretch_text``).
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +18,8 @@ from askaudio.core.errors import ConfigError
 _MINUS = re.compile(r'(^|\s)-(?:"([^"]+)"?|([^\s"-]\S*))')
 AudioSource: TypeAlias = str | Path | bytes
 PartKind = Literal["text", "audio", "clip"]
+_TIME = r"(?:(?:\d+:)?\d+:)?\d+(?:\.\d*)?"
+_STRETCH = re.compile(rf"(.+)@({_TIME})-({_TIME})", re.DOTALL)
 # Default weight of what hits should not be like; measured in docs/decisions, "One weight for what to avoid".
 AVOID_WEIGHT = 0.75
 
@@ -26,16 +33,40 @@ class Part:
         value: The words, the file or the clip_id.
         weight: Share in the query; below zero, clips that are like this part move down.
         language: Of a text: a code such as "de", "en" for English; "" finds it by the script and the words.
+        start_s: Of audio or a clip: only the stretch from here, in seconds; None is the start.
+        end_s: Of audio or a clip: only the stretch to here, in seconds; None is the end.
 
     Example:
         >>> Part("text", "thunder", weight=-0.75)
-        Part(kind='text', value='thunder', weight=-0.75, language='')
+        Part(kind='text', value='thunder', weight=-0.75, language='', start_s=None, end_s=None)
     """
 
     kind: PartKind
     value: AudioSource
     weight: float = 1.0
     language: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def is_stretch(self) -> bool:
+        """Whether it is a stretch of a sound."""
+        return self.start_s is not None or self.end_s is not None
+
+
+def read_stretch_text(text: str) -> tuple[str, float | None, float | None]:
+    """Name, start and end in seconds, from ``NAME@START-END``; a name without a stretch has neither.
+
+    Example:
+        >>> read_stretch_text("door.wav@12.5-15"), read_stretch_text("door.wav@1:02.5-1:03")
+        (('door.wav', 12.5, 15.0), ('door.wav', 62.5, 63.0))
+        >>> read_stretch_text("me@home.wav")
+        ('me@home.wav', None, None)
+    """
+    match = _STRETCH.fullmatch(text)
+    if match is None:
+        return text, None, None
+    return match[1], _seconds(match[2]), _seconds(match[3])
 
 
 def split_minus(text: str) -> tuple[str, list[str]]:
@@ -63,8 +94,8 @@ def make_parts(
 
     Args:
         text: Words to look for.
-        audio: Sounds to look for: paths of files, or the bytes of files.
-        like: Ids of stored clips to look for.
+        audio: Sounds to look for: paths of files, or the bytes of files. "door.wav@12.5-15" is a stretch of a file.
+        like: Ids of stored clips to look for; "ID@12.5-15" is a stretch of one.
         avoid: What hits should not be like: a string is words; a ``Path`` or bytes is a sound.
         unlike: Ids of stored clips that hits should not be like.
         more: Ready parts.
@@ -79,10 +110,10 @@ def make_parts(
     away = -abs(avoid_weight)
     parts = (
         *(Part("text", value) for value in _listed(text)),
-        *(Part("audio", value) for value in _listed(audio)),
-        *(Part("clip", value) for value in _listed(like)),
-        *(Part("text" if isinstance(value, str) else "audio", value, away) for value in _listed(avoid)),
-        *(Part("clip", value, away) for value in _listed(unlike)),
+        *(_sound("audio", value) for value in _listed(audio)),
+        *(_sound("clip", value) for value in _listed(like)),
+        *(Part("text", v, away) if isinstance(v, str) else _sound("audio", v, away) for v in _listed(avoid)),
+        *(_sound("clip", value, away) for value in _listed(unlike)),
         *more,
     )
     if not any(part.weight > 0 for part in parts):
@@ -93,6 +124,8 @@ def make_parts(
     for part in parts:
         if part.kind == "text" and not str(part.value).strip():
             raise ConfigError("a query text is empty; expected words that describe a sound")
+        if part.is_stretch and not 0 <= (part.start_s or 0.0) < (inf if part.end_s is None else part.end_s):
+            raise ConfigError(f"a stretch from {part.start_s} to {part.end_s} s; expected 0 <= start < end")
     return parts
 
 
@@ -107,6 +140,27 @@ def in_language(parts: Sequence[Part], language: str) -> tuple[Part, ...]:
     return tuple(
         replace(part, language=language) if part.kind == "text" and not part.language else part for part in parts
     )
+
+
+def is_sound_file(text: str) -> bool:
+    """Whether a text names an existing file, whole or with a stretch."""
+    return Path(text).is_file() or Path(read_stretch_text(text)[0]).is_file()
+
+
+def _sound(kind: PartKind, value: AudioSource, weight: float = 1.0) -> Part:
+    """A part of a sound, with the stretch that its name ends in; a file of exactly this name is taken whole."""
+    if isinstance(value, bytes) or (kind == "audio" and Path(value).is_file()):
+        return Part(kind, value, weight)
+    name, start_s, end_s = read_stretch_text(str(value))
+    return Part(kind, name if isinstance(value, str) else Path(name), weight, start_s=start_s, end_s=end_s)
+
+
+def _seconds(text: str) -> float:
+    """Seconds from ``[[H:]M:]S``."""
+    seconds = 0.0
+    for field in text.split(":"):
+        seconds = 60 * seconds + float(field)
+    return seconds
 
 
 def _listed(value: AudioSource | Sequence[Any] | None) -> list[Any]:

@@ -14,7 +14,15 @@ from fastapi.staticfiles import StaticFiles
 from askaudio import __version__
 from askaudio.projects.kept import Kept
 from askaudio.search.engine import SearchEngine
-from askaudio.server import routes_clips, routes_delivery, routes_library, routes_search, routes_service, routes_start
+from askaudio.server import (
+    routes_clips,
+    routes_delivery,
+    routes_library,
+    routes_moments,
+    routes_search,
+    routes_service,
+    routes_start,
+)
 from askaudio.server.guard import Guard
 from askaudio.server.index_jobs import IndexJobs
 from askaudio.server.mcp_tools import make_mcp, mcp_app
@@ -22,6 +30,7 @@ from askaudio.server.openapi import describe
 from askaudio.server.problems import install_handlers
 from askaudio.server.service import make_services
 from askaudio.server.settings import ServerSettings
+from askaudio.server.stretches import clip_reader
 
 STATIC = Path(__file__).with_name("static")
 mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say text/plain: not run as a module
@@ -50,7 +59,7 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
     def library() -> Kept:
         return service.kept_files.kept(service.engine, "")
 
-    mcp = make_mcp(service.engine, service.searches.run, library) if settings.mcp else None
+    mcp = make_mcp(service.engine, service.searches.run, library, clip_reader(service)) if settings.mcp else None
     index_jobs = IndexJobs()
     mcp_routes = mcp_app(mcp).routes if mcp else []
 
@@ -77,9 +86,12 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
     app.state.index_jobs = index_jobs
     app.openapi = functools.cache(lambda: describe(app))  # type: ignore[method-assign]
     install_handlers(app)
-    for routes in (routes_search, routes_delivery, routes_clips, routes_service, routes_library, routes_start):
+    for routes in (
+        routes_search, routes_moments, routes_delivery, routes_clips, routes_service, routes_library, routes_start,
+    ):  # fmt: skip
         app.include_router(routes.router)
-    app.include_router(routes_search.uploads)
+    for routes in (routes_search, routes_moments):
+        app.include_router(routes.uploads)
     app.router.routes.extend(mcp_routes)  # before the page, which takes all that is left
     app.mount("/", StaticFiles(directory=STATIC, html=True, follow_symlink=False), name="page")
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)

@@ -17,7 +17,7 @@ import soundfile
 from askaudio.audio import reading
 from askaudio.audio.decode import decode, probe, read_windows
 from askaudio.audio.readers.stream import AudioStream, mean_of_channels
-from askaudio.audio.stretch import read_stretch, write_stretch
+from askaudio.audio.stretch import decode_stretch, read_stretch, write_stretch
 from askaudio.audio.windows import Window
 from askaudio.core.errors import AudioDecodeError
 from askaudio.core.types import FloatArray, Json
@@ -110,6 +110,24 @@ def _decodable(stream: AudioStream) -> Iterator[FloatArray]:
             raise
 
 
+def stretch_to_wav(source: str, target: str, sample_rate_hz: int, start_s: float, end_s: float) -> Json:
+    """Write a stretch as a mono float wav.
+
+    Args:
+        source: Path of the recording.
+        target: Path of the wav file.
+        sample_rate_hz: Sample rate of the wav file.
+        start_s: Start in seconds.
+        end_s: End in seconds.
+
+    Raises:
+        AudioDecodeError: The file cannot be decoded or ends before ``start_s``.
+    """
+    samples = decode_stretch(source, sample_rate_hz, start_s, end_s)
+    soundfile.write(target, samples, sample_rate_hz, format="WAV", subtype="FLOAT")
+    return {"duration_s": len(samples) / sample_rate_hz}
+
+
 def peaks(source: str, n_points: int, start_s: float, end_s: float | None) -> Json:
     """Lowest and highest sample of ``n_points`` equal stretches between two times, as integers in [-127, 127].
 
@@ -192,15 +210,19 @@ def cut(source: str, target: str, start_s: float, end_s: float) -> Json:
         start_s: Begin of the part, in seconds.
         end_s: Its end.
 
+    Returns:
+        ``start_s`` and ``end_s`` of what was written.
+
     Raises:
         AudioDecodeError: The recording cannot be decoded, or ends before the part begins.
     """
-    write_stretch(read_stretch(source, start_s, end_s), target)
-    return {}
+    stretch = read_stretch(source, start_s, end_s)
+    write_stretch(stretch, target)
+    return {"start_s": stretch.start_s, "end_s": stretch.end_s}
 
 
 JOBS: dict[str, Callable[..., Json]] = {
-    "ready": dict, "to_wav": to_wav, "to_pcm": to_pcm, "peaks": peaks, "cut": cut,
+    "ready": dict, "to_wav": to_wav, "to_pcm": to_pcm, "peaks": peaks, "cut": cut, "stretch_to_wav": stretch_to_wav,
 }  # fmt: skip
 
 

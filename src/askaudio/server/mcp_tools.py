@@ -1,4 +1,4 @@
-"""The search as three tools of the Model Context Protocol, so that language models and other programs can call it.
+"""The search as four tools of the Model Context Protocol, so that language models and other programs can call it.
 
 Optional (extra ``mcp``). ``askaudio serve --mcp`` offers them at ``/v1/mcp`` behind the same token, limits and line as
 the rest of the API; ``askaudio mcp`` speaks over standard input and output to the program that started it.
@@ -19,12 +19,14 @@ from askaudio.core.types import Json
 from askaudio.projects.kept import Kept
 from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo, Hit
+from askaudio.search.moments import ClipReader, read_clip
 from askaudio.search.query import in_language, make_parts
 from askaudio.server.mcp_library import add_library_tools
 from askaudio.server.problems import Problem, from_error
 from askaudio.server.schemas import MAX_TEXT, MAX_TOP_K, MAX_WHERE, json_safe
 
 PATH = "/v1/mcp"
+MAX_MOMENTS_S = 600.0
 _FACTS = ("duration_s", "sample_rate_hz", "channels", "format", "tags", "caption", "title", "description")
 _INSTRUCTIONS = (
     "Search a collection of sounds by describing them. Filters look like: duration<3 and channels=2 and tag=rain. "
@@ -34,14 +36,18 @@ Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 def make_mcp(
-    engine: SearchEngine, run: Runner = anyio.to_thread.run_sync, library: Callable[[], Kept] | None = None
+    engine: SearchEngine,
+    run: Runner = anyio.to_thread.run_sync,
+    library: Callable[[], Kept] | None = None,
+    read: ClipReader = read_clip,
 ) -> Any:
-    """The tools ``search``, ``similar`` and ``clip`` over an open engine, and those of a library.
+    """The tools ``search``, ``similar``, ``moments`` and ``clip`` over an open engine, and those of a library.
 
     Args:
         engine: Open engine; the caller closes it.
         run: How blocking work is run, such as ``Gate.run`` of the service.
         library: What a person keeps; None leaves those tools out.
+        read: How moments read recordings.
 
     Returns:
         An ``mcp.server.MCPServer``: ``.run("stdio")``, or routes through ``streamable_http_app``.
@@ -80,6 +86,14 @@ def make_mcp(
         """Find sounds that sound like a stored one, by the clip_id of a hit."""
         work = functools.partial(engine.similar, clip_id, top_k=_bounded(top_k), where=_short(where, MAX_WHERE))
         return [hit_facts(hit) for hit in await answer(work)]
+
+    @server.tool()
+    async def moments(clip_id: str, text: str, longest_s: float = 60.0) -> Json:
+        """Find the exact seconds inside a stored sound that match words, by the clip_id of a hit, best first."""
+        seconds = max(1.0, min(MAX_MOMENTS_S, longest_s))
+        work = functools.partial(engine.moments, [clip_id], _short(text, MAX_TEXT), longest_s=seconds, read=read)
+        found: Json = (await answer(work))[0].to_json()
+        return dict(json_safe({name: value for name, value in found.items() if name != "curve"}))
 
     @server.tool()
     async def clip(clip_id: str) -> Json:

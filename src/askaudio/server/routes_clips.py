@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
+import shutil
+import tempfile
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
 
 from askaudio.server.clip_files import ClipFile
 from askaudio.server.peaks import MAX_POINTS
 from askaudio.server.problems import Problem
 from askaudio.server.schemas import MAX_WHERE, ClipList, ClipModel, Peaks, clip_model, json_bytes
 from askaudio.server.service import Service, ServiceDep
-from askaudio.server.sound_response import SoundResponse
+from askaudio.server.sound_response import SoundResponse, content_disposition
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
+MAX_CUT_S = 600.0
 _BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole file", **_BYTES},
@@ -55,9 +61,17 @@ async def audio(
     download: bool = False,
     form: Annotated[Literal["file", "wav"], Query(alias="as", description="wav: decoded, 16 bit")] = "file",
     pitch: Annotated[float, Query(ge=-24, le=24, description="semitones, of wav: its speed changes, too")] = 0.0,
+    start_s: Annotated[float | None, Query(ge=0, le=1e6, allow_inf_nan=False)] = None,
+    end_s: Annotated[float | None, Query(gt=0, le=1e6, allow_inf_nan=False)] = None,
 ) -> Response:
-    """The recording as it is on disk, or decoded for programs that do not know its format. Both take byte ranges."""
+    """The recording as it is on disk, or decoded for programs that do not know its format. Both take byte ranges.
+
+    With ``start_s`` or ``end_s``: that stretch as WAV, at the rate and depth of the recording, of at most 10 minutes.
+    """
     file = await service.open_clip(clip_id)
+    if start_s is not None or end_s is not None:
+        with file.handle:
+            return await _cut(service, file, start_s or 0.0, end_s, download)
     if form == "wav":
         file = await _decoded(service, file)
     try:
@@ -65,6 +79,29 @@ async def audio(
     except BaseException:
         file.handle.close()
         raise
+
+
+async def _cut(service: Service, file: ClipFile, start_s: float, end_s: float | None, download: bool) -> Response:
+    """A stretch of a recording as a WAV file, which is removed after it was sent."""
+    last_s = start_s + MAX_CUT_S if end_s is None else end_s
+    if not start_s < last_s <= start_s + MAX_CUT_S:
+        raise Problem(422, f"A stretch from {start_s:g} to {last_s:g} s: expected at most {MAX_CUT_S:g} s, not empty.")
+    folder = tempfile.mkdtemp(prefix="askaudio-cut-")
+    remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    wav = os.path.join(folder, "cut.wav")
+    try:
+        work = functools.partial(service.decoder.run, "cut", file.path_for_children, target=wav)
+        times = await service.decodes.run(lambda: work(start_s=start_s, end_s=last_s))
+    except BaseException:
+        await remove()
+        raise
+    service.metrics.decodes.labels("cut").inc()
+    name = f"{os.path.splitext(file.name)[0]} {times['start_s']:.2f}-{times['end_s']:.2f} s.wav"
+    headers = {
+        "content-disposition": content_disposition("attachment" if download else "inline", name),
+        "cache-control": "private, no-cache",
+    }
+    return FileResponse(wav, headers=headers, media_type="audio/wav", background=remove)
 
 
 async def _decoded(service: Service, file: ClipFile) -> ClipFile:

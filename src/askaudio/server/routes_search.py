@@ -33,6 +33,7 @@ from askaudio.server.schemas import (
     json_bytes,
 )
 from askaudio.server.service import Service, ServiceDep
+from askaudio.server.stretches import without_stretches
 
 MAX_FORM_FIELDS = 64  # more than the form has with every list full
 MAX_FIELD_BYTES = 8 * 1024  # more than the longest value takes
@@ -46,7 +47,9 @@ class _FormRequest(Request):
         return super().form(max_files=1, max_fields=MAX_FORM_FIELDS, max_part_size=MAX_FIELD_BYTES)
 
 
-class _FormRoute(APIRoute):
+class FormRoute(APIRoute):
+    """A route whose form is bounded."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """As the framework's, with a bounded form."""
         handler = super().get_route_handler()
@@ -58,7 +61,7 @@ class _FormRoute(APIRoute):
 
 
 router = APIRouter(prefix="/v1", tags=["search"])
-uploads = APIRouter(prefix="/v1", tags=["search"], route_class=_FormRoute)
+uploads = APIRouter(prefix="/v1", tags=["search"], route_class=FormRoute)
 _OFFSET = "hits to skip: pages through the whole list"
 _SORT = "another order than by match, of the hits that match"
 
@@ -93,7 +96,10 @@ async def search(
     lead: Annotated[Lead, Query(description="which of near-identical takes is the hit")] = "match",
     language: Annotated[Language, Query(description="of the words; default: found by script and words")] = "",
 ) -> Response:
-    """Find clips. All ``q`` and ``like`` make one query; ``avoid`` and ``unlike`` move hits down."""
+    """Find clips. All ``q`` and ``like`` make one query; ``avoid`` and ``unlike`` move hits down.
+
+    ``ID@12.5-15`` instead of an id is a stretch of that clip, in seconds.
+    """
     parts = in_language(make_parts(q, like=like, avoid=avoid, unlike=unlike), language)
     return await _answer(service, "text", parts, _Listing(where, top_k, offset, sort, descending, lead))
 
@@ -142,14 +148,33 @@ async def search_audio(
     lead: Annotated[Lead, Form(description="which of near-identical takes is the hit")] = "match",
 ) -> Response:
     """Find clips that sound like a file of the caller's; it is decoded in a sandboxed process and not kept."""
-    if sound.size is not None and sound.size > service.settings.max_upload_bytes:
-        raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
     with tempfile.TemporaryDirectory(prefix="askaudio-query-") as folder:
-        wav, digest = await service.decodes.run(lambda: _receive(service, sound.file, Path(folder)))
-        service.metrics.decodes.labels("upload").inc()
+        wav, digest = await receive_sound(service, sound, Path(folder))
         parts = make_parts(q.strip() or None, wav, like=like, avoid=avoid, unlike=unlike)
         listing = _Listing(where, top_k, offset, sort, descending, lead)
         return await _answer(service, "audio", parts, listing, digest)
+
+
+async def receive_sound(service: Service, sound: UploadFile, folder: Path) -> tuple[Path, str]:
+    """Convert an uploaded sound to a plain wav, in the decoder process.
+
+    Args:
+        service: Its limits count.
+        sound: The upload.
+        folder: A folder of this request.
+
+    Returns:
+        The wav file, and the hash of the upload.
+
+    Raises:
+        Problem: 413 when it is too large.
+        AudioDecodeError: It cannot be decoded or is too long.
+    """
+    if sound.size is not None and sound.size > service.settings.max_upload_bytes:
+        raise Problem(413, f"The sound is too large; at most {service.settings.max_upload_bytes:,} bytes are taken.")
+    received = await service.decodes.run(lambda: _receive(service, sound.file, folder))
+    service.metrics.decodes.labels("upload").inc()
+    return received
 
 
 def _receive(service: Service, sound: BinaryIO, folder: Path) -> tuple[Path, str]:
@@ -178,10 +203,14 @@ async def _answer(service: Service, kind: str, parts: Sequence[Part], listing: _
         listing: Which part of the ranking.
         sound: Hash of the uploaded sound, whose path is another one for each page.
     """
-    return await _found(service, kind, lambda: _page(service, parts, listing, sound))
+    texts = tuple(
+        (p.kind, sound if p.kind == "audio" else p.value, p.weight, p.language, p.start_s, p.end_s) for p in parts
+    )
+    async with without_stretches(service, parts) as ready:
+        return await _found(service, kind, lambda: _page(service, ready, listing, texts))
 
 
-def _page(service: Service, parts: Sequence[Part], listing: _Listing, sound: str) -> bytes:
+def _page(service: Service, parts: Sequence[Part], listing: _Listing, texts: Hashable) -> bytes:
     started = time.perf_counter()
     where = listing.where or None
 
@@ -191,7 +220,6 @@ def _page(service: Service, parts: Sequence[Part], listing: _Listing, sound: str
             lead=listing.lead, correct_hubs=listing.correct_hubs,
         )  # fmt: skip
 
-    texts = tuple((p.kind, sound if p.kind == "audio" else p.value, p.weight, p.language) for p in parts)
     how = where, listing.words, listing.fold_twins, listing.lead, listing.correct_hubs
     key: Hashable = (service.engine.store.version(), texts, how)
     if listing.sort == "match":

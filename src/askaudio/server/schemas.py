@@ -44,17 +44,28 @@ class TextPart(Strict):
 
 
 class ClipPart(Strict):
-    """A stored clip to look like; with a negative weight, not to."""
+    """A stored clip, or a stretch of one, to look like; with a negative weight, not to."""
 
     kind: Literal["clip"] = "clip"
     value: ClipId
     weight: float = Field(1.0, ge=-4, le=4, allow_inf_nan=False)
+    start_s: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description="start of a stretch, in seconds")
+    end_s: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False, description="its end")
 
 
-class SearchRequest(Strict):
-    """A query of several parts. Sounds are sent to ``/v1/search/audio`` instead."""
+class QueryParts(Strict):
+    """The parts of a query. Sounds are sent to the addresses that end in ``/audio`` instead."""
 
     parts: list[Annotated[TextPart | ClipPart, Field(discriminator="kind")]] = Field(min_length=1, max_length=MAX_PARTS)
+
+    def to_parts(self) -> list[Part]:
+        """The parts as the engine takes them."""
+        return [Part(**part.model_dump()) for part in self.parts]
+
+
+class SearchRequest(QueryParts):
+    """A query of several parts. Sounds are sent to ``/v1/search/audio`` instead."""
+
     where: Where = ""
     top_k: TopK = 20
     words: bool = Field(True, description="also match the words of file names and tags")
@@ -64,10 +75,6 @@ class SearchRequest(Strict):
     offset: int = Field(0, ge=0, le=MAX_OFFSET)
     sort: Order = "match"
     descending: bool = False
-
-    def to_parts(self) -> list[Part]:
-        """The parts as the engine takes them."""
-        return [Part(p.kind, p.value, p.weight, getattr(p, "language", "")) for p in self.parts]
 
 
 class SearchAnswer(BaseModel):

@@ -13,11 +13,21 @@ export function remember(hit) {
   sessionStorage.setItem("names", JSON.stringify([...names].slice(-200)));
 }
 
-const nameOfClip = (id) => names.get(id) ?? "a sound";
+/** "ID@12.5-15", a stretch of a clip -> ["ID", "12.5-15"] */
+function splitStretch(id) {
+  const match = id.match(/^(.+)@([\d.]+-[\d.]+)$/);
+  return match ? [match[1], match[2]] : [id, ""];
+}
+
+function nameOfClip(id) {
+  const [clip, stretch] = splitStretch(id);
+  return (names.get(clip) ?? "a sound") + (stretch && `, ${stretch.replace("-", "–")} s`);
+}
 
 /** Fetch the names of clips whose ids came with the URL. */
 async function learnNames() {
-  const unknown = [...state.like, ...state.unlike].filter((id) => !names.has(id));
+  const ids = [...state.like, ...state.unlike].map((id) => splitStretch(id)[0]);
+  const unknown = ids.filter((id) => !names.has(id));
   const clips = await Promise.all(unknown.map((id) => ask(clipUrl(id)).catch(() => null)));
   clips.filter(Boolean).forEach(remember);
   if (unknown.length) showChips();

@@ -41,6 +41,8 @@ const keys = {
   ".": () => openActions(chosen()),
   Escape: escape,
 };
+/** Add keys: name of a key -> function of its event. A module that adds some is imported in main.js. */
+export const addKeys = (more) => Object.assign(keys, more);
 const withControl = { a: selectAll, " ": () => here() && toggle(view.focused) };
 
 function escape() {

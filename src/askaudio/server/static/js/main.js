@@ -34,6 +34,8 @@ import "./library_panel.js";
 import "./export_panel.js";
 import "./filters.js";
 import "./keys.js";
+import "./moments.js";
+import "./stretch.js";
 import "./start_panel.js";
 import "./map.js";
 import "./microphone.js";

@@ -7,6 +7,12 @@ export function clock(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+/** "1:02.5": to a tenth of a second. */
+export const preciseClock = (seconds) => {
+  const tenths = Math.round(seconds * 10);
+  return `${clock(tenths / 10)}.${tenths % 10}`;
+};
+
 export const lengthText = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)} s` : clock(seconds));
 
 export const soundsText = (count) => `${count.toLocaleString("en")} ${count === 1 ? "sound" : "sounds"}`;

@@ -37,14 +37,12 @@ export function draw(place) {
   canvas.height = Math.round(height * scale);
   const pen = canvas.getContext("2d");
   pen.scale(scale, scale);
-  const style = getComputedStyle(canvas);
-  const color = (name) => style.getPropertyValue(name);
   const loudest = Math.max(8, ...high, ...low.map((x) => -x));
   const gain = Math.min(127 / loudest, 5) / 127; // quiet sounds are drawn larger, silence is not
   const played = player.place === place ? player.now() : -1;
   const isMatch = (second) => hit.segments.some((spot) => second >= spot.start_s && second <= spot.end_s);
   const bars = Math.max(1, Math.floor((width + 1) / 3));
-  const [idle, matching, done] = ["--wave", "--wave-match", "--accent"].map((name) => resolve(canvas, color(name)));
+  const [idle, matching, done] = ["--wave", "--wave-match", "--accent"].map((name) => resolveColor(canvas, name));
   for (let bar = 0; bar < bars; bar++) {
     const first = Math.floor((bar * low.length) / bars);
     const last = Math.max(first + 1, Math.floor(((bar + 1) * low.length) / bars));
@@ -62,8 +60,9 @@ export function draw(place) {
   }
 }
 
-/** The value of light-dark(a, b) for an element, since a canvas does not support that function. */
-function resolve(element, value) {
+/** A color of page.css by its name; the value of light-dark(a, b), since a canvas does not support that function. */
+export function resolveColor(element, name) {
+  const value = getComputedStyle(element).getPropertyValue(name);
   const pair = value.match(/light-dark\(\s*([^,]+),\s*([^)]+)\)/);
   if (!pair) return value.trim();
   return isDark() ? pair[2].trim() : pair[1].trim();
