@@ -71,3 +71,24 @@ def test_faults_are_named(exchanged, tmp_path, capsys):
     capsys.readouterr()
     assert main(["data", "suspects", str(few), "--model", "toy", "--cache", str(tmp_path / "cache")]) == 2
     assert "at least 64 pairs" in capsys.readouterr().err
+
+
+def test_phrases_that_the_sound_does_not_support(exchanged, tmp_path, capsys):
+    folder, wrong = exchanged
+    options = ["--model", "toy", "--cache", str(tmp_path / "cache"), "--phrases"]
+    out = tmp_path / "phrases.csv"
+    data = str(folder / "captions.csv")
+    assert main(["data", "suspects", data, *options, "-n", "20", "--out", str(out), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["phrases"], facts["clips"]) == (320, 160)
+    top = [one["clip_id"] for one in facts["suspects"]]
+    assert sum(clip in wrong for clip in top) >= 16
+    for one in facts["suspects"]:
+        assert one["caption"][one["start"] : one["stop"]] == one["phrase"]
+        assert one["suggested"].endswith(" hz") and one["suggested"] not in one["caption"]
+    rows = list(csv.DictReader(out.open()))
+    assert len(rows) == facts["doubted"] and rows[0]["phrase"] == facts["suspects"][0]["phrase"]
+    assert main(["data", "suspects", data, *options, "-n", "1"]) == 0
+    text = capsys.readouterr().out
+    first = facts["suspects"][0]
+    assert f"[{first['phrase']}]" in text and f"-> {first['suggested']}" in text

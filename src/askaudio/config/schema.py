@@ -42,6 +42,8 @@ class DataRecipe:
     prompts: list[str] = field(
         default_factory=list
     )  # in training a caption is used alone or in one of these, drawn at random
+    # phrases of training captions that the sound does not support, as raw features tell: keep them, or leave them out
+    doubted_phrases: Literal["keep", "drop"] = "keep"
     near_misses: list[str] = field(default_factory=list)  # kinds of almost right texts to train against; []: none
     ontology: str = ""  # JSON file of sound classes as AudioSet's: near misses of kind label take sibling classes too
     cache: str = ""  # folder of computed features; default ~/.cache/askaudio/features

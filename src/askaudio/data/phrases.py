@@ -9,8 +9,12 @@ model and no grammar: a phrase is a guess, about as good as the captions of Audi
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
+
+from askaudio.data.sound_words import GENERIC, KIN, SOURCES, THIRD_PERSON, VERBS
+from askaudio.index.stems import stem
 
 Relation = Literal["", "then", "after", "while", "and"]
 """How a phrase follows the one before it: later, earlier, at the same time, or unknown; "" for the first."""
@@ -40,13 +44,14 @@ def _set(words: str) -> frozenset[str]:
 _SOON = r"(?:and\s+)?(?:(?:just|right|shortly|immediately|soon)\s+)?"
 _BY = r"(?:(?:and|which|that|it|this|all)\s+)*(?:(?:is|are|being|then)\s+)*(?:\w+ly\s+|soon\s+)?"
 _THEN = (
-    rf"{_BY}followed\s+(?:\w+ly\s+)?by\b|{_SOON}(?:before|until|prior\s+to)\b|(?:and\s+)?(?:then|afterwards?|later|"
+    rf"{_BY}followed\s+(?:\w+ly\s+)?by\b|{_SOON}(?:before|until|prior\s+to)\b|(?:and\s+)?(?:then|afterwards?|after\s+(?:that|this|which)|(?:an?\s+\w+\s+)?later|"
     r"subsequently|eventually|finally|thereafter)\b(?:\s+followed\s+by\b)?"
 )
 _AFTER = rf"{_SOON}after\b|{_BY}preceded\s+by\b"
 _WHILE = (
     r"(?:and\s+|but\s+)?(?:(?:is|are)\s+)?(?:while|whilst|as|during|amidst|amid|alongside|when|with|at\s+the\s+same\s+time\s+as|"
-    r"together\s+with|along\s+with|accompanied\s+by|mixed\s+with|combined\s+with|interspersed\s+with)\b"
+    r"together\s+with|along\s+with|accompanied\s+by|mixed\s+with|combined\s+with|interspersed\s+with|in\s+front\s+of|"
+    r"(?:can\s+be\s+)?heard\s+(?:\w+ly\s+)?behind)\b"
 )
 _AND = r"[,;]?\s+(?:and|but|plus|as\s+well\s+as|&)(?=\s)|[,;]\s+|\s+-+\s+|[.!?]\s+(?=\w)"
 _JOINT = re.compile(
@@ -72,6 +77,7 @@ _LIGHT = _set(
     "each same one ones wet dry metal metallic wooden plastic indoors outdoors outside inside together "
     "apart first all while now there here is are was were metal-like high-pitched low-pitched"
 )
+_PLACES = _set("on onto into against at from to through")
 _PAIRS = _set(
     "back-forth on-off up-down in-out over-over again-again here-there black-white to-fro round-round "
     "more-more stop-go starts-stops start-stop starting-stopping open-close opens-closes opening-closing "
@@ -128,6 +134,30 @@ def split_phrases(caption: str) -> tuple[Phrase, ...]:
     return tuple(phrases)
 
 
+def without_phrases(caption: str, left_out: Collection[Phrase]) -> str:
+    """The caption without some of its phrases and the words that join them; "" where none is left.
+
+    Args:
+        caption: The caption.
+        left_out: Some of ``split_phrases(caption)``.
+
+    Example:
+        >>> text = "A dog barks, then a car passes and rain falls"
+        >>> without_phrases(text, split_phrases(text)[1:2])
+        'A dog barks, then rain falls'
+    """
+    if not left_out:
+        return caption
+    text, stop, joint = "", 0, ""
+    for phrase in split_phrases(caption):
+        joint = joint or caption[stop : phrase.start]  # of several joining words the first stays
+        stop = phrase.stop
+        if phrase not in left_out:
+            text, joint = text + joint * bool(text) + phrase.text, ""
+    capital = text[:1].upper() if caption[:1].isupper() else text[:1]
+    return (capital + text[1:] + caption[stop:]) if text else ""
+
+
 def _relation(found: re.Match[str]) -> Relation:
     return next(name for name in ("then", "after", "while", "and") if found[name])  # type: ignore[return-value]
 
@@ -146,8 +176,27 @@ def _within_phrase(caption: str, start: int, joint: re.Match[str]) -> bool:
     if word in ("and", "", "but", "&"):
         alike = left[-1] == right[0] or f"{left[-1]}-{right[0]}" in _PAIRS
         between = word == "and" and ("between" in left[-5:] or _two_nouns(left, caption, joint.end()))
-        return alike or between or all(w in _LIGHT or w.endswith("ly") for w in left)
+        return (
+            alike
+            or between
+            or _bare_verb(left, _rest(caption, joint.end()))
+            or right[0] in _PLACES
+            or all(w in _LIGHT or w.endswith("ly") for w in left)
+        )
     return False
+
+
+def _rest(caption: str, start: int) -> list[str]:
+    """Words from a place to the next word that joins phrases."""
+    following = _JOINT.search(caption, start)
+    return [w.lower() for w in _WORD.findall(caption[start : following.start() if following else None])]
+
+
+def _bare_verb(left: list[str], right: list[str]) -> bool:
+    """Whether a verb without a subject follows another of the same form, alone: "kids shout and laugh"."""
+    if len(right) != 1 or right[0] in SOURCES:
+        return False
+    return any(right[0] in forms and not forms.isdisjoint(left[1:]) for forms in (VERBS, THIRD_PERSON.keys()))
 
 
 def _two_nouns(left: list[str], caption: str, end: int) -> bool:
@@ -167,7 +216,10 @@ def _compares(caption: str, end: int, word: str, before: str, after: str) -> boo
         following = _WORD.findall(caption[end : end + 40])
         return before in ("such", "same", "well", "known", "as", "so", "act") or "as" in following[1:2]
     fixed = ("filled", "covered", "done", "playing", "dealing", "interacting", "messing", "hit", "tapped", "struck")
-    return word == "with" and (before in fixed or bool(_PROPERTY.match(caption, end + 1)))
+    if word != "with" or before in fixed or _PROPERTY.match(caption, end + 1):
+        return word == "with"
+    sounds = any(stem(w) in KIN or stem(w) in GENERIC or w.endswith("ing") for w in _rest(caption, end))
+    return not sounds  # "strikes a rock with a pickaxe"
 
 
 def _whole(caption: str, parts: list[tuple[int, int, Relation]]) -> list[Phrase]:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from askaudio.audio.decode import read_windows
 from askaudio.audio.front_end import FrontEnd
 from askaudio.audio.logmel import LogMel
 from askaudio.config.schema import DataRecipe, ModelRecipe, Recipe
-from askaudio.core.errors import DataError
+from askaudio.core.errors import ConfigError, DataError
 from askaudio.core.types import FloatArray, Progress, Split, silent
 from askaudio.data.cache import FeatureCache, default_root
 from askaudio.data.manifest import Clip, Manifest
@@ -29,8 +30,16 @@ from askaudio.encoders.efficientat import FRONT_END
 from askaudio.encoders.load import settled
 from askaudio.evaluation.relevance import Relevance
 from askaudio.models.by_name import TowerAudio, TowerTexts
-from askaudio.models.frozen_encoder import ENCODER, AudioFeatures, FrozenTowers, TextFeatures, open_towers
+from askaudio.models.frozen_encoder import (
+    ENCODER,
+    AudioFeatures,
+    FrozenTowers,
+    TextFeatures,
+    open_towers,
+    text_features,
+)
 from askaudio.pipeline.clips import read_clips
+from askaudio.pipeline.phrases import with_supported_captions
 from askaudio.pipeline.pretrained import Pretrained, open_pretrained
 from askaudio.pipeline.readable import broken_sounds, sound_keys, without_broken
 from askaudio.training.dataset import PairDataset
@@ -132,6 +141,13 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
     front_end, towers = open_sources(recipe.model, pretrained)
     before = towers.audio or pretrained.before(front_end, recipe)
     manifest, audio = _audio(recipe.data, front_end, before, manifest, progress)
+    if recipe.data.doubted_phrases == "drop":
+        if towers.audio is None:
+            raise ConfigError(
+                "data.doubted_phrases: drop judges phrases by a frozen audio tower, and this recipe trains its own; "
+                "take model.audio=efficientat, or correct the captions by: askaudio data suspects --phrases"
+            )
+        manifest = with_supported_captions(manifest, audio, partial(text_rows_of, towers, root=root), progress)
     wordings = {t for clip in manifest for c in clip.captions for t in wordings_of(c.text, clip, recipe.data.prompts)}
     near = training_near_misses(recipe.data, manifest)
     wordings.update(text for texts in near.values() for text in texts)
@@ -226,6 +242,11 @@ def _audio(
         good_keys = [key for position, key in enumerate(keys) if position not in reasons]
         arrays = cache.collect(good_keys, compute, progress=progress)
     return good, {clip.clip_id: array for clip, array in zip(good, arrays, strict=True)}
+
+
+def text_rows_of(towers: FrozenTowers, texts: list[str], root: Any, progress: Progress = silent) -> FloatArray:
+    """(U, C) features of U texts by the frozen text tower (MiniLM where there is none), cached."""
+    return _texts(towers.text or text_features("minilm"), texts, root, progress)
 
 
 def _texts(tower: TextFeatures | TowerTexts, texts: list[str], root: Any, progress: Progress) -> FloatArray:

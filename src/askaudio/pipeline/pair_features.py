@@ -66,11 +66,7 @@ def pair_features(
         DataError: No clip has a caption.
         AudioDecodeError: A sound is broken or holds no samples; the message names it.
     """
-    if bool(tower) == bool(model):
-        raise ConfigError(
-            "choose the features, one of: --tower PATH/mn04_as.onnx (frozen EfficientAT and MiniLM, best, "
-            "since they were not trained on your pairs), or --model SPEC (an encoder folder, a run folder, or toy)"
-        )
+    check_choice(tower, model)
     manifest = manifest.where([bool(clip.captions) for clip in manifest])
     if not len(manifest):
         raise DataError(f"{manifest.name} has no clip with a caption; see: askaudio data check")
@@ -86,11 +82,20 @@ def pair_features(
     else:
         encoder = load_encoder(str(model))
         of_clip = _sounds(encoder, manifest, root, progress)
-        of_text = dict(zip(texts, _texts(encoder, texts, root, progress), strict=True))
+        of_text = dict(zip(texts, encode_captions(encoder, texts, root, progress), strict=True))
         source = f"model {encoder.name}"
     codes = np.repeat(np.arange(len(manifest)), [len(clip.captions) for clip in manifest])
     text = np.stack([of_text[caption.text] for _, caption in pairs])
     return PairFeatures(pairs, np.stack(of_clip)[codes].astype(np.float32), text.astype(np.float32), codes, source)
+
+
+def check_choice(tower: str | None, model: str | None) -> None:
+    """Refuse neither or both of tower and model."""
+    if bool(tower) == bool(model):
+        raise ConfigError(
+            "choose the features, one of: --tower PATH/mn04_as.onnx (frozen EfficientAT and MiniLM, best, "
+            "since they were not trained on your pairs), or --model SPEC (an encoder folder, a run folder, or toy)"
+        )
 
 
 def _sounds(encoder: Encoder, manifest: Manifest, root: Path, progress: Progress) -> list[Any]:
@@ -105,7 +110,20 @@ def _sounds(encoder: Encoder, manifest: Manifest, root: Path, progress: Progress
     )
 
 
-def _texts(encoder: Encoder, texts: list[str], root: Path, progress: Progress) -> list[Any]:
+def encode_windows(encoder: Encoder, manifest: Manifest, root: Path, progress: Progress) -> list[Any]:
+    """Vectors (W, D) of the windows of each clip."""
+
+    def compute(positions: list[int]) -> list[Any]:
+        return [encode_recording(encoder, manifest.clips[position].path).vectors for position in positions]
+
+    keys = [sha256_file(clip.path) for clip in manifest]
+    cache = FeatureCache(root, {"encoder": encoder.fingerprint, "side": "windows"})
+    return cache.collect(keys, compute, progress=progress)
+
+
+def encode_captions(encoder: Encoder, texts: list[str], root: Path, progress: Progress) -> list[Any]:
+    """One vector (D,) per text."""
+
     def compute(positions: list[int]) -> list[Any]:
         return list(encoder.encode_text([texts[position] for position in positions]))
 

@@ -36,7 +36,7 @@ class Pair:
         text: What the text tower takes.
         entry: Number of the (clip, caption) pair among all pairs of the data set: its row in a knowledge base.
         identity: Number of what the clip shows; equal numbers belong together in a batch.
-        near: (R, ...) what the text tower takes for the caption's near misses, zeros after the last; or None.
+        near: (R, ...) what the text tower takes for the caption's near misses, then for the caption itself; or None.
         n_near: Number of its near misses.
     """
 
@@ -161,13 +161,12 @@ class PairDataset:
         )
 
     def _near_of(self, row: int, k: int) -> tuple[Array | None, int]:
-        """Near misses of a caption, padded to as many as any caption has, so that processes can exchange them."""
+        """Near misses of a caption, padded by the caption to as many as any has, so that processes can exchange them."""
         if self.near is None or not self._n_near:
             return None, 0
         rows = list(self.near[row][k])
-        padded = np.zeros((self._n_near, *self.texts.shape[1:]), dtype=self.texts.dtype)
-        padded[: len(rows)] = self.texts[rows]
-        return padded, len(rows)
+        own = self.wordings[row][k][0]
+        return self.texts[rows + [own] * (self._n_near - len(rows))], len(rows)
 
     def _decoded(self, index: int, row: int, caption: int) -> tuple[Array, Array | None]:
         """A random window of a sound, alone, or mixed with that of another clip and with a caption of both."""

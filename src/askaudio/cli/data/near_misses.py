@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.cli.output import emit_json, progress_bar, say, write_table
 from askaudio.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         manifest = read_dataset(args.dataset, need_audio=False, progress=progress)
         rows = _rows(manifest, kinds, args.ontology, args.seed, progress)
     if args.csv:
-        _write(args.csv, rows)
+        write_table(args.csv, _COLUMNS, ({**row, "may_be_true": str(row["may_be_true"]).lower()} for row in rows))
     if args.out:
         write_manifest(_with_near_misses(manifest, rows), args.out)
     facts = _facts(manifest, rows, kinds, args.n)
@@ -98,17 +98,6 @@ def _with_near_misses(manifest: Manifest, rows: list[Any]) -> Manifest:
         for clip in manifest
     )
     return replace(manifest, clips=clips)
-
-
-def _write(path: str, rows: list[Any]) -> None:
-    import csv
-
-    from askaudio.core.files import atomic_path
-
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows({**row, "may_be_true": str(row["may_be_true"]).lower()} for row in rows)
 
 
 def _facts(manifest: Manifest, rows: list[Any], kinds: tuple[str, ...], n: int) -> dict[str, Any]:

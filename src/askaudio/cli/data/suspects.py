@@ -6,10 +6,14 @@ pairs show how wrong captions score (docs/method.md, section 4). The features mu
 may look suspicious only because no other clip is similar: listen before you delete. Each suspect is listed with the
 reliable caption of another clip that fits its sound best, as a hint.
 
+--phrases asks the same of every phrase of every caption, against any part of its sound: which words does the sound not
+support? That finds one wrong sound in a caption that is otherwise right, as machines write them.
+
 Examples:
   askaudio data suspects captions.csv --tower models/mn04_as.onnx
   askaudio data suspects library/manifest.jsonl --tower models/mn04_as.onnx -n 50 --out suspects.csv
   askaudio data suspects "clotho:/data/clotho?split=train" --model runs/other --json
+  askaudio data suspects captions.csv --tower models/mn04_as.onnx --phrases
   askaudio data convert captions.csv clean.jsonl --without ids=suspects.csv        take their clips out
 """
 
@@ -18,7 +22,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from askaudio.cli.output import emit_json, progress_bar, say
+from askaudio.cli.output import emit_json, progress_bar, say, write_table
 from askaudio.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help="set of at least 64 captioned pairs, as `askaudio data --help` names it")
     parser.add_argument("--tower", metavar="ONNX", help="frozen audio tower (EfficientAT); texts go through MiniLM")
     parser.add_argument("--model", metavar="SPEC", help="instead: any encoder (encoder folder, run folder, toy)")
+    parser.add_argument("--phrases", action="store_true", help="list phrases instead of whole captions")
     parser.add_argument("-n", type=int, default=20, metavar="N", help="number of pairs to list (20)")
     parser.add_argument("--below", type=float, default=0.5, help="--out holds pairs with a posterior below this (0.5)")
     parser.add_argument("--out", metavar="CSV", help="write the suspicious pairs, worst first, to this file")
@@ -46,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"-n must be 0 or more, got {args.n}")
     if not 0 <= args.below <= 1:
         raise ConfigError(f"--below is a probability from 0 to 1, got {args.below}")
+    if args.phrases:
+        from askaudio.cli.data.suspect_phrases import list_phrases
+
+        return list_phrases(args)
     import torch
 
     from askaudio.data.readers.open import open_dataset
@@ -64,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         fitting = suggest(audio, text, codes, estimate.posterior, torch.tensor(asked, dtype=torch.long)).tolist()
     instead = {row: found.pairs[other][1].text if other >= 0 else "" for row, other in zip(asked, fitting, strict=True)}
     if args.out:
-        _write(args.out, [_facts(found, estimate, row, instead[row]) for row in doubted])
+        write_table(args.out, _COLUMNS, [_facts(found, estimate, row, instead[row]) for row in doubted])
     facts = {
         "pairs": len(found.pairs),
         "clips": len(set(found.codes.tolist())),
@@ -91,17 +100,6 @@ def _facts(found: PairFeatures, estimate: ReliabilityEstimate, row: int, instead
         "suggested": instead,
         "path": clip.path,
     }
-
-
-def _write(path: str, rows: list[dict[str, Any]]) -> None:
-    import csv
-
-    from askaudio.core.files import atomic_path
-
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _print(facts: dict[str, Any], below: float, out: str | None) -> None:
