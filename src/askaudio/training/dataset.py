@@ -161,7 +161,7 @@ class PairDataset:
         )
 
     def _near_of(self, row: int, k: int) -> tuple[Array | None, int]:
-        """Near misses of a caption, padded by the caption to as many as any has, so that processes can exchange them."""
+        """Near misses of a caption, padded by the caption to as many as any has, for exchange between processes."""
         if self.near is None or not self._n_near:
             return None, 0
         rows = list(self.near[row][k])
