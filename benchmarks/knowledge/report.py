@@ -27,6 +27,12 @@ RESAMPLES = 5_000
 HERE = Path(__file__).parent
 RANKS = "ranks.npz"
 FAR = 11  # no metric here tells ranks above 10 apart
+REFRESHED = (
+    "graph refinement, mean", "graph refinement, learned", "write-through", "momentum base", "refresh on drift"
+)  # fmt: skip
+KINDS = tuple(f"40 % {kind}" for kind in ("similar", "left out", "wrong", "by clip"))
+NOISES = ("20 %", "40 %", "60 %", *KINDS)
+NOISY = ("plain B=24", "ASK, reliability")  # each against both clean trainings
 PAIRS = [
     ("ASK", "plain B=24"),
     ("ASK", "plain B=512"),
@@ -52,15 +58,18 @@ PAIRS = [
     ("ASK, blend", "plain B=24"),
     ("text-similarity soft labels", "plain B=24"),
     ("offline soft targets", "plain B=24"),
+    *((f"ASK, {kind}", "ASK") for kind in REFRESHED),
     ("ASK, reliability, clean", "ASK"),
     ("20 %: ASK, reliability", "20 %: plain B=24"),
     ("20 %: ASK, reliability", "20 %: ASK, uniform weights"),
-    ("20 %: ASK, reliability", "plain B=24"),
     ("40 %: ASK, reliability", "40 %: plain B=24"),
     ("40 %: ASK, reliability", "40 %: plain B=512"),
     ("40 %: ASK, reliability", "40 %: ASK, uniform weights"),
-    ("40 %: ASK, reliability", "plain B=24"),
-    *((f"40 % {kind}: ASK, reliability", f"40 % {kind}: plain B=24") for kind in ("similar", "left out", "wrong")),
+    ("60 %: ASK, reliability", "60 %: plain B=24"),
+    ("60 %: ASK, reliability", "60 %: plain B=512"),
+    ("60 %: ASK, reliability", "60 %: ASK, uniform weights"),
+    *((f"{noise}: ASK, reliability", f"{noise}: plain B=24") for noise in KINDS),
+    *((f"{noise}: {row}", clean) for noise in NOISES for row in NOISY for clean in ("plain B=24", "ASK")),
     ("plain B=24, 20 epochs", "plain B=24"),
     ("ASK", "plain B=24, 20 epochs"),
     ("trained tower: ASK", "trained tower: plain B=24"),

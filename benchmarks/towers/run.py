@@ -80,12 +80,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     args = parser.parse_intermixed_args()
+    keys = [word for word in args.systems if word not in SYSTEMS]  # key=value may follow --systems directly
+    systems = [word for word in args.systems if word in SYSTEMS]
     folder = args.out / "scenes"
     if not (folder / "manifest.jsonl").exists():
-        counts = {"train": args.scenes, "val": 300, "test": 600}
+        counts = {"train": args.scenes, "val": args.scenes // 7, "test": args.scenes * 2 // 7}
         write_scenes(recorded_scenes(read_manifest(args.sounds), counts), folder, workers=2)
-    make = functools.partial(one, scenes=folder, tower=args.tower, out=args.out, overrides=args.overrides)
-    reports = {name: [make(name, seed) for seed in args.seeds] for name in args.systems}
+    make = functools.partial(one, scenes=folder, tower=args.tower, out=args.out, overrides=[*keys, *args.overrides])
+    reports = {name: [make(name, seed) for seed in args.seeds] for name in systems}
     tables = [compare(reports, metric).table("markdown") for metric in METRICS] if len(reports) > 1 else []
     write_text(args.out / "results.md", "\n\n".join(tables) + "\n")
     print("\n\n".join(tables))

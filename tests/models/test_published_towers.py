@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from askaudio.core.errors import ModelError
+from askaudio.models.by_name import audio_tower
 from askaudio.models.ced import CedTower
 from askaudio.models.cnn14 import Cnn14Tower
 from askaudio.models.mobilenet import MobileNetTower
@@ -94,6 +95,15 @@ def test_other_files_are_refused(kind, tmp_path):
     torch.save({"run": print}, tmp_path / "code.pt")
     with pytest.raises(ModelError, match="cannot be read without executing it"):
         kind.from_file(tmp_path / "code.pt")
+
+
+def test_a_folder_of_the_hub_may_hold_ced(tmp_path):
+    write_ced(tmp_path / "ced")
+    (tmp_path / "ced" / "config.json").write_text('{"model_type": "ced"}')
+    tower, front_end = audio_tower(f"hf:{tmp_path / 'ced'}", "", 10.0)
+    assert isinstance(tower, CedTower) and front_end.log_mel.n_mels == 64
+    with pytest.raises(ModelError, match="unknown audio tower 'vggish'"):
+        audio_tower("vggish", "", 10.0)
 
 
 @pytest.mark.shared

@@ -39,6 +39,18 @@ TOWERS = {  # audio tower -> recipe keys; each with another text tower and anoth
     "pe_audio": "model.audio_train=last model.text=hf:{text}/bert model.text_train=lora data.decode=stream data.mix=.5",
 }
 
+MORE = {  # what is combined with several processes
+    "efficientat": ["train.gradient_cache_chunk=1", "train.ema=0.9"],
+    "cnn14": ["train.gradient_checkpointing=true", "data.mask_time=0.2"],
+    "ced": ["train.gradient_cache_chunk=1", "train.gradient_checkpointing=true"],
+    "clap": ["train.precision=bf16-mixed"],
+    "ast": ["model.audio_head=segments"],
+    "whisper": ["train.precision=bf16-mixed", "train.gradient_cache_chunk=2"],
+    "wavlm": [],
+    "data2vec": ["train.layer_decay=0.7", "train.text_lr=0.0001"],
+    "pe_audio": ["train.ema=0.9"],
+}
+
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
@@ -96,13 +108,25 @@ def test_train_export_index_search(kind, library, tmp_path):
 @pytest.mark.slow
 def test_killed_with_kill_9_and_resumed_every_architecture_has_the_same_bits(library, tmp_path):
     rows = {kind: keys_of(kind, library, tmp_path / kind) for kind in TOWERS}
-    (tmp_path / "rows.json").write_text(json.dumps(rows))
-    support = Path(__file__).parents[1] / "support"
+    assert in_forks(rows, tmp_path) == f"{len(rows)} of {len(rows)} bit-equal\n"
+
+
+@pytest.mark.slow
+def test_every_architecture_trains_in_two_processes(library, tmp_path):
+    rows = {kind: [*keys_of(kind, library, tmp_path / kind), "train.epochs=1", *more] for kind, more in MORE.items()}
+    assert in_forks(rows, tmp_path, "--processes") == f"{len(rows)} of {len(rows)} trained\n"
+
+
+def in_forks(rows, folder, *options):
+    """What kill_towers.py prints for these rows."""
+    (folder / "rows.json").write_text(json.dumps(rows))
+    script = Path(__file__).parents[1] / "support" / "kill_towers.py"
     done = subprocess.run(
-        [sys.executable, str(support / "kill_towers.py"), str(tmp_path / "rows.json"), str(tmp_path / "runs")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900,
+        [sys.executable, str(script), str(folder / "rows.json"), str(folder / "runs"), *options],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
-    assert done.stdout == f"{len(rows)} of {len(rows)} bit-equal\n", done.stderr[-3000:]
+    sys.stderr.write(done.stderr[-4000:])
+    return done.stdout
 
 
 def test_only_what_is_named_is_trained(library, tmp_path):

@@ -20,6 +20,7 @@ from askaudio.encoders.huggingface import locate
 from askaudio.models.ced import CedTower
 from askaudio.models.cnn14 import Cnn14Tower
 from askaudio.models.hf_audio import HfAudioTower
+from askaudio.models.hf_part import config_of
 from askaudio.models.hf_text import HfTextTower, Pooling
 from askaudio.models.minilm import MiniLMTower, pad_tokens
 from askaudio.models.mobilenet import MobileNetTower
@@ -30,6 +31,7 @@ FILES: dict[str, type[MobileNetTower] | type[Cnn14Tower] | type[CedTower]] = {
     "cnn14": Cnn14Tower,
     "ced": CedTower,
 }
+OURS = ("ced", "dasheng")  # model_type of the architectures that ``CedTower`` defines
 HUB = "hf:"
 _TEXTS_AT_ONCE = 64
 
@@ -46,7 +48,10 @@ def audio_tower(name: str, weights: str, window_s: float) -> tuple[nn.Module, Fr
         ModelError: Unknown, not on this machine, or damaged.
     """
     if name.startswith(HUB):
-        return HfAudioTower.from_folder(_folder(name), window_s)
+        folder = _folder(name)
+        if config_of(folder).get("model_type") not in OURS:
+            return HfAudioTower.from_folder(folder, window_s)
+        name, weights = "ced", str(folder)  # a folder of the hub whose architecture is defined here
     if name not in FILES:
         raise ModelError(f"unknown audio tower {name!r}; expected {', '.join(FILES)} or hf:NAME_OR_FOLDER")
     place = _folder(weights) if weights.startswith(HUB) else weights

@@ -18,7 +18,16 @@ from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
 from askaudio.core.types import Json
 from askaudio.models.hf_front_end import WINDOW_S, front_end_of
-from askaudio.models.hf_part import AUDIO, EXTRA, build_part, layers_of, load_part, set_checkpointing, settings_of
+from askaudio.models.hf_part import (
+    AUDIO,
+    EXTRA,
+    build_part,
+    is_checkpointing,
+    layers_of,
+    load_part,
+    set_checkpointing,
+    settings_of,
+)
 from askaudio.models.tower import masked_mean
 
 Result = tuple[Tensor, Tensor | None, Tensor]  # frames (B, T', C), mask (B, T'), vector (B, C)
@@ -67,7 +76,7 @@ class HfAudioTower(nn.Module):
     @property
     def checkpointing(self) -> bool:
         """Whether layers are computed again in the backward pass."""
-        return bool(self.model.is_gradient_checkpointing)
+        return is_checkpointing(self.model)
 
     @checkpointing.setter
     def checkpointing(self, on: bool) -> None:

@@ -148,21 +148,28 @@ def layers_of(model: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
     return list(layers), list(after.values())
 
 
+def is_checkpointing(model: nn.Module) -> bool:
+    """Whether layers are computed again in the backward pass."""
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
 def set_checkpointing(model: Any, on: bool) -> None:
     """Compute layers again in the backward pass instead of keeping their activations, or keep them.
 
     Raises:
         ModelError: The library has no checkpointing for this model.
     """
-    if not on:
-        model.gradient_checkpointing_disable()
-        return
-    if not model.supports_gradient_checkpointing:
+    if on and not model.supports_gradient_checkpointing:
         raise ModelError(
             f"{type(model).__name__} has no gradient checkpointing; leave train.gradient_checkpointing out, and save "
             "memory with train.gradient_cache_chunk"
         )
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    # newer versions of the library have the first name, older ones the second
+    name = next(n for n in ("activation_checkpointing", "gradient_checkpointing") if hasattr(model, f"{n}_enable"))
+    if on:
+        getattr(model, f"{name}_enable")({"use_reentrant": False})
+    else:
+        getattr(model, f"{name}_disable")()
 
 
 def _norms(place: nn.Module) -> Iterator[nn.Module]:

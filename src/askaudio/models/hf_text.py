@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from askaudio.core.errors import ModelError
 from askaudio.core.extras import require
 from askaudio.core.types import Json
-from askaudio.models.hf_part import EXTRA, TEXT, build_part, layers_of, load_part, set_checkpointing, settings_of
+from askaudio.models.hf_part import (
+    EXTRA,
+    TEXT,
+    build_part,
+    is_checkpointing,
+    layers_of,
+    load_part,
+    set_checkpointing,
+    settings_of,
+)
 from askaudio.models.tower import masked_mean
 
 MAX_TOKENS = 128  # captions have about 12; what is beyond is cut
@@ -69,7 +78,7 @@ class HfTextTower(nn.Module):
     @property
     def checkpointing(self) -> bool:
         """Whether layers are computed again in the backward pass."""
-        return bool(self.model.is_gradient_checkpointing)
+        return is_checkpointing(self.model)
 
     @checkpointing.setter
     def checkpointing(self, on: bool) -> None:

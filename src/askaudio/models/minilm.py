@@ -22,7 +22,7 @@ from torch import nn
 from askaudio.core.errors import MissingExtraError
 from askaudio.core.extras import require
 from askaudio.core.types import FloatArray, Json, Progress, silent
-from askaudio.models.hf_part import set_checkpointing
+from askaudio.models.hf_part import is_checkpointing, set_checkpointing
 
 FEATURE_DIM = 384
 MAX_TOKENS = 128  # captions have about 12; what is beyond is cut
@@ -81,7 +81,7 @@ class MiniLMTower(nn.Module):
     @property
     def checkpointing(self) -> bool:
         """Whether layers are computed again in the backward pass."""
-        return bool(self.bert.is_gradient_checkpointing)
+        return is_checkpointing(self.bert)
 
     @checkpointing.setter
     def checkpointing(self, on: bool) -> None:
