@@ -128,6 +128,8 @@ def test_text_towers(kind, pooling, tmp_path):
     assert again.token_ids(TEXTS) == rows
     layers, _ = tower.layer_stack()
     assert len(layers) == 2
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert tower(ids, mask).isfinite().all()
 
 
 def test_a_prefix_is_part_of_the_tokenizer(tmp_path):

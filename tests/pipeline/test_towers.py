@@ -42,11 +42,12 @@ TOWERS = {  # audio tower -> recipe keys; each with another text tower and anoth
 MORE = {  # what is combined with several processes
     "efficientat": ["train.gradient_cache_chunk=1", "train.ema=0.9"],
     "cnn14": ["train.gradient_checkpointing=true", "data.mask_time=0.2"],
-    "ced": ["train.gradient_cache_chunk=1", "train.gradient_checkpointing=true"],
+    "ced": ["train.gradient_cache_chunk=1", "train.ema=0.5"],
     "clap": ["train.precision=bf16-mixed"],
     "ast": ["model.audio_head=segments"],
     "whisper": ["train.precision=bf16-mixed", "train.gradient_cache_chunk=2"],
     "wavlm": [],
+    "hubert": ["train.gradient_cache_chunk=1"],
     "data2vec": ["train.layer_decay=0.7", "train.text_lr=0.0001"],
     "pe_audio": ["train.ema=0.9"],
 }

@@ -83,7 +83,7 @@ def load_part(folder: Path, parts: dict[str, Part]) -> nn.Module:
         ModelError: Another architecture, or weights that are missing or damaged.
         MissingExtraError: transformers is not installed.
     """
-    require("transformers", EXTRA)
+    require("transformers.utils.logging", EXTRA).disable_progress_bar()  # the command line has its own
     config = config_of(folder)
     kind = str(config.get("model_type", ""))
     if kind not in parts:

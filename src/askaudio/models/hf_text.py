@@ -72,7 +72,8 @@ class HfTextTower(nn.Module):
             return states[:, 0]
         if self.attend is None:
             return masked_mean(states, mask)
-        weight = self.attend(states)[..., 0].masked_fill(mask == 0, torch.finfo(states.dtype).min).softmax(1)
+        scores = self.attend(states)[..., 0]  # (B, L), in half precision where the trainer works in it
+        weight = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min).softmax(1)
         return (states * weight.unsqueeze(-1)).sum(1)
 
     @property
