@@ -23,7 +23,7 @@ from askaudio.core.types import FloatArray
 
 Float64Array = npt.NDArray[np.float64]
 
-BLOCK, _GROUP = 64, 32  # samples in a block, blocks in a group
+BLOCK, _GROUP = 32, 16  # samples in a block, blocks in a group
 STEP = BLOCK * _GROUP  # samples are filtered in multiples of this
 _STATES = 4
 

@@ -48,7 +48,7 @@ def _rises(levels: Float64Array) -> tuple[Float64Array, Float64Array]:
     before = np.lib.stride_tricks.sliding_window_view(padded, _BEFORE)[: len(levels)]
     attack = np.lib.stride_tricks.sliding_window_view(padded[_BEFORE:], _ATTACK)
     tops = attack.max(axis=1)
-    return tops - np.median(before, axis=1), tops
+    return tops - np.sort(before, axis=1)[:, _BEFORE // 2], tops
 
 
 def _first_of_runs(marks: npt.NDArray[np.bool_]) -> IntArray:

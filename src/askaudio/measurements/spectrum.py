@@ -8,7 +8,7 @@ import numpy.typing as npt
 from askaudio.core.types import FloatArray
 
 _FRAME_S = 0.043
-_DENSE_S, _LATER_EVERY = 5.0, 16  # all frames of the first seconds, then some: the mean needs no more
+_DENSE_S, _LATER_EVERY = 3.0, 32  # all frames of the first seconds, then some: the mean needs no more
 _SILENT = 1e-6  # mean square of a frame: -60 dBFS
 
 

@@ -209,7 +209,7 @@ def _among(points: Float64Array, marks: Float64Array, flat: Float64Array, all_ma
     # a little apart, by a sequence that fills a disc evenly: equal recordings do not cover each other
     numbers = np.arange(start, start + len(points))
     radius, angle = np.sqrt((numbers * 0.7548776662) % 1.0), 2 * np.pi * ((numbers * 0.5698402909) % 1.0)
-    spread = 0.01 * float(flat.std()) * radius
+    spread = 0.02 * float(flat.std()) * radius
     return middle + np.stack([spread * np.cos(angle), spread * np.sin(angle)], axis=1)
 
 

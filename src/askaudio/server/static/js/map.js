@@ -1,6 +1,6 @@
 // The map of the collection: a point for each sound. Zoom by wheel or keys, move by dragging; hovering plays.
 //
-// Points are written into the pixels of a canvas: 100,000 of them take 5 ms a frame. A grid of buckets finds the point
+// Points are written into the pixels of a canvas: 100,000 of them take 2 ms a frame. A grid of buckets finds the point
 // under the pointer. The list beside the map has the same regions and sounds for the keyboard and for screen readers.
 
 import { API, ask, clipUrl } from "./api.js";
@@ -51,7 +51,7 @@ async function show(body) {
   try {
     const found = await ask("map");
     if (map?.version !== found.version) clips.clear();
-    map = found;
+    map = { ...found, x: Uint16Array.from(found.x), y: Uint16Array.from(found.y) };
   } catch (error) {
     return body.replaceChildren(element("p", { className: "wrong", textContent: error.message }));
   }
@@ -136,7 +136,9 @@ function paint() {
     const px = (map.x[row] * factor + left) | 0;
     const py = (map.y[row] * factor + top) | 0;
     if (px < 0 || py < 0 || px + size > width || py + size > height) continue;
-    for (let y = py * width; y < (py + size) * width; y += width) pixels.fill(color, y + px, y + px + size);
+    for (let y = py * width + px, end = y + size * width; y < end; y += width) {
+      for (let k = y; k < y + size; k++) pixels[k] = color; // fill() takes twenty times as long for so few
+    }
   }
   context.putImageData(parts.image, 0, 0);
   if (over >= 0) {
