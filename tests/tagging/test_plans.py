@@ -196,6 +196,13 @@ def test_links_and_files_with_several_names_are_not_planned(folder):
     assert "is a link" in left[str(folder / "link.wav")] and "hard links" in left[str(folder / "hard.wav")]
 
 
+def test_a_write_protected_file_is_not_planned(folder):
+    file = write_sound(folder / "a.wav")
+    file.chmod(0o444)
+    _, left = make_plan([proposal(file)], "tags", True)
+    assert "write-protected" in left[str(file)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

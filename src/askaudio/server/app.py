@@ -17,6 +17,7 @@ from askaudio.search.engine import SearchEngine
 from askaudio.server import (
     routes_clips,
     routes_delivery,
+    routes_duplicates,
     routes_library,
     routes_moments,
     routes_search,
@@ -87,7 +88,8 @@ def create_app(engine: SearchEngine | Mapping[str, SearchEngine], settings: Serv
     app.openapi = functools.cache(lambda: describe(app))  # type: ignore[method-assign]
     install_handlers(app)
     for routes in (
-        routes_search, routes_moments, routes_delivery, routes_clips, routes_service, routes_library, routes_start,
+        routes_search, routes_moments, routes_delivery, routes_clips, routes_duplicates,
+        routes_service, routes_library, routes_start,
     ):  # fmt: skip
         app.include_router(routes.router)
     for routes in (routes_search, routes_moments):

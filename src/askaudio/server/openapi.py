@@ -14,7 +14,7 @@ from askaudio.server.schemas import ProblemDocument
 
 _ALWAYS = (400, 403, 408, 413, 421, 500, 503)  # from the checks before the route, and from faults
 _MAY_BE_UNKNOWN = ("clip_id", "like", "collection")  # parameters whose value may name nothing
-_MAY_CONFLICT = ("/v1/index",)  # what runs already
+_MAY_CONFLICT = ("/v1/index", "/v1/duplicates")  # what runs already, and what needs a folder
 
 _LIBRARY = "/v1/library"  # may be read-only, and its names may be taken
 

@@ -158,6 +158,43 @@ class Collection(BaseModel):
     upload_max_s: float
 
 
+class DuplicateFile(BaseModel):
+    """One file of a group; ``bits`` is 0 for a lossy codec."""
+
+    clip_id: str
+    path: str
+    size_bytes: int
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    format: str
+    bits: int
+    dual_mono: bool
+    reasons: list[str] = Field([], description="how a copy differs from the file to keep")
+    agreement: float | None = Field(None, description="1 for equal samples; about 0.6 is the least of a copy")
+
+
+class DuplicateGroup(BaseModel):
+    """The best file, and those that are copies of exactly that file."""
+
+    keep: DuplicateFile
+    copies: list[DuplicateFile]
+
+
+class DuplicatesModel(BaseModel):
+    """The last search for copies; ``offset`` pages through its groups."""
+
+    state: Literal["none", "running", "done", "failed"]
+    note: str
+    found_at: str
+    files: int
+    copies: int
+    copies_bytes: int
+    total_groups: int
+    offset: int
+    groups: list[DuplicateGroup]
+
+
 class FieldError(BaseModel):
     """What is wrong with one field of a request."""
 

@@ -152,10 +152,12 @@ def check_file(path: Path) -> None:
     """Refuse what must not be replaced.
 
     Raises:
-        DataError: It is a link, no regular file, or has several names (hard links).
+        DataError: It is a link, no regular file, write-protected, or has several names (hard links).
     """
     if path.is_symlink() or not path.is_file():
         raise DataError(f"{path} is a link or no file; tag the file itself")
+    if not path.stat().st_mode & 0o200:
+        raise DataError(f"{path} is write-protected, so it is left as it is. To allow it: chmod u+w")
     if path.stat().st_nlink > 1:
         raise DataError(f"{path} has several names (hard links), which would become different files; copy it first")
 

@@ -33,6 +33,7 @@ import "./library.js";
 import "./library_panel.js";
 import "./export_panel.js";
 import "./filters.js";
+import "./duplicates.js";
 import "./keys.js";
 import "./moments.js";
 import "./stretch.js";
