@@ -110,3 +110,17 @@ def test_a_recording_of_the_microphone_is_a_query(open_page) -> None:
     page.locator("#microphone").click()
     expect(page.locator("#chips")).to_contain_text("your recording.wav")
     expect(page.locator("#results > li:first-child h3")).to_contain_text("high whistle")
+
+
+def test_measured_facts_are_filters_with_counts(open_page) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page()
+    page.locator("#open-filters").click()
+    box = page.locator("#panel-filters").get_by_label("With a pitch")
+    box.check()
+    expect(page.locator("#where")).to_have_value("pitch>0")
+    expect(page.locator("#results h3", has_text="low hum")).to_have_count(1)
+    expect(page.locator("#results h3", has_text="white noise")).to_have_count(0)
+    page.locator("#panel-filters").get_by_label("With a pitch").uncheck()
+    expect(page.locator("#where")).to_have_value("")

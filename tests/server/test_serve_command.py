@@ -76,6 +76,21 @@ def test_a_token_from_the_environment_is_asked_for_and_not_shown(collection):
         assert process.returncode == 0 and token not in output + errors
 
 
+def test_without_a_default_collection_an_empty_one_is_made(tmp_path, monkeypatch):
+    import argparse
+    import contextlib
+
+    from askaudio.cli import serve
+
+    monkeypatch.setenv("ASKAUDIO_COLLECTION", str(tmp_path / "new"))
+    args = argparse.Namespace(collection=None, collections=[])
+    for _ in range(2):  # it is made once
+        with contextlib.ExitStack() as stack:
+            (engine,) = serve._open(args, stack).values()
+            assert (engine.info()["clips"], engine.info()["model"]) == (0, "small")
+            assert engine.search("rain") == []
+
+
 def test_a_missing_collection_is_told_with_the_way_out(tmp_path, capsys):
     assert main(["serve", "--collection", str(tmp_path / "none"), "--port", "0"]) == 2
     assert "askaudio index FOLDER" in capsys.readouterr().err

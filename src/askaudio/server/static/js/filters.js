@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { $, element } from "./dom.js";
 import { on } from "./events.js";
+import { measuredGroup } from "./measured.js";
 import { addPanel } from "./panels.js";
 import { change, hasFilters, noFilters, quoted, state, whereText } from "./state.js";
 import { channelsText, rateText, soundsText } from "./text.js";
@@ -94,6 +95,8 @@ async function show() {
       const values = own.fields[SERVER[field] ?? field] ?? [];
       if (values.length || chosenOf(field).length) groups.push(group(field, values));
     }
+    const measured = await measuredGroup();
+    if (measured) groups.push(measured);
     const folders = element("ul", { className: "folders" }, ...(await folderRows("")));
     if (body !== mine || where !== whereText()) return;
     const inside = mine.contains(document.activeElement) ? document.activeElement.closest(".value")?.textContent : null;
