@@ -89,11 +89,20 @@ class TowerAudio:
         front_end: From waveforms to its input.
         stages: Stages to run; None for the whole tower.
         frames: Of the whole tower, give its frames instead of the vector.
+        device: Where it runs; the tower is moved there.
     """
 
-    def __init__(self, tower: Any, front_end: FrontEnd, stages: int | None = None, frames: bool = False) -> None:
-        self.tower, self.front_end, self.stages, self.frames = tower, front_end, stages, frames
+    def __init__(
+        self,
+        tower: Any,
+        front_end: FrontEnd,
+        stages: int | None = None,
+        frames: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.fingerprint = fingerprint([_checksum(tower), front_end.to_json(), stages, frames])
+        self.tower, self.front_end, self.stages, self.frames = tower.to(device), front_end, stages, frames
+        self.device = device
 
     @torch.inference_mode()
     def features(self, waveforms: Sequence[FloatArray], progress: Progress = silent) -> FloatArray:
@@ -103,14 +112,14 @@ class TowerAudio:
         """
         rows = []
         for number, waveform in enumerate(waveforms, start=1):
-            log_mel = torch.from_numpy(self.front_end(waveform))[None]
+            log_mel = torch.from_numpy(self.front_end(waveform))[None].to(self.device)
             if self.stages is not None:
                 found = self.tower.lower(log_mel, stages=self.stages)[0].half()
             elif self.frames:
                 found = self.tower.frame_states(log_mel)[0].transpose(1, 2).half()
             else:
                 found = self.tower(log_mel)
-            rows.append(found[0].numpy())
+            rows.append(found[0].cpu().numpy())
             progress(number, len(waveforms))
         return np.stack(rows)
 
@@ -120,11 +129,12 @@ class TowerTexts:
 
     Args:
         tower: In evaluation mode.
+        device: Where it runs; the tower is moved there.
     """
 
-    def __init__(self, tower: Any) -> None:
-        self.tower, self.dim = tower, tower.dim
+    def __init__(self, tower: Any, device: torch.device | str = "cpu") -> None:
         self.fingerprint = fingerprint([_checksum(tower), tower.tokenizer_json()])
+        self.tower, self.dim, self.device = tower.to(device), tower.dim, device
 
     @torch.inference_mode()
     def features(self, texts: Sequence[str], progress: Progress = silent) -> FloatArray:
@@ -135,7 +145,8 @@ class TowerTexts:
         for first in range(0, len(order), _TEXTS_AT_ONCE):
             chosen = order[first : first + _TEXTS_AT_ONCE]
             ids, mask = pad_tokens([rows[k] for k in chosen])
-            out[chosen] = self.tower(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+            given = (torch.from_numpy(part).to(self.device) for part in (ids, mask))
+            out[chosen] = self.tower(*given).cpu().numpy()
             progress(first + len(chosen), len(order))
         return out
 

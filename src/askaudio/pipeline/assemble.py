@@ -28,7 +28,7 @@ from askaudio.training.callbacks import STATE_FILE
 from askaudio.training.collate import stack_audio
 from askaudio.training.dataset import PairDataset
 from askaudio.training.fit import FitResult, fit
-from askaudio.training.processes import first_then_others, joined
+from askaudio.training.processes import first_then_others, joined, training_device
 from askaudio.training.retrieval import RetrievalSet, text_vectors, tower_vectors
 from askaudio.training.settings import Objective, TrainSettings
 
@@ -62,6 +62,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
     train = inputs.pairs(recipe.seed)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, inputs)
+    model.to(training_device(recipe.train.device))  # a large tower encodes the base there too, before the first step
     _standardise(model, train)
     if recipe.model.init:
         for head in _heads(model):

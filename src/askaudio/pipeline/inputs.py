@@ -43,6 +43,7 @@ from askaudio.pipeline.phrases import with_supported_captions
 from askaudio.pipeline.pretrained import Pretrained, open_pretrained
 from askaudio.pipeline.readable import broken_sounds, sound_keys, without_broken
 from askaudio.training.dataset import PairDataset
+from askaudio.training.processes import training_device
 from askaudio.training.retrieval import RetrievalSet
 from askaudio.training.stream import Sound
 
@@ -155,9 +156,13 @@ def read_inputs(recipe: Recipe, manifest: Manifest | None = None, progress: Prog
     if pretrained.text is not None and not pretrained.text_ready:
         texts: Array = pretrained.token_rows(list(text_rows))
     else:
-        tower = towers.text if pretrained.text is None else TowerTexts(pretrained.text)
+        device = training_device(recipe.train.device)
+        tower = towers.text if pretrained.text is None else TowerTexts(pretrained.text, device)
         assert tower is not None  # a text side is frozen or part of the model
         texts = _texts(tower, list(text_rows), root, progress)
+    for part in (pretrained.audio, pretrained.text):
+        if part is not None:
+            part.cpu()  # the model is built on the CPU, so that its first weights do not depend on the device
     return Inputs(recipe.data, manifest, audio, texts, text_rows, front_end, towers, pretrained, near)
 
 

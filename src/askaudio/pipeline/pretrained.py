@@ -22,6 +22,7 @@ from askaudio.models.by_name import TowerAudio, audio_tower, text_tower
 from askaudio.models.dual_encoder import NO_TOKEN, DualEncoder
 from askaudio.models.tower import AudioTower
 from askaudio.models.tuning import frozen_stages, tune
+from askaudio.training.processes import training_device
 
 
 @dataclass
@@ -49,12 +50,15 @@ class Pretrained:
         if self.audio is None:
             return None
         if self.audio_ready:
-            return TowerAudio(self.audio, front_end, frames=recipe.model.audio_head != "mean")
+            frames = recipe.model.audio_head != "mean"
+            return TowerAudio(self.audio, front_end, frames=frames, device=training_device(recipe.train.device))
         data = recipe.data
         if data.decode == "stream" or data.mask_time or data.mask_mels or not isinstance(self.audio, AudioTower):
             return None
         self.kept = frozen_stages(self.audio) if recipe.model.audio_train == "last" else 0
-        return TowerAudio(self.audio, front_end, self.kept) if self.kept else None
+        if not self.kept:
+            return None
+        return TowerAudio(self.audio, front_end, self.kept, device=training_device(recipe.train.device))
 
     def settle(self, model: DualEncoder) -> None:
         """Tell a model what comes in while it is trained."""

@@ -36,6 +36,17 @@ def devices_here() -> tuple[int, int]:
     return here, int(os.environ["WORLD_SIZE"]) // here
 
 
+def training_device(wanted: str) -> torch.device:
+    """Where a training of this process will run, before its trainer has moved anything there.
+
+    Args:
+        wanted: ``train.device`` of a recipe.
+    """
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 @contextmanager
 def joined() -> Iterator[None]:
     """Join the process group, where there are several processes and this one has not joined yet."""
