@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from askaudio.cli import main
 from askaudio.search.engine import SearchEngine
 from askaudio.search.query import AVOID_WEIGHT
 from askaudio.server.settings import ServerSettings
+from layouts import RATE_HZ, texture
 
 mcp = pytest.importorskip("mcp", reason="needs the extra mcp: pip install 'askaudio[mcp]'")
 
@@ -30,7 +32,7 @@ def with_client(engine: SearchEngine, talk: Callable[[Any], Awaitable[Any]]) -> 
 
 def test_the_tools_are_described(engine: SearchEngine) -> None:
     tools = with_client(engine, lambda client: client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["search", "similar", "moments", "clip"]
+    assert [tool.name for tool in tools] == ["search", "similar", "moments", "duplicates", "clip"]
     assert all(tool.description for tool in tools)
     assert set(tools[0].input_schema["properties"]) == {"text", "avoid", "where", "top_k", "language"}
     assert tools[0].input_schema["required"] == ["text"]
@@ -51,6 +53,18 @@ def test_search_then_similar_then_clip(engine: SearchEngine) -> None:
     assert first.clip_id not in {hit["clip_id"] for hit in near.structured_content["result"]}
     known = clip.structured_content
     assert known.get("result", known)["metadata"]["duration_s"] == 30.0
+
+
+def test_duplicates_are_those_of_the_last_search(tmp_path: Path) -> None:
+    for name, gain in (("a", 0.5), ("b", 0.25)):
+        soundfile.write(tmp_path / f"{name}.wav", gain * texture(1), RATE_HZ)
+    with SearchEngine.build(tmp_path, tmp_path / "collection", "toy") as engine:
+        before = with_client(engine, lambda client: client.call_tool("duplicates", {}))
+        assert before.is_error and "askaudio collection duplicates" in before.content[0].text
+        assert main(["collection", "duplicates", "--collection", str(tmp_path / "collection")]) == 0
+        found = with_client(engine, lambda client: client.call_tool("duplicates", {"limit": 1})).structured_content
+    groups = found.get("result", found)["groups"]
+    assert [copy["reasons"] for copy in groups[0]["copies"]] == [["level -6.0 dB"]]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from askaudio.search.engine import SearchEngine
 from askaudio.search.hits import ClipInfo, Hit
 from askaudio.search.moments import ClipReader, read_clip
 from askaudio.search.query import in_language, make_parts
+from askaudio.server.duplicate_search import last_result
 from askaudio.server.mcp_library import add_library_tools
 from askaudio.server.problems import Problem, from_error
 from askaudio.server.schemas import MAX_TEXT, MAX_TOP_K, MAX_WHERE, json_safe
@@ -94,6 +95,20 @@ def make_mcp(
         work = functools.partial(engine.moments, [clip_id], _short(text, MAX_TEXT), longest_s=seconds, read=read)
         found: Json = (await answer(work))[0].to_json()
         return dict(json_safe({name: value for name, value in found.items() if name != "curve"}))
+
+    @server.tool()
+    async def duplicates(offset: int = 0, limit: int = 20) -> Json:
+        """Groups of copies from the last search for duplicates: the file to keep, and its copies with reasons.
+
+        A search is started on the page or with ``askaudio collection duplicates``. Nothing is deleted.
+        """
+        found = await answer(functools.partial(last_result, engine.store))
+        if not found:
+            raise tool_error("no search for duplicates yet; run: askaudio collection duplicates")
+        first, most = max(0, offset), max(1, min(limit, 100))
+        facts = {name: found.get(name) for name in ("found_at", "files", "copies", "copies_bytes")}
+        groups = found["groups"]
+        return dict(json_safe({**facts, "total_groups": len(groups), "groups": groups[first : first + most]}))
 
     @server.tool()
     async def clip(clip_id: str) -> Json:
