@@ -258,3 +258,17 @@ def test_lists_are_one_line_a_file_and_valid_utf8(
     assert r"broken " in (listed := say(capsys, "collection", "list", "--broken")) and r"br\xf6ken\r.wav" in listed
     (row,) = json.loads(say(capsys, "collection", "list", "--broken", "--json"))
     assert (row["path"], row["damaged"]) == (str(folder / os.fsdecode(b"br\xf6ken\r.wav")), False)
+
+
+def test_the_answer_says_that_nothing_fits(
+    folder: Path, collection: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(capsys, "index", str(folder), "--model", "toy")
+    monkeypatch.setattr("askaudio.search.hits.POSSIBLE", 101.0)
+    command = ["search", "something else", "--vectors-only", "--language", "en", "--no-correct-hubs"]
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert "Nothing here fits well" in shown.err and "hum_100" in shown.out
+    (batch := folder.parent / "queries.txt").write_text("something else\n", encoding="utf-8")
+    line = json.loads(say(capsys, "search", "--batch", str(batch), "--vectors-only", "--json"))
+    assert line["fits"] is False and len(line["hits"]) == 3

@@ -298,3 +298,12 @@ def test_several_collections(engine, tmp_path):
         assert client.get("/v1/collection?collection=fx").json()["clips"] == 6
         missing = client.get("/v1/search?q=hum&collection=none")
         assert missing.status_code == 404 and "fx, music" in missing.json()["detail"]
+
+
+def test_an_answer_says_whether_anything_fits(client):
+    answer = client.get("/v1/search", params={"q": "high whistle", "language": "en"}).json()
+    assert answer["fits"] is True and answer["notes"] == []
+    part = {"kind": "text", "value": "high whistle", "language": "de"}
+    request = {"parts": [part], "correct_hubs": False}
+    assert client.post("/v1/search", json=request).json()["hits"]  # this model has no map, and reads it itself
+    assert client.get("/v1/search", params={"q": "whistle", "language": "klingon"}).status_code == 422
