@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 from askaudio.config.load import load_recipe
 from askaudio.core.errors import ConfigError, DataError
 from askaudio.data.manifest import Caption, Clip, Manifest
+from askaudio.models.projection import Projection
+from askaudio.pipeline import phrase_grain
 from askaudio.pipeline.phrases import PhraseFeatures, segments_of, with_supported_captions
+from askaudio.training.dataset import PairDataset
+from small_training import make_model
 
 SOUNDS = tuple(
     f"a {noun} {verb}"
@@ -68,3 +73,22 @@ def test_the_key_is_checked():
     assert load_recipe("sounds", [*given, "data.doubted_phrases=drop"]).data.doubted_phrases == "drop"
     with pytest.raises(ConfigError, match=r"data\.doubted_phrases"):
         load_recipe("sounds", [*given, "data.doubted_phrases=mend"])
+
+
+def test_the_grain_of_events_is_built_from_the_training_pairs(noisy, monkeypatch):
+    manifest, audio, text, _ = noisy
+    monkeypatch.setattr(phrase_grain, "text_rows_of", lambda _, texts, root: text(texts))
+    clips = manifest.split("train")
+    whole = [rows.mean(axis=2) for rows in (audio[clip.clip_id] for clip in clips)]
+    pairs = PairDataset(clips, whole, np.zeros((400, 12), np.float32), [[[k]] for k in range(400)])
+    given = ["data.manifest=x", "model.audio_weights=a.onnx", "knowledge=ask", "knowledge.reliability=posterior"]
+    inputs = type("Inputs", (), {"towers": None})()
+    model = make_model()
+    assert phrase_grain.build_phrase_grain(load_recipe("sounds", given), inputs, model, pairs) is None
+    model.audio_projection = Projection(16, 8, 16, 0.1)
+    recipe = load_recipe("sounds", [*given, "knowledge.phrase_weight=0.5"])
+    part = phrase_grain.build_phrase_grain(recipe, inputs, model, pairs)
+    assert part.weight == 0.5 and len(part.ask.base) == 800
+    assert part.couples.segments.shape == (400, 4, 16)
+    assert part.couples.rows_of(torch.tensor([3])).tolist() == [6, 7]
+    assert part(model, torch.tensor([0, 1, 2])).total > 0

@@ -110,6 +110,9 @@ class KnowledgeRecipe:
     ] = "none"  # fmt: skip
     fine_weight: float = field(default=1.0, metadata=AT_LEAST_0)
     coarse_weight: float = field(default=0.5, metadata=AT_LEAST_0)
+    phrase_weight: float = field(
+        default=0.0, metadata=AT_LEAST_0
+    )  # of phrases against segments, with a base of their own
     neighbors: int = field(default=8, metadata=AT_LEAST_0)  # K of the fine grain
     prototypes: int = field(default=256, metadata=AT_LEAST_1)  # P of the coarse grain
     entries: Literal["caption", "clip"] = "caption"  # of the base: each caption, or each clip with its captions' mean
@@ -193,6 +196,8 @@ def joint_faults(recipe: Recipe) -> list[str]:
         if kind not in NEAR_MISS_KINDS
     ]
     faults += _knowledge_faults(recipe.knowledge)
+    if recipe.knowledge.phrase_weight and recipe.train.devices > 1:
+        faults.append("knowledge.phrase_weight: phrases of a batch cannot be shared by processes; take train.devices=1")
     if recipe.train.batch_size % recipe.train.devices:
         faults.append("train.batch_size: must be a multiple of train.devices, which share each batch")
     faults += _tower_faults(recipe)
@@ -231,6 +236,8 @@ def _tower_faults(recipe: Recipe) -> list[str]:
 def _knowledge_faults(knowledge: KnowledgeRecipe) -> list[str]:
     """Faults within the knowledge section."""
     faults = []
+    if knowledge.phrase_weight and (knowledge.refresh == "parts" or knowledge.graph != "none"):
+        faults.append("knowledge.phrase_weight: the base of phrases is refreshed whole and without a graph")
     if knowledge.kind == "offline" and not knowledge.teacher:
         faults.append("knowledge.teacher: offline needs a finished training, for example knowledge.teacher=runs/plain")
     if knowledge.refresh == "parts" and (knowledge.graph != "none" or knowledge.reliability in TILES_LEARNED):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -24,6 +24,7 @@ from askaudio.models.frame_head import SegmentProjection, TransformerProjection
 from askaudio.models.projection import Projection
 from askaudio.pipeline.inputs import Inputs, read_inputs
 from askaudio.pipeline.objective import build_objective
+from askaudio.pipeline.phrase_grain import build_phrase_grain
 from askaudio.training.callbacks import STATE_FILE
 from askaudio.training.collate import stack_audio
 from askaudio.training.dataset import PairDataset
@@ -69,6 +70,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Parts:
             assert isinstance(head, Projection)  # the recipe's check: no head over frames with init
             head.start_as_identity()  # so that training begins with the encoder's own score
     objective = build_objective(recipe.knowledge, recipe.loss, model, train, recipe.seed)
+    objective = replace(objective, phrases=build_phrase_grain(recipe, inputs, model, train))
     return Parts(model, objective, train, inputs.queries("val"))
 
 

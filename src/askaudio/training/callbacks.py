@@ -39,11 +39,15 @@ class KnowledgeClock(pl.Callback):
             pl_module.momentum.follow(pl_module.model)
         pl_module.follow()
         pl_module.objective.step_ended()
+        if pl_module.phrases is not None:
+            pl_module.phrases.ask.step_ended()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After the last batch, before validation."""
         assert isinstance(pl_module, RetrievalModule)
         pl_module.objective.epoch_ended()
+        if pl_module.phrases is not None:
+            pl_module.phrases.ask.epoch_ended()
 
 
 class RunFolder(pl.Callback):

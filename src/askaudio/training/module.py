@@ -44,6 +44,7 @@ class RetrievalModule(pl.LightningModule):
         self.objective = objective.ask
         self.momentum = objective.momentum
         self.extra = objective.extra
+        self.phrases = objective.phrases
         self.caption_entries = objective.caption_entries
         self.ema = MomentumEncoder(model, 0.0) if settings.ema else None
         self.settings = settings
@@ -68,8 +69,13 @@ class RetrievalModule(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):  # a softmax over a base needs all its digits
             rows = self._base_rows(batch)
             outcome = self.objective(audio, text, batch.ids, rows=rows, keys=keys, extra=extra, near=near)
-        self._note({"total": outcome.total, **outcome.parts})
-        return outcome.total
+        total, parts = outcome.total, outcome.parts
+        if self.phrases is not None:
+            with torch.autocast(self.device.type, enabled=False):
+                parts = {**parts, "phrases": self.phrases(self.model, batch.entries).total}
+            total = total + self.phrases.weight * parts["phrases"]
+        self._note({"total": total, **parts})
+        return total
 
     def _whole(self, batch: Batch) -> Batch:
         """The batch as the objective takes it: captions and ids of all processes, the sounds of this process only."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from askaudio.ask.objective import ASK
 from askaudio.knowledge.injection.queue import MomentumEncoder
 from askaudio.training.collate import Batch
+from askaudio.training.phrase_grain import PhraseGrain
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ class Objective:
         momentum: A slowly following copy of the model, for a momentum queue or to encode the base.
         extra: Batch -> further keyword arguments of the base loss (``extra`` of ``ASK.forward``), for soft labels.
         caption_entries: The base has an entry for each caption; else one for each clip.
+        phrases: The grain of events beside it, or None.
     """
 
     ask: ASK
     momentum: MomentumEncoder | None = None
     extra: Callable[[Batch], Mapping[str, Tensor]] | None = None
     caption_entries: bool = True
+    phrases: PhraseGrain | None = None
