@@ -160,7 +160,11 @@ def _announce(args: argparse.Namespace, settings: Any, listener: socket.socket, 
     else:
         say(f"{sum(info['clips'] for info in infos):,} sounds at {url}   (Ctrl-C stops)")
     sys.stdout.flush()
-    if not (settings.allowed_folders or any(recorded_roots(info["url"]) for info in infos)):
+    if not any(info["clips"] for info in infos):
+        sys.stderr.write(
+            "askaudio serve: nothing is indexed yet. Choose folders on the page, or: askaudio index FOLDER\n"
+        )
+    elif not (settings.allowed_folders or any(recorded_roots(info["url"]) for info in infos)):
         sys.stderr.write(
             "askaudio serve: no folder was indexed into this collection on this machine, so its sounds can be searched "
             "but not played. Fix: askaudio index FOLDER, or askaudio serve --allow FOLDER\n"

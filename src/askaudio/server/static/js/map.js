@@ -162,7 +162,7 @@ function placeMarks(ratio) {
   const made = map.labels.map(({ text, x, y }) => {
     const [px, py] = toPixel(x / SIDE, y / SIDE);
     const mark = element("span", { textContent: text });
-    mark.style.transform = `translate(-50%, -50%) translate(${px / ratio}px, ${py / ratio}px)`;
+    mark.style.transform = `translate(-50%, -140%) translate(${px / ratio}px, ${py / ratio}px)`;
     return mark;
   });
   parts.marks.replaceChildren(...made);
