@@ -19,6 +19,8 @@ PACKAGE = ROOT / "src" / "askaudio"
 # package -> what it is for, the first line of its page
 PACKAGES = {
     "search": "Search a collection by text or sound. No torch.",
+    "projects": "What people keep of a collection: favourites, projects, notes, searches. No torch.",
+    "delivery": "A selection as copies, archive, list or timeline, with credits. No torch.",
     "ingest": "Write a collection: walk folders, encode files, follow changes. No torch.",
     "encoders": "Open and use encoders. No torch.",
     "index": "The contract of vector stores, filters and entries. No torch.",

@@ -35,7 +35,7 @@ def test_generated_requests_are_answered_as_described(engine, mode):
             check()
         except Unsatisfiable:  # an operation without parameters cannot be broken
             assert mode == "NEGATIVE"
-    assert n_operations == 55
+    assert n_operations == sum(map(len, app.openapi()["paths"].values())) > 40
 
 
 def test_every_error_is_declared_as_a_problem_document(client):

@@ -103,7 +103,7 @@ def test_drags_carry_addresses(find):
         return data;
     }""")
     listed = types.evaluate("data => data.getData('text/uri-list')")
-    assert listed.startswith("http://127.0.0.1:") and "/part?start_s=" in listed
+    assert listed.startswith("http://127.0.0.1:") and "/audio?start_s=" in listed
     assert types.evaluate("data => data.getData('DownloadURL')").startswith(
         "audio/wav:quiet then siren part.wav:http://"
     )

@@ -95,19 +95,6 @@ def test_wrong_exports_are_described(client, body):
     assert client.post("/v1/export", json=body).status_code == 422
 
 
-def test_a_part_is_a_wav_with_ranges(client, ids, sounds):
-    place = f"/v1/clips/{ids['quiet then siren.wav']}/part"
-    answer = client.get(place, params={"start_s": 20, "end_s": 22, "handles_s": 0.5, "download": True})
-    part, rate = soundfile.read(io.BytesIO(answer.content))
-    assert (len(part) / rate, answer.headers["content-type"]) == (3.0, "audio/wav")
-    assert answer.headers["content-disposition"].endswith("''quiet%20then%20siren%2019.50-22.50%20s.wav")
-    some = client.get(place, params={"start_s": 20, "end_s": 22}, headers={"Range": "bytes=0-3"})
-    assert (some.status_code, some.content) == (206, b"RIFF")
-    assert client.get("/v1/clips/nothing/part", params={"start_s": 0, "end_s": 1}).status_code == 404
-    for wrong in ({"start_s": 2, "end_s": 1}, {"start_s": 40, "end_s": 41}, {"start_s": 1}):
-        assert client.get(place, params=wrong).status_code == 422
-
-
 def test_files_of_other_folders_are_not_exported(sounds, tmp_path, monkeypatch, collection, engine, make_client, ids):
     """Without a record of the indexed folders nothing may be read."""
     monkeypatch.setenv("ASKAUDIO_STATE", str(tmp_path))
@@ -115,8 +102,6 @@ def test_files_of_other_folders_are_not_exported(sounds, tmp_path, monkeypatch, 
     with archive(client.post("/v1/export", json={"items": [{"clip_id": ids["bell.wav"]}]})) as found:
         assert found.namelist() == ["CREDITS.txt"]
         assert "in no folder that was indexed on this machine" in found.read("CREDITS.txt").decode()
-    place = f"/v1/clips/{ids['bell.wav']}/part"
-    assert client.get(place, params={"start_s": 0, "end_s": 1}).status_code == 404
 
 
 # --- the file manager -------------------------------------------------------------------------------------------

@@ -129,7 +129,8 @@ class Projects:
         rows = self._person.rows(_QUERY.format(f"project.{column} = ?"), value)
         if not rows:
             known = ", ".join(repr(project.name) for project in self.all()[:10])
-            raise UnknownItemError(f"no project {name!r}; known: {known or 'none yet'}")
+            fix = f". Fix: askaudio keep make {name!r}" if isinstance(name, str) else ""
+            raise UnknownItemError(f"no project {name!r}; known: {known or 'none yet'}{fix}")
         return _project(min(rows, key=lambda row: row["owner"] != self._person.name))
 
     def change(

@@ -47,7 +47,7 @@ def _more_errors(path: str, operation: Json) -> list[int]:
         found += [404, 409, 422]
     if path in _MAY_CONFLICT:
         found.append(409)
-    if path.endswith(("/audio", "/part")) and "clip_id" in names:
+    if path.endswith("/audio") and "clip_id" in names:
         found.append(416)
     return found
 

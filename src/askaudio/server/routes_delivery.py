@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, cast
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
@@ -22,7 +19,7 @@ from askaudio.delivery.archive import Opener, opener, zip_pieces
 from askaudio.delivery.credits import CreditReader
 from askaudio.delivery.deliver import check_kinds
 from askaudio.delivery.file_names import safe_name
-from askaudio.delivery.items import CREDITS_FILE, MOST_HANDLES_S, Selection, Taken, select
+from askaudio.delivery.items import CREDITS_FILE, MOST_HANDLES_S, Selection, select
 from askaudio.delivery.kinds import LISTS
 from askaudio.delivery.lists import credits_text
 from askaudio.delivery.rules import rules_of
@@ -30,7 +27,6 @@ from askaudio.engines.address import parse_address
 from askaudio.projects.database import ReadOnlyError
 from askaudio.projects.kept import Kept
 from askaudio.projects.projects import NewItem
-from askaudio.server.clip_files import ClipFile
 from askaudio.server.library import PersonHeader, person_of
 from askaudio.server.limits import Gate
 from askaudio.server.problems import Problem
@@ -38,7 +34,7 @@ from askaudio.server.reveal import is_local, reveal
 from askaudio.server.routes_library import MOST_ITEMS, NewItemModel
 from askaudio.server.schemas import Strict
 from askaudio.server.service import Service, ServiceDep
-from askaudio.server.sound_response import SoundResponse, content_disposition
+from askaudio.server.sound_response import content_disposition
 
 router = APIRouter(prefix="/v1", tags=["delivery"])
 Kind = Literal["zip", "m3u", "csv", "tsv", "json", "otio", "rpp", "regions", "credits"]
@@ -131,45 +127,7 @@ def cutter(service: Service) -> Any:
     return run
 
 
-# A clip_id may hold slashes, so these routes are added before those of routes_clips, one of which takes all the rest.
-@router.get("/clips/{clip_id:path}/part", response_class=Response, responses=_BYTES, summary="A part as WAV")
-async def part(
-    service: ServiceDep,
-    request: Request,
-    clip_id: str,
-    start_s: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)],
-    end_s: Annotated[float, Query(gt=0, le=1e6, allow_inf_nan=False)],
-    handles_s: Annotated[float, Query(ge=0, le=MOST_HANDLES_S, allow_inf_nan=False)] = 0.0,
-    download: bool = False,
-) -> Response:
-    """A part of a recording with the rate, channels and bit depth of the file; handles are sound before and after."""
-    wanted = [NewItem(clip_id, start_s, end_s)]
-
-    def find() -> Taken:
-        selection = select(service.engine.store, wanted, CreditReader([]), handles_s=handles_s)
-        if not selection.taken:
-            status = 404 if not selection.left[0].path else 422
-            raise Problem(status, f"This part cannot be taken: {selection.left[0].reason}.")
-        return selection.taken[0]
-
-    one = await service.searches.run(find)
-    file = await service.decodes.run(lambda: _cut(service, one))
-    service.metrics.decodes.labels("part").inc()
-    return SoundResponse(file, request.headers, download)
-
-
-def _cut(service: Service, one: Taken) -> ClipFile:
-    """The part in a file that has no name any more, so that it is gone when it is closed."""
-    with opener(service.folders(), cutter(service))(one) as source:
-        handle = tempfile.TemporaryFile(prefix="askaudio-part-", buffering=0)  # noqa: SIM115 - closed by the response
-        try:
-            shutil.copyfileobj(source, handle)
-            return ClipFile(cast(BinaryIO, handle), "", os.fstat(handle.fileno()), one.name, "audio/wav")
-        except BaseException:
-            handle.close()
-            raise
-
-
+# A clip_id may hold slashes, so this route is added before those of routes_clips, one of which takes all the rest.
 @router.post("/clips/{clip_id:path}/reveal", status_code=204, summary="Show a file in the file manager")
 async def reveal_clip(service: ServiceDep, request: Request, clip_id: str) -> None:
     """On the machine of the server, for requests from it only; the server must run with ``--reveal``."""

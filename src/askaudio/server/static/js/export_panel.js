@@ -93,7 +93,7 @@ on("selection", () => openedPanel() === "export" && !given && show(document.getE
 // The row has put its own file into the drag already (drag.js). Chromium saves that file; other browsers and programs
 // take the list of addresses. With Alt it is the matching part, as WAV.
 
-const partUrl = (hit) => apiUrl(clipUrl(hit.clip_id, `/part?start_s=${hit.start_s}&end_s=${hit.end_s}&download=true`));
+const partUrl = (hit) => apiUrl(clipUrl(hit.clip_id, `/audio?start_s=${hit.start_s}&end_s=${hit.end_s}&download=true`));
 const absolute = (address) => new URL(address, location.href).href;
 
 document.addEventListener("dragstart", (event) => {
