@@ -75,6 +75,20 @@ def test_a_list_never_takes_the_place_of_a_sound(library, store, wanted):
     assert done.files[0].name == "rain.wav.csv" and (library.sounds / "rain.wav").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("a", "a.csv"), ("v1.2", "v1.2.csv"), ("a.CSV", "a.CSV"), ("a.b.csv", "a.b.csv"), ("a.mp3", "a.mp3.csv")],
+)
+def test_lists_get_the_suffix_of_their_kind(store, wanted, tmp_path, target, name):
+    assert deliver(store, wanted, tmp_path / target, "csv").files[0].name == name
+
+
+def test_a_part_that_is_all_of_a_recording_is_copied_as_it_is(library, store, tmp_path):
+    item = NewItem(library.id_of("deep/rain.flac"), 0.0, 0.48)
+    done = deliver(store, [item], tmp_path / "out")
+    assert [path.name for path in done.files] == ["CREDITS.txt", "rain.flac"]
+
+
 def test_a_failure_leaves_nothing_behind(store, wanted, tmp_path, monkeypatch):
     def full(*arguments):
         raise MemoryError

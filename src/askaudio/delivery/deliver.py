@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -189,10 +190,11 @@ def _to_list(selection: Selection, target: Path, kind: str, overwrite: bool) -> 
 
 
 def _with_suffix(target: Path, suffix: str) -> Path:
-    """The target with the suffix of its kind, unless it has one that is not that of a sound."""
-    if not target.suffix or target.suffix.lower() in SUFFIXES:
-        return target.with_name(target.name + suffix)
-    return target
+    """The target with the suffix of its kind, unless it has one: not that of a sound, and not the 2 of ``v1.2``."""
+    own = target.suffix.lower()
+    return (
+        target if re.fullmatch(r"\.[a-z]\w*", own) and own not in SUFFIXES else target.with_name(target.name + suffix)
+    )
 
 
 def _check_new(target: Path, overwrite: bool) -> None:

@@ -18,6 +18,7 @@ from askaudio.index.store import VectorStore
 from askaudio.projects.projects import NewItem
 
 _AT_ONCE = 400
+_ALL_S = 0.05  # a part that leaves out less at either end is the whole recording
 MOST_HANDLES_S = 60.0
 CREDITS_FILE = "CREDITS.txt"
 
@@ -155,7 +156,7 @@ def _part(clip: StoredClip, item: NewItem, credit: Credit, handles_s: float) -> 
     whole = Taken(clip.clip_id, clip.path, public_metadata(clip.metadata), credit, "",
                   Bookkeeping.of(clip.metadata).stamp, note=item.note)  # fmt: skip
     length_s = whole.recording_s
-    if item.start_s is None or item.end_s is None:
+    if item.start_s is None or item.end_s is None or _is_all(item.start_s, item.end_s, length_s):
         return replace(whole, cut_end_s=length_s)
     end_s = min(item.end_s, length_s) if length_s else item.end_s
     return replace(
@@ -165,6 +166,11 @@ def _part(clip: StoredClip, item: NewItem, credit: Credit, handles_s: float) -> 
         cut_start_s=max(0.0, item.start_s - handles_s),
         cut_end_s=end_s + handles_s if not length_s else min(length_s, end_s + handles_s),
     )
+
+
+def _is_all(start_s: float, end_s: float, length_s: float) -> bool:
+    """Whether a part is the whole recording, which is then copied as it is."""
+    return start_s < _ALL_S and 0 < length_s < end_s + _ALL_S
 
 
 def _file_name(one: Taken) -> tuple[str, str]:
