@@ -100,11 +100,11 @@ def test_two_stretches_keep_their_own_times() -> None:
 
 
 def test_the_places_to_examine() -> None:
-    assert stretches([(0, 10)], 15.0) == ((0.0, 15.0),)
-    assert stretches([(100, 110)], 600.0) == ((97, 113),)
-    assert stretches([(100, 110), (300, 310)], 600.0, 40.0) == ((97, 113), (297, 313))
-    assert stretches([(100, 110), (300, 310)], 600.0, 30.0) == ((97, 113),)
-    assert stretches([(100, 110), (110, 120)], 600.0, 30.0) == ((97, 123),)
+    assert stretches([(0, 10)], 13.0) == ((0.0, 13.0),)
+    assert stretches([(100, 110)], 600.0) == ((98, 112),)
+    assert stretches([(100, 110), (300, 310)], 600.0, 40.0) == ((98, 112), (298, 312))
+    assert stretches([(100, 110), (300, 310)], 600.0, 27.0) == ((98, 112),)
+    assert stretches([(100, 110), (110, 120)], 600.0, 30.0) == ((98, 122),)
     assert stretches([(0, 10)], 12.0, 5.0) == ((0.0, 12.0),)
 
 

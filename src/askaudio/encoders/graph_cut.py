@@ -79,11 +79,11 @@ def _node(content: Any) -> _Node:
 
 def _needed(nodes: Iterable[_Node], outputs: Iterable[str], given: Collection[str]) -> list[_Node]:
     """The nodes that compute some values from given ones, in their order."""
-    wanted, needed = set(outputs) - set(given), []
+    missing, needed = set(outputs) - set(given), []
     for node in reversed(list(nodes)):  # the format requires a topological order
-        if wanted & set(node.outputs):
+        if missing & set(node.outputs):
             needed.append(node)
-            wanted = (wanted | set(node.inputs)) - set(given)
+            missing = (missing | set(node.inputs)) - set(given)
     return needed[::-1]
 
 

@@ -19,8 +19,8 @@ from askaudio.encoders.encoder import Encoder
 from askaudio.encoders.parts import encode_parts
 from askaudio.moments.cache import PartsCache
 
-LONGEST_S = 16.0  # of a hit in a list: what ten hits may take within half a second
-MARGIN_S = 3.0  # before and after a window: a moment may begin outside of it
+LONGEST_S = 14.0  # of a hit in a list: what ten hits may take within half a second
+MARGIN_S = 2.0  # before and after a window: a moment may begin outside of it
 N_BANDS, BAND_STEP_S = 32, 0.05
 Span = tuple[float, float]  # start and end in seconds
 

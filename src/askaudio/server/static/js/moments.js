@@ -10,14 +10,14 @@ import { asksSomething, sounds, splitWords, state, view } from "./state.js";
 import { preciseClock } from "./text.js";
 import { resolveColor } from "./waves.js";
 
-const ROWS = 10; // rows from the top whose moments are fetched without being asked for
+const ROWS = 10; // rows from the top whose moments are fetched without a request of the user
 const kept = new Map(); // key of query, clip and length -> promise of moments
 const waiting = [];
 let fetching = 0;
 let stretch = null; // what is played: {hit, start_s, end_s}
 
 /** Moments of a hit for the query of the page: {moments, curve, examined}. */
-export function momentsOf(hit, longest = 16) {
+export function momentsOf(hit, longest = 14) {
   const { words } = splitWords(state.q);
   const key = JSON.stringify([words, state.like, state.sound, state.collection, hit.clip_id, longest]);
   if (!kept.has(key)) {

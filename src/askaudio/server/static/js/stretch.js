@@ -17,7 +17,7 @@ import { resolveColor } from "./waves.js";
 const STEP_S = 0.1;
 const SHORTEST_S = 0.05;
 const FIRST_S = 120; // seconds that are examined when the panel is opened
-const MOST_S = 600; // and when all of a recording is wanted
+const MOST_S = 600; // and when all of a recording is to be examined
 let parts = null; // the elements of the open panel
 let shown = null; // {hit, length, from, to, peaks, strip, found, choice: [start, end] or null}
 
