@@ -39,3 +39,16 @@ def test_all_scenarios_that_apply_pass(engine, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     for scenario in ("server-initialize", "ping", "tools-list", "tools-call-error", "dns-rebinding-protection"):
         assert f"✓ {scenario}: " in done.stdout
+
+
+def test_the_transport_carries_everything_that_needs_no_session(engine, monkeypatch):
+    """The same transport and guard, with the tools, resources and prompts that the suite looks for."""
+    from askaudio.server import app
+    from mcp_fixtures import add_fixtures
+
+    make = app.make_mcp
+    monkeypatch.setattr(app, "make_mcp", lambda *arguments: add_fixtures(make(*arguments)))
+    expected = EXPECTED_FAILURES.with_name("mcp_conformance_fixtures.yaml")
+    with live_server(engine, mcp=True, rate_per_s=0) as address:
+        done = run("server", "--url", f"{address}v1/mcp", "--expected-failures", str(expected))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
