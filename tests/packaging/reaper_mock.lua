@@ -1,4 +1,4 @@
--- Runs askaudio_search.lua with a table `reaper` that notes what it is told.
+-- Runs askaudio_search.lua with a table `reaper` that records its calls.
 -- Arguments: the script, the server, the words, the filter, the number of the menu entry, the folder of the project.
 local script, server, words, where, place, project = table.unpack(arg)
 local noted = {}

@@ -30,7 +30,7 @@ def cut_file(source: str, target: str, start_s: float, end_s: float) -> None:
     Args:
         source: The recording.
         target: The WAV file.
-        start_s: Begin of the part, in seconds.
+        start_s: Start of the part, in seconds.
         end_s: Its end.
 
     Raises:

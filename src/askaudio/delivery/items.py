@@ -34,9 +34,9 @@ class Taken:
         credit: Its credit.
         name: Name of its copy, unique in the selection.
         stamp: State of the file when it was indexed.
-        start_s: Begin of the part, in seconds; None for the whole recording.
+        start_s: Start of the part, in seconds; None for the whole recording.
         end_s: End of the part.
-        cut_start_s: Begin of what is copied: the part with its handles.
+        cut_start_s: Start of what is copied: the part with its handles.
         cut_end_s: Its end.
         note: What a person noted about it.
     """

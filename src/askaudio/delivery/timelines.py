@@ -178,7 +178,7 @@ def rpp_text(text: str) -> str:
 def as_regions(selection: Selection, file_of: FileOf) -> bytes:
     """A table of regions for REAPER's region and marker manager.
 
-    Where all are parts of one recording, the times are those in the recording, to be used with it at the begin of the
+    Where all are parts of one recording, the times are those in the recording, to be used with it at the start of the
     project; else they are those of the project that ``as_rpp`` writes.
 
     Args:

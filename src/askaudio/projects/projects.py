@@ -52,7 +52,7 @@ class NewItem:
 
     Attributes:
         clip_id: Id of a stored clip.
-        start_s: Begin of the part, in seconds; None for the whole recording.
+        start_s: Start of the part, in seconds; None for the whole recording.
         end_s: Its end.
         note: A text about it.
 
@@ -274,7 +274,7 @@ def add_item(
         connection: In a transaction that writes.
         project_id: Row of the project.
         sound_id: Row of the sound.
-        start_s: Begin of the part; None for the whole recording.
+        start_s: Start of the part; None for the whole recording.
         end_s: Its end.
         note: A text about it.
     """
@@ -295,7 +295,7 @@ def check_part(start_s: float | None, end_s: float | None) -> None:
     """Check the times of a part.
 
     Args:
-        start_s: Its begin, in seconds; None for the whole recording.
+        start_s: Its start, in seconds; None for the whole recording.
         end_s: Its end.
 
     Raises:

@@ -18,7 +18,7 @@ export const library = { person: localStorage.getItem("person") || "", named: fa
 /** Read something of the library; where that fails, the error is shown and null is returned. */
 export const fromLibrary = (path) => shown(ask(`library${path}`));
 
-/** Change something; returns the answer, or null where it failed. Panels that show it are told by the event "library". */
+/** Change something; returns the answer, or null where it failed. Panels that show it listen to the event "library". */
 export async function changeLibrary(path, body, method = "POST") {
   const done = await shown(send(`library${path}`, body, method).then((answer) => answer ?? {}));
   if (done) await emit("library");
