@@ -18,6 +18,7 @@ from askaudio.search.engine import SearchEngine
 from askaudio.server.app import create_app
 from askaudio.server.settings import ServerSettings
 from browser import address, browser, open_page  # noqa: F401 - fixtures
+from sound_library import library, library_folder  # noqa: F401 - fixtures
 
 RATE_HZ = 16000
 

@@ -33,7 +33,7 @@ function table(pairs) {
 
 /** Sentences that say why a hit is at its place. */
 export function reasons(hit) {
-  if (hit.takeOf) return [`A near-identical take of the sound above it: cosine ${hit.similarity.toFixed(3)} between the two.`];
+  if (hit.takeOf) return [`A near-identical take of the sound that was found or chosen: cosine ${hit.similarity.toFixed(3)} between the two.`];
   if (hit.match === undefined) return ["Listed without a query."];
   const [, word] = matchText(hit);
   const found = [`${word}: ${Math.round(hit.match)} of 100, compared with the rest of the collection (cosine ${hit.score.toFixed(3)}).`];

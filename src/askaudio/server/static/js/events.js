@@ -4,6 +4,7 @@
 //   query       after that: search for it                      search
 //   hits        the list shows other hits                      rows, player
 //   loaded      more hits of the list are loaded               rows
+//   total       the number of hits is known better now         search
 //   row         a row came into sight: {li, hit, place}        selection; whoever adds something to rows
 //   failed      hits of the list cannot be loaded              search
 //   focus       another row is the current one                 detail

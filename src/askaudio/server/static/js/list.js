@@ -14,7 +14,7 @@ let stop = new AbortController();
  * Show another list.
  *
  * hits: its first ones. total: length of the server's list. more: fetches the others; null if there are none.
- * omitted: how many of the server's first hits are not among `hits`.
+ * omitted: how many of the server's first hits are not among `hits`; below zero if `hits` has more.
  */
 export function setList(hits, total = hits.length, more = null, omitted = 0) {
   stop.abort();
@@ -60,6 +60,7 @@ async function fetchChunk(start) {
     const end = hits.length < CHUNK ? Math.min(total, start + hits.length) : total;
     view.hits.length = Math.max(0, placeOf(end));
     emit("loaded");
+    emit("total", view.hits.length - takes.length);
   } catch (error) {
     if (error.name !== "AbortError") emit("failed", error);
   } finally {
@@ -74,11 +75,12 @@ export function unfold(place) {
   else view.hits.splice(place + 1, 0, ...hit.twins.map((twin) => takeOf(twin, hit)));
   hit.unfolded = !hit.unfolded;
   takes = [];
-  view.hits.forEach((one, at) => one.takeOf && takes.push(at));
+  view.hits.forEach((one, at) => one.takeOf && !one.listed && takes.push(at));
   emit("loaded", true);
 }
 
-function takeOf(twin, hit) {
+/** A near-identical take of a hit as a hit of its own. */
+export function takeOf(twin, hit) {
   const { clip_id, path, similarity, ...metadata } = twin;
   return { clip_id, path, metadata, similarity, takeOf: hit.clip_id, start_s: 0, end_s: twin.duration_s ?? 0, segments: [], words: [], twins: [] };
 }

@@ -180,7 +180,8 @@ function retune() {
 for (const name of ["play", "playing", "pause", "ended", "seeked"]) {
   audio.addEventListener(name, () => (player.show(), tick()));
 }
-audio.addEventListener("error", () => player.hit && player.failed(player.hit));
+// an error that was queued before another file was loaded says nothing about that file
+audio.addEventListener("error", () => player.hit && audio.error && player.failed(player.hit));
 on("hits", () => player.show());
 $("player-toggle").addEventListener("click", () => player.pause());
 $("seek").addEventListener("input", () => (audio.currentTime = Number($("seek").value) / tuned));

@@ -50,6 +50,7 @@ function range() {
 }
 
 let settling = 0;
+let awaited = -1; // place of the row that gets the keyboard's focus when it is loaded
 
 function render() {
   if (!shown.size && view.hits.length) addRow(0); // its height tells how many more
@@ -83,6 +84,7 @@ function addRow(place) {
   watchWave(li);
   showPlaying(place, li);
   emit("row", { li, hit, place });
+  if (place === awaited) focusPlace(place, { quiet: true });
 }
 
 function row(hit, place) {
@@ -177,6 +179,7 @@ export function focusPlace(place, { move = true, quiet = false } = {}) {
   view.focused = place;
   if (move) bringIntoSight(place);
   const article = rowAt(place)?.querySelector("article");
+  awaited = article || !move ? -1 : place;
   if (!article) return;
   results.querySelector('article[tabindex="0"]')?.setAttribute("tabindex", "-1");
   article.setAttribute("tabindex", "0");

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { $, hideNotice, say, showNotice } from "./dom.js";
 import { emit, on } from "./events.js";
-import { setList } from "./list.js";
+import { setList, takeOf } from "./list.js";
 import { askForToken } from "./session.js";
 import { asksSomething, change, hasFilters, noFilters, sounds, splitWords, state, view, whereText } from "./state.js";
 import { soundsText } from "./text.js";
@@ -66,13 +66,13 @@ async function showFound(signal) {
     return ask(path, { ...options, signal });
   };
   const answer = await load(0, FIRST, signal);
-  const found = answer.hits.filter((hit) => !state.like.includes(hit.clip_id));
+  // what a hit should be like is no news, but its near-identical takes are
+  const asked = (hit) => state.like.includes(hit.clip_id);
+  const found = answer.hits.flatMap((hit) => (asked(hit) ? hit.twins.map((twin) => ({ ...takeOf(twin, hit), listed: true })) : [hit]));
   prepare();
   await setList(found, answer.total, answer.hits.length < answer.total ? load : null, answer.hits.length - found.length);
   if (!found.length) return showNothing();
-  const total = answer.total - (answer.hits.length - found.length);
-  if (state.sort) return say(`${soundsText(total)} that match, ${ORDERS[state.sort]}`);
-  say(`${soundsText(total)}, the nearest first`);
+  sayTotal(answer.total - (answer.hits.length - found.length));
   const notes = [...answer.notes, ...(answer.fits ? [] : ["Nothing here fits well. These are the nearest sounds."])];
   if (notes.length) showNotice(notes.join("\n"), "", null, true);
 }
@@ -95,7 +95,7 @@ async function showSorted(signal) {
   prepare();
   await setList(hits, total, load);
   if (!total) return showNothing();
-  say(hasFilters() ? `${soundsText(total)} pass the filters` : `${soundsText(total)}, ${ORDERS[options.sort]}`);
+  sayTotal(total);
 }
 
 /** Without a query and filters: sounds from a random place in the collection. */
@@ -107,6 +107,11 @@ async function showRandom(signal) {
   await setList(hits);
   say("");
   if (!hits.length) showNotice("This collection holds no sounds yet. Choose folders of sounds under Folders, or run:\naskaudio index ~/sounds", "Try again", start, true);
+}
+
+function sayTotal(total) {
+  if (asksSomething()) return say(`${soundsText(total)}${state.sort ? ` that match, ${ORDERS[state.sort]}` : ", the nearest first"}`);
+  say(`${soundsText(total)}${hasFilters() ? " pass the filters" : `, ${ORDERS[state.sort]}`}`);
 }
 
 function showNothing() {
@@ -141,5 +146,6 @@ export async function start() {
 on("query", search);
 on("token", start);
 on("failed", showError);
+on("total", sayTotal);
 $("shuffle").addEventListener("click", search);
 $("browse").addEventListener("click", () => change({ sort: "name" }));
