@@ -57,7 +57,7 @@ def library(library_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def _listed(n: int, vector: np.ndarray) -> Entry:
     facts = {
         "duration_s": 1.0 + n, "sample_rate_hz": (44100, 48000)[n % 2], "channels": 1 + n % 2, "format": "wav",
-        "category": ("doors", "water")[n % 2], "tags": ["creak" if n % 3 else "splash"], "loudness_lufs": -40.0 + n / 10,
-        "modified_s": 1.7e9 + 86400 * n,
+        "category": ("doors", "water")[n % 2], "tags": ["creak" if n % 3 else "splash"],
+        "loudness_lufs": -40.0 + n / 10, "modified_s": 1.7e9 + 86400 * n,
     }  # fmt: skip
     return Entry(f"listed{n:03}#0", f"listed{n:03}", vector, 0.0, 1.0, f"/srv/fx/disc {n % 4}/sound {n}.wav", facts)
