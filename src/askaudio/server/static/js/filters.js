@@ -13,6 +13,7 @@ const GROUPS = ["format", "rate", "channels", "category", "tags", "licence", "li
 const SERVER = { tags: "tag" }; // how the server calls a field
 const COMPLETED = ["duration", "channels", "rate", "tag", "path", "format", "category", "subcategory", "caption", "title", "artist", "licence", "library", "loudness", "peak", "silence", "brightness", "pitch", "onsets", "tempo", "modified", "size"];
 const SHOWN = 12; // values of a group before "more"
+const unfolded = new Set(); // folders whose folders are shown; they stay so when the counts change
 let body = null;
 let facets = null; // of the present filters
 const asked = new Map(); // where + folder -> promise; a collection that changes is asked again at the next visit
@@ -66,6 +67,7 @@ function folderRow({ path, count }, parent) {
   open.onclick = async () => {
     const opens = open.getAttribute("aria-expanded") === "false";
     open.setAttribute("aria-expanded", String(opens));
+    opens ? unfolded.add(path) : unfolded.delete(path);
     list.replaceChildren();
     if (opens) list.append(...(await folderRows(path)));
   };
@@ -73,7 +75,7 @@ function folderRow({ path, count }, parent) {
   choose.setAttribute("aria-pressed", String(state.folder === path));
   choose.onclick = () => change({ folder: state.folder === path ? "" : path });
   const li = element("li", {}, element("div", { className: "value" }, open, choose), list);
-  if (state.folder.startsWith(path) && state.folder !== path) open.click();
+  if (unfolded.has(path) || (state.folder.startsWith(path) && state.folder !== path)) open.click();
   return li;
 }
 
