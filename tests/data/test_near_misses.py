@@ -77,6 +77,7 @@ COUNT = [
     ("Two dogs bark", ("Three dogs bark", "Four dogs bark", "Five dogs bark")),
     ("3 knocks on wood", ("2 knocks on wood", "4 knocks on wood", "5 knocks on wood")),
     ("A dog barks", ("Three dogs bark", "Four dogs bark", "Five dogs bark")),
+    ("A dog barks and whines", ("Three dogs bark and whine", "Four dogs bark and whine", "Five dogs bark and whine")),
     ("A dog is barking", ("Three dogs are barking", "Four dogs are barking", "Five dogs are barking")),
     ("a car horn honks", ("three car horns honk", "four car horns honk", "five car horns honk")),
     (

@@ -53,9 +53,10 @@ def groups_of(stems: Iterable[str]) -> set[str]:
     return found
 
 
-def sound_groups(text: str) -> set[str]:
+@lru_cache(maxsize=65536)
+def sound_groups(text: str) -> frozenset[str]:
     """Groups of sounds that the words of a text may describe."""
-    return groups_of(stems_of(text))
+    return frozenset(groups_of(stems_of(text)))
 
 
 def audible(text: str) -> bool:

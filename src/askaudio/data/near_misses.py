@@ -375,6 +375,9 @@ def _count(caption: str, phrases: tuple[Phrase, ...], _: Vocabulary, draw: rando
     )
 
 
+_SECOND_VERB = re.compile(r"^((?:\s+\w+ly)?\s+and\s+)(\w+)")  # "a dog barks and whines"
+
+
 def _several(caption: str, phrases: tuple[Phrase, ...], draw: random.Random) -> _Found:
     """Make several of one source: "a dog barks" -> "three dogs bark"."""
     starts = {phrase.start for phrase in phrases}
@@ -396,7 +399,9 @@ def _several(caption: str, phrases: tuple[Phrase, ...], draw: random.Random) -> 
     unsure = bool(_ABOUT.search(caption)) or head in {stem(w) for w in content_words(others)}
     unsure = unsure or not _countable(match)
     new = capital(number, like=match["article"])
-    return caption[: match.start()] + f"{new} {noun}{rest}" + caption[match.end() :], unsure
+    stop = next(phrase.stop for phrase in phrases if phrase.start == match.start())
+    tail = _SECOND_VERB.sub(lambda m: m[1] + THIRD_PERSON.get(m[2], m[2]), caption[match.end() : stop])
+    return caption[: match.start()] + f"{new} {noun}{rest}" + tail + caption[max(stop, match.end()) :], unsure
 
 
 def _countable(match: re.Match[str]) -> bool:
