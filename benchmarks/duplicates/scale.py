@@ -3,7 +3,7 @@
     python benchmarks/duplicates/scale.py --sounds 100000 --seconds 5
 
 The copies have 8 % of their bits flipped, weak bits first. Decoding and fingerprinting are not part of it: they are
-done once for each new file, at 190 (opus) to 500 (wav) times real time on one core.
+done once for each new file, at 190 times real time for opus on one core (7,738 files).
 """
 
 from __future__ import annotations
