@@ -58,4 +58,4 @@ def test_mypy_sees_the_type_of_every_name(tmp_path: Path) -> None:
     assert len(revealed) == len(names) + 1, done.stdout + done.stderr
     unknown = [name for name, text in zip(names, revealed, strict=False) if text.strip("'\"") == "Any"]
     assert unknown == []
-    assert revealed[-1].strip('"') == "list[askaudio.search.hits.Hit]"
+    assert revealed[-1].strip('"') == "askaudio.search.hits.Hits"

@@ -83,6 +83,7 @@ def test_an_octave_up_is_twice_the_sample_rate(client):
 def test_only_the_least_recently_played_are_removed(client):
     playable = client.app.state.service.playable
     playable._max_bytes = 3 * len(audio_of(client, "a.aiff").content)
+    playable.close()  # other tests may have played these sounds
     for name in ("b.w64", "c.caf", "a.aiff", "e.wav"):
         audio_of(client, name)
     assert len(playable._sizes) == 3
