@@ -102,6 +102,8 @@ def test_two_stretches_keep_their_own_times() -> None:
 def test_the_places_to_examine() -> None:
     assert stretches([(0, 10)], 13.0) == ((0.0, 13.0),)
     assert stretches([(100, 110)], 600.0) == ((98, 112),)
+    assert stretches([(20, 30)], 30.0) == ((16.0, 30.0),)  # the margin behind the end is added before
+    assert stretches([(1, 11)], 30.0) == ((0.0, 14.0),)
     assert stretches([(100, 110), (300, 310)], 600.0, 40.0) == ((98, 112), (298, 312))
     assert stretches([(100, 110), (300, 310)], 600.0, 27.0) == ((98, 112),)
     assert stretches([(100, 110), (110, 120)], 600.0, 30.0) == ((98, 122),)

@@ -59,12 +59,19 @@ def stretches(windows: Sequence[Span], duration_s: float, longest_s: float = LON
         return ((0.0, duration_s),)
     chosen: list[Span] = []
     for start_s, end_s in windows:
-        wider = (max(0.0, start_s - MARGIN_S), min(duration_s, end_s + MARGIN_S))
+        wider = _wider(start_s, end_s, duration_s)
         more = _joined([*chosen, wider])
         if chosen and sum(end - start for start, end in more) > longest_s:
             break
         chosen = more
     return tuple(chosen)
+
+
+def _wider(start_s: float, end_s: float, duration_s: float) -> Span:
+    """A window with its margins; what one end of the recording cuts off is added at the other side."""
+    before, after = MARGIN_S - start_s, end_s + MARGIN_S - duration_s  # above 0: cut off
+    first, last = start_s - MARGIN_S - max(0.0, after), end_s + MARGIN_S + max(0.0, before)
+    return max(0.0, first), min(duration_s, last)
 
 
 def examine(
