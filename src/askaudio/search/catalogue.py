@@ -1,7 +1,7 @@
 """The recordings of a collection as columns: sorted lists, and how many recordings have which format, rate or folder.
 
 A page that lists 100,000 recordings by name, or counts them by folder, must not read 100,000 documents a request. The
-columns are made once for each version of the store (about 2 s for 100,000 recordings); after that a sorted page or all
+columns are made once for each version of the store; after that a sorted page or all
 counts take some 10 ms.
 """
 
