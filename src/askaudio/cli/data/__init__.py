@@ -20,34 +20,18 @@ askaudio data VERB --help says more.
 from __future__ import annotations
 
 import argparse
-import importlib
-from types import ModuleType
+
+from askaudio.cli.verbs import add_verbs, module_of
 
 HELP = "make, check and clean captioned sound libraries"
 VERBS = ("scenes", "info", "check", "suspects", "near-misses", "convert")
 
 
-def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"askaudio.cli.data.{verb.replace('-', '_')}")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One sub-command per verb; their modules import nothing heavy."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb in VERBS:
-        module = _module(verb)
-        sub = verbs.add_parser(
-            verb,
-            help=module.HELP,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        # SUPPRESS: a sub-command without --json must not undo `askaudio data --json VERB`
-        text = "print one JSON value to standard output"
-        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=text)
-        module.add_arguments(sub)
+    """One sub-command per verb."""
+    add_verbs(parser, __name__, VERBS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run a verb."""
-    return int(_module(args.verb).run(args))
+    return int(module_of(__name__, args.verb).run(args))

@@ -13,33 +13,18 @@ askaudio moments VERB --help says more.
 from __future__ import annotations
 
 import argparse
-import importlib
-from types import ModuleType
+
+from askaudio.cli.verbs import add_verbs, module_of
 
 HELP = "score moments: stretches of recordings that answer a query"
 VERBS = ("evaluate",)
 
 
-def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"askaudio.cli.moments.{verb}")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One sub-command per verb; their modules import nothing heavy."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb in VERBS:
-        module = _module(verb)
-        sub = verbs.add_parser(
-            verb,
-            help=module.HELP,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        text = "print one JSON value to standard output"
-        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=text)
-        module.add_arguments(sub)
+    """One sub-command per verb."""
+    add_verbs(parser, __name__, VERBS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run a verb."""
-    return int(_module(args.verb).run(args))
+    return int(module_of(__name__, args.verb).run(args))
