@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from setups import CLAIM
 
 from askaudio.core.files import write_json, write_text
-from scenes import Scenes
+
+from scenes import Scenes  # isort: skip
+from seed_statistics import interval, thirds_of  # isort: skip - found by scenes
 from training import test_pairs
 
 HERE = Path(__file__).parent
-RESAMPLES = 5_000
 RETRIEVAL = ("R@1", "mAP@10")
 KINDS = ("order", "count", "attribute", "negation", "label")
 NEAR = ", near misses"
@@ -87,24 +87,10 @@ class Measures:
         return values[:, ~np.isnan(values[0])]
 
 
-def interval(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[float, float, float, float]:
-    """Mean, 95 % interval and two-sided p of values (seeds, scenes), both resampled."""
-    rng, (s, n), means = np.random.default_rng(0), values.shape, []
-    for size in [500] * (resamples // 500):
-        of_seeds = rng.multinomial(s, np.full(s, 1 / s), size=size) @ values / s  # (size, scenes)
-        means.append(np.take_along_axis(of_seeds, rng.integers(n, size=(size, n)), axis=1).mean(axis=1))
-    found = np.concatenate(means)
-    low, high = np.percentile(found, [2.5, 97.5])
-    p = 2 * min((found <= 0).mean(), (found >= 0).mean())
-    return float(values.mean()), float(low), float(high), float(max(p, 1 / resamples))
-
-
 def thirds(scenes: Scenes) -> np.ndarray:
     """0 head, 1 middle, 2 tail for each test scene, by training frequency of its rarest label."""
-    train, test = ([str(c.label).split("; ") for c in scenes.manifest.split(part)] for part in ("train", "test"))
-    seen = Counter(label for row in train for label in set(row))
-    rarest = np.array([min(seen[label] for label in row) for row in test])
-    return 2 - np.argsort(np.argsort(rarest, kind="stable")) * 3 // len(rarest)
+    train, test = ([str(clip.label) for clip in scenes.manifest.split(part)] for part in ("train", "test"))
+    return thirds_of(train, test)
 
 
 def row_table(rows: Rows, measures: Measures, third: np.ndarray) -> list[str]:
@@ -118,7 +104,7 @@ def row_table(rows: Rows, measures: Measures, third: np.ndarray) -> list[str]:
         seeds = sorted(row)
         values = {measure: measures.table(row, measure, seeds) for measure in head}
         cells = [f"{v.mean():.1f}" for v in values.values()]
-        _, low, high, _ = interval(values["order"], 2000)
+        _, low, high, _ = interval(values["order"], np.random.default_rng(0), 2000)
         cells[head.index("order")] += f" [{low:.1f}, {high:.1f}]"
         cells.append(" / ".join(f"{values['R@1'][:, third == k].mean():.1f}" for k in range(3)))
         cells.append(f"{np.mean([run['steps_per_s'] for run in row.values()]):.0f}")
@@ -137,7 +123,8 @@ def difference_table(rows: Rows, measures: Measures) -> tuple[list[str], dict[st
         cells = []
         for measure in head:
             mean, low, high, p = interval(
-                measures.table(rows[a], measure, seeds) - measures.table(rows[b], measure, seeds)
+                measures.table(rows[a], measure, seeds) - measures.table(rows[b], measure, seeds),
+                np.random.default_rng(0),
             )
             kept[f"{a} - {b}: {measure}"] = {"mean": mean, "low": low, "high": high, "p": p, "seeds": seeds}
             cells.append(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}], p {p:.4f}")

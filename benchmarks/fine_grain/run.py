@@ -14,8 +14,6 @@ import argparse
 import functools
 import json
 import multiprocessing
-import platform
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,7 +22,9 @@ import torch
 from setups import Setup, rows
 
 from askaudio.core.files import atomic_path
-from scenes import Scenes
+
+from scenes import Scenes  # isort: skip
+from scene_runs import provenance  # isort: skip - found by scenes
 from training import Result, test_pairs, train
 
 
@@ -37,8 +37,7 @@ def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> No
         "best_epoch": result.best_epoch,
         "val": result.val,
         "steps_per_s": result.steps_per_s,
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
+        **provenance(),
     }
     with atomic_path(target) as temporary, temporary.open("wb") as file:
         np.savez_compressed(

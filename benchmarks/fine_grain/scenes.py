@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import sys
 from pathlib import Path
 
@@ -22,15 +21,17 @@ import numpy as np
 from askaudio.config.schema import Recipe
 from askaudio.core.files import atomic_path, write_json
 from askaudio.core.types import Progress, silent
-from askaudio.data.cache import FeatureCache
 from askaudio.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from askaudio.encoders.efficientat import FRONT_END
-from askaudio.models.frozen_encoder import EfficientATFrames, FrozenTowers, text_features
+from askaudio.models.frozen_encoder import EfficientATFrames, FrozenTowers
 from askaudio.pipeline.inputs import Inputs, training_near_misses
 from askaudio.scenes import caption_errors
 from askaudio.scenes.library import SceneSet, recorded_scenes, wordings_of
 from askaudio.scenes.near_miss import near_miss_set
 from askaudio.scenes.parallel import in_order
+
+sys.path.append(str(Path(__file__).parents[1]))
+from scene_runs import minilm_rows, show
 
 COUNTS = {"train": 7000, "val": 600, "test": 1200}
 ERRORS = {"left out": caption_errors.drop_event, "wrong": caption_errors.wrong_event}
@@ -101,11 +102,7 @@ class Scenes:
 
     def texts(self, texts: list[str]) -> np.ndarray:
         """MiniLM embeddings (U, 384), each text encoded once for the folder."""
-        tower = text_features("minilm")
-        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        cache = FeatureCache(self.folder / "texts", {"tower": tower.fingerprint})
-        rows = cache.collect(keys, lambda at: list(tower.features([texts[k] for k in at])), pack=8192, chunk=512)
-        return np.stack(rows)
+        return minilm_rows(texts, self.folder / "texts")
 
     def pairs(self, part: str, seed: int = 0) -> list[tuple[int, str, str, str]]:
         """Row of the clip within its part, kind, true text and wrong text of each exact near miss of a part."""
@@ -129,12 +126,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     build(recorded(args.sounds), args.out, args.tower, args.workers, show)
-
-
-def show(done: int, total: int | None, note: str = "") -> None:
-    """Progress on one line."""
-    if done % 100 == 0 or done == total:
-        print(f"\r{done}/{total} scenes", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

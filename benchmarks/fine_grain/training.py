@@ -16,7 +16,9 @@ from askaudio.knowledge.injection.candidates import Drawn
 from askaudio.models.dual_encoder import DualEncoder
 from askaudio.pipeline.assemble import Parts, assemble, run
 from askaudio.training.retrieval import RetrievalSet, embed_clips, embed_texts
-from scenes import Scenes
+
+from scenes import Scenes  # isort: skip
+from scene_runs import ranks  # isort: skip - found by scenes
 
 DRAWS = 4  # near misses of each kind and test scene
 
@@ -70,17 +72,6 @@ def train(setup: Setup, scenes: Scenes, seed: int, part: str = "test") -> Result
     seconds = sum(epoch["seconds"] for epoch in fitted.history)
     steps = len(fitted.history) * (len(parts.train) // recipe.train.batch_size)
     return Result(t2a, a2t, right, val, fitted.best_epoch - 1, steps / seconds)
-
-
-@torch.no_grad()
-def ranks(model: DualEncoder, part: RetrievalSet) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks in both directions; equal scores count against the model."""
-    audio, text = embed_clips(model, part.audio), embed_texts(model, part.texts)
-    n, k = len(audio), len(text) // len(audio)
-    scores = text @ audio.T  # (kN, N)
-    right = scores[torch.arange(n * k), torch.arange(n).repeat_interleave(k)]
-    best = right.view(n, k).max(1).values
-    return (scores >= right[:, None]).sum(1).numpy(), (best[:, None] <= scores.T).sum(1).numpy()
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ import numpy as np
 from askaudio.core.files import atomic_path, write_json, write_text
 from askaudio.data.manifest import read_manifest
 
-RESAMPLES = 5_000
+sys.path.append(str(Path(__file__).parents[1]))
+from seed_statistics import interval, thirds_of
+
 HERE = Path(__file__).parent
 RANKS = "ranks.npz"
 FAR = 11  # no metric here tells ranks above 10 apart
@@ -135,29 +137,10 @@ def table_of(row: dict[int, dict], metric: str, seeds: list[int]) -> np.ndarray:
     return np.stack([per_clip(row[s], metric) for s in seeds])
 
 
-def interval(
-    values: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> tuple[float, float, float, float]:  # fmt: skip
-    """Mean, 95 % interval and two-sided p of values (seeds, clips), both resampled."""
-    s, n = values.shape
-    means = []
-    for size in [500] * (resamples // 500):
-        of_seeds = rng.multinomial(s, np.full(s, 1 / s), size=size) @ values / s  # (size, clips)
-        means.append(np.take_along_axis(of_seeds, rng.integers(n, size=(size, n)), axis=1).mean(axis=1))
-    means = np.concatenate(means)
-    low, high = np.percentile(means, [2.5, 97.5])
-    p = 2 * min((means <= 0).mean(), (means >= 0).mean())
-    return float(values.mean()), float(low), float(high), float(max(p, 1 / resamples))
-
-
 def thirds(scenes: Path) -> np.ndarray:
     """0 head, 1 middle, 2 tail for each test clip, by training frequency of its rarest label."""
-    train, test = (
-        [clip.label.split("; ") for clip in read_manifest(scenes / f"{part}.jsonl")] for part in ("train", "test")
-    )
-    seen = Counter(label for row in train for label in set(row))
-    rarest = np.array([min(seen[label] for label in row) for row in test])
-    return 2 - np.argsort(np.argsort(rarest, kind="stable")) * 3 // len(rarest)
+    train, test = ([clip.label for clip in read_manifest(scenes / f"{part}.jsonl")] for part in ("train", "test"))
+    return thirds_of(train, test)
 
 
 def row_table(rows: Rows, third: np.ndarray | None = None) -> list[str]:

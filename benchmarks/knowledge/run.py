@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,7 +19,9 @@ import torch
 from setups import Setup, rows
 
 from askaudio.core.files import atomic_path
-from scenes import Scenes
+
+from scenes import Scenes  # isort: skip
+from scene_runs import provenance  # isort: skip - found by scenes
 from training import Result, train
 
 
@@ -37,8 +37,7 @@ def keep(result: Result, setup: Setup, name: str, seed: int, target: Path) -> No
         "refreshed_at": result.watch.refreshed_at,
         "steps_per_s": result.steps_per_s,
         "refresh_s": result.watch.refresh_s / max(1, len(result.watch.drift)),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
+        **provenance(),
     }
     ranks = {"t2a": result.rank_t2a.astype(np.uint16), "a2t": result.rank_a2t.astype(np.uint16)}
     with atomic_path(target) as temporary, temporary.open("wb") as file:

@@ -22,10 +22,11 @@ from askaudio.ask.objective import ASK
 from askaudio.config.schema import Recipe
 from askaudio.knowledge.locality import agreement, measure_locality, whole_gradient
 from askaudio.knowledge.refinement.drift import Drift
-from askaudio.models.dual_encoder import DualEncoder
 from askaudio.pipeline.assemble import Parts, assemble, run
-from askaudio.training.retrieval import RetrievalSet, embed_clips, embed_texts
-from scenes import Scenes
+from askaudio.training.retrieval import embed_clips, embed_texts
+
+from scenes import Scenes  # isort: skip
+from scene_runs import ranks  # isort: skip - found by scenes
 
 METERED = (0.1, 0.25, 0.5, 1, 2, 3, 4, 7, 10)  # epochs after which locality is measured
 BATCHES = 8  # of one measurement of locality
@@ -122,17 +123,6 @@ def _fit(recipe: Recipe, setup: Setup, scenes: Scenes, folder: Path, locality: b
     val = [epoch["validation"]["t2a/mAP@10"] for epoch in fitted.history]
     seconds = sum(epoch["seconds"] for epoch in fitted.history)
     return Result(t2a, a2t, val, fitted.best_epoch - 1, watch.step / seconds, watch)
-
-
-@torch.no_grad()
-def ranks(model: DualEncoder, part: RetrievalSet) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks in both directions; equal scores count against the model."""
-    audio, text = embed_clips(model, part.audio), embed_texts(model, part.texts)
-    n, k = len(audio), len(text) // len(audio)
-    scores = text @ audio.T  # (kN, N)
-    right = scores[torch.arange(n * k), torch.arange(n).repeat_interleave(k)]
-    best = right.view(n, k).max(1).values
-    return (scores >= right[:, None]).sum(1).numpy(), (best[:, None] <= scores.T).sum(1).numpy()
 
 
 @torch.no_grad()
